@@ -1,0 +1,9 @@
+CREATE TABLE settings (
+    name VARCHAR(64) NOT NULL,
+    value BIGINT NOT NULL,
+    minimum BIGINT NOT NULL,
+    maximum BIGINT NOT NULL,
+    description VARCHAR(255) NOT NULL,
+    PRIMARY KEY (name),
+    CONSTRAINT settings_value_within_range CHECK (value BETWEEN minimum AND maximum)
+) COMMENT = 'what procedures, the EVENT and DBAs share; changed by change_setting';

@@ -1,0 +1,225 @@
+"""Bring a database to this code: tables, routines, views, the EVENT, accounts.
+
+Run it before new workers start, as an account that may create users and routines:
+
+    MYSQL_URL=mysql://root:…@127.0.0.1:3306/checkout python -m service.deploy
+
+It may be run any number of times, also while an older release serves: a routine is replaced only when its text
+changed, and callers retry the moment in which it is gone.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mysql.connector
+import yoyo
+from yoyo.backends.core import MySQLBackend
+from yoyo.connections import parse_uri
+
+from service.database import connection_options
+from service.settings import SettingsError, load_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+OWNER = "checkout_owner@localhost"
+ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
+LOCK_TIMEOUT_S = 60
+
+Connection = Any  # mysql.connector returns one of three classes that share no typed base
+
+
+class DeployError(Exception):
+    """A deploy that cannot go on; the message says what mends it."""
+
+
+class Backend(MySQLBackend):
+    """yoyo on the driver that the service uses; yoyo itself knows PyMySQL and mysqlclient only."""
+
+    driver_module = "mysql.connector"
+
+
+@dataclass(frozen=True)
+class Routine:
+    """One file below sql/: a procedure, function, view or EVENT."""
+
+    name: str
+    kind: str
+    path: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(f"{OWNER}\n{self.text}".encode()).hexdigest()
+
+    @property
+    def create_statement(self) -> str:
+        """The file's text, owned by the locked account."""
+        return re.sub(rf"^CREATE {self.kind}", f"CREATE DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
+
+
+def read_routines() -> list[Routine]:
+    """Every routine, view and EVENT of sql/, in the order of installation."""
+    routines = []
+    for folder in ("procedures", "views", "events"):
+        for path in sorted((ROOT / "sql" / folder).glob("*.sql")):
+            text = path.read_text()
+            created = re.search(r"^CREATE (PROCEDURE|FUNCTION|VIEW|EVENT) (\w+)", text, re.M)
+            if created is None or created[2] != path.stem:
+                raise DeployError(f"{path}: expected one CREATE of {path.stem}, the name of the file")
+            routines.append(Routine(path.stem, created[1], f"{folder}/{path.name}", text))
+    return routines
+
+
+def read_account_statements() -> list[str]:
+    """The statements of sql/accounts.sql, in order."""
+    text = re.sub(r"^--.*$", "", (ROOT / "sql" / "accounts.sql").read_text(), flags=re.M)
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
+
+
+@contextmanager
+def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
+    """Let one deploy run at a time on a server."""
+    cursor.execute("SELECT GET_LOCK(LEFT(CONCAT('deploy.', %s), 64), %s)", (database, LOCK_TIMEOUT_S))
+    if cursor.fetchone() != (1,):
+        raise DeployError(f"another deploy of {database} has been running for {LOCK_TIMEOUT_S} s: wait for it")
+    try:
+        yield
+    finally:
+        cursor.execute("DO RELEASE_LOCK(LEFT(CONCAT('deploy.', %s), 64))", (database,))
+
+
+def migrate(url: str) -> int:
+    """Apply the pending migrations; returns how many."""
+    backend = Backend(parse_uri(url), "_yoyo_migration")
+    backend.init_database()
+    migrations = backend.to_apply(yoyo.read_migrations(str(ROOT / "migrations")))
+    # The deploy lock is ours, so a lock that stands in the table was left by a killed run.
+    backend.break_lock()
+    with backend.lock():
+        backend.apply_migrations(migrations)
+    return len(migrations)
+
+
+def install_routines(cursor: Any, grants: list[str]) -> int:
+    """Replace what changed since it was installed and drop what is gone; returns how many were touched."""
+    cursor.execute("SELECT name, sha256 FROM installed_objects")
+    installed = dict(cursor.fetchall())
+    touched = 0
+    for routine in read_routines():
+        if installed.pop(routine.path, None) == routine.sha256:
+            continue
+        cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
+        cursor.execute(routine.create_statement)
+        # DROP took the accounts' EXECUTE along: give it back at once, callers are waiting.
+        for grant in grants:
+            if re.search(rf"ON {routine.kind} {routine.name} ", grant):
+                cursor.execute(grant)
+        cursor.execute(
+            "REPLACE INTO installed_objects (name, sha256) VALUES (%s, %s)", (routine.path, routine.sha256)
+        )
+        touched += 1
+    for path in installed:
+        drop_everywhere(cursor, Path(path))
+        cursor.execute("DELETE FROM installed_objects WHERE name = %s", (path,))
+        touched += 1
+    return touched
+
+
+def drop_everywhere(cursor: Any, path: Path) -> None:
+    """Drop what a file that is gone had installed; its folder tells the possible kinds."""
+    kinds = {"procedures": ("PROCEDURE", "FUNCTION"), "views": ("VIEW",), "events": ("EVENT",)}
+    for kind in kinds[path.parent.name]:
+        cursor.execute(f"DROP {kind} IF EXISTS {path.stem}")
+
+
+def revoke_leftovers(cursor: Any, grants: list[str]) -> None:
+    """Take away EXECUTE that an earlier release granted and sql/accounts.sql no longer does."""
+    wanted = {tuple(found.groups()) for grant in grants if (found := re.search(r"ON \w+ (\w+) TO (\w+)", grant))}
+    cursor.execute(
+        "SELECT Routine_name, User, Host, Routine_type FROM mysql.procs_priv WHERE Db = DATABASE() AND User LIKE %s",
+        (r"checkout\_%",),
+    )
+    for name, user, host, kind in cursor.fetchall():
+        if (name, user) not in wanted:
+            cursor.execute(f"REVOKE EXECUTE ON {kind} {name} FROM {user}@`{host}`")
+
+
+def set_passwords(cursor: Any) -> None:
+    """Give the login accounts the passwords of the environment; an absent one is left as it is."""
+    for account in ACCOUNTS:
+        password = os.environ.get(f"{account.upper()}_PASSWORD")
+        if password:
+            cursor.execute(f"ALTER USER {account}@'%' IDENTIFIED BY %s", (password,))
+
+
+def seed_product(cursor: Any) -> None:
+    """Put the first product on sale, if there is none."""
+    cursor.execute("SELECT COUNT(*) FROM products")
+    if cursor.fetchone() == (0,):
+        cursor.execute("CALL create_product('Limited Edition Item', 100.00, 100)")
+        cursor.fetchall()
+        cursor.nextset()
+
+
+def deploy(url: str, *, seed: bool = False) -> str:
+    """Bring the database of an administrator's URL to this code.
+
+    Returns a line that says what was done. Raises DeployError, or mysql.connector.Error where the account may not
+    do it.
+    """
+    options = connection_options(url)
+    database = options.pop("database", None)
+    if not database or not re.fullmatch(r"\w+", database):
+        raise DeployError("MYSQL_URL names no database: end it in /checkout")
+    connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
+    try:
+        cursor = connection.cursor()
+        with deploy_lock(cursor, database):
+            cursor.execute(
+                f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
+            )
+            cursor.execute(f"USE `{database}`")
+            migrated = migrate(url)
+            statements = read_account_statements()
+            grants = [statement for statement in statements if re.match(r"GRANT (EXECUTE|SELECT) ON \w", statement)]
+            for statement in statements:
+                if statement not in grants:
+                    cursor.execute(statement)
+                    if cursor.with_rows:  # a random password, which nobody is to learn
+                        cursor.fetchall()
+            installed = install_routines(cursor, grants)
+            for grant in grants:
+                cursor.execute(grant)
+            revoke_leftovers(cursor, grants)
+            set_passwords(cursor)
+            if seed:
+                seed_product(cursor)
+    finally:
+        connection.close()
+    return f"{database}: {migrated} migrations applied, {installed} routines, views and events installed"
+
+
+def main() -> None:
+    """Run `deploy` for the command line."""
+    parser = argparse.ArgumentParser(prog="python -m service.deploy", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--seed", action="store_true", help='also sell 100 of product 1, "Limited Edition Item"')
+    arguments = parser.parse_args()
+    load_environment()
+    try:
+        url = os.environ.get("MYSQL_URL")
+        if not url:
+            raise DeployError("MYSQL_URL is not set: give the URL of an account that may create users and routines")
+        print(deploy(url, seed=arguments.seed))
+    except (DeployError, SettingsError, mysql.connector.Error) as error:
+        sys.exit(f"deploy: {error}")
+
+
+if __name__ == "__main__":
+    main()

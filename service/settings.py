@@ -1,0 +1,42 @@
+"""What the service is told from outside: the environment, and `.env` for what the environment leaves out."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from dotenv import load_dotenv
+from msgspec import Meta
+
+ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
+
+
+class SettingsError(Exception):
+    """A setting that is missing or cannot be used; the message names it and says what is expected."""
+
+
+class Settings(msgspec.Struct, frozen=True, rename=str.upper):
+    """The service's settings, under the same names in capitals in the environment. `.env.example` explains each."""
+
+    mysql_url: Annotated[str, Meta(pattern=r"^mysql://")]
+    redis_url: Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://")]
+    queue_limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 8192
+    batch_limit: Annotated[int, Meta(ge=1, le=1000)] = 256
+    request_deadline_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+
+
+def load_environment() -> None:
+    """Add to the environment what `.env` says and the environment does not."""
+    load_dotenv(ENVIRONMENT_FILE)
+
+
+def load_settings() -> Settings:
+    """Read and check the settings; raises SettingsError."""
+    load_environment()
+    wanted = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    given = {name: value for name, value in os.environ.items() if name in wanted and value}
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        # "Expected `int`, got `str` - at `$.QUEUE_LIMIT`": the name, never the value, which may hold a password.
+        raise SettingsError(f"bad setting: {error}; see .env.example") from None

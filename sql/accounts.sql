@@ -1,0 +1,68 @@
+-- Who may do what. Each account has EXECUTE on the procedures listed here and nothing else; the procedures run
+-- as checkout_owner, which nobody can log in as. Passwords are set by `python -m service.deploy`; until then they are
+-- random. Names without a database mean the one that is being deployed.
+
+CREATE USER IF NOT EXISTS checkout_owner@localhost ACCOUNT LOCK;
+GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON * TO checkout_owner@localhost;
+
+CREATE USER IF NOT EXISTS checkout_app@'%' IDENTIFIED BY RANDOM PASSWORD;
+CREATE USER IF NOT EXISTS checkout_cron@'%' IDENTIFIED BY RANDOM PASSWORD;
+CREATE USER IF NOT EXISTS checkout_dba@'%' IDENTIFIED BY RANDOM PASSWORD;
+CREATE ROLE IF NOT EXISTS checkout_operator@'%';
+GRANT checkout_operator@'%' TO checkout_dba@'%';
+SET DEFAULT ROLE checkout_operator@'%' TO checkout_dba@'%';
+
+-- The service.
+GRANT EXECUTE ON PROCEDURE apply_payments TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE cancel_orders TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE create_holds TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE create_orders TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE get_health TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE get_holds TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE get_orders TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE get_products TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE list_products TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE release_holds TO checkout_app@'%';
+
+-- Cron.
+GRANT EXECUTE ON PROCEDURE check_stock TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE expire_due TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE get_products TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE list_products TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE purge_history TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE report_sweeps TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE settle_waiting_payments TO checkout_cron@'%';
+
+-- Operators.
+GRANT EXECUTE ON PROCEDURE adjust_stock TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE apply_payment TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE apply_payments TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE cancel_order TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE cancel_orders TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE change_product TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE change_setting TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE check_stock TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE create_hold TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE create_holds TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE create_order TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE create_orders TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE create_product TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE expire_due TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_health TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_hold TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_holds TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_order TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_orders TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_payment TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_product TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE get_products TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE list_products TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE purge_history TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE release_hold TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE release_holds TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE report_sweeps TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE settle_refund TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE settle_waiting_payments TO checkout_operator@'%';
+GRANT SELECT ON settings TO checkout_operator@'%';
+GRANT SELECT ON refunds_due TO checkout_operator@'%';
+GRANT SELECT ON stock_levels TO checkout_operator@'%';

@@ -1,0 +1,38 @@
+-- apply_payments: record a batch of payment events and settle the orders that exist, in array order.
+--
+-- In      in_events  JSON  array of at most 1,000 {"idempotency_key", "order_id", "status"};
+--                          idempotency_key 1 to 255 bytes; order_id BIGINT; status success or failure (or failed)
+-- Out     a row an event, in order: order_id, status (of the order; NULL where there is none yet),
+--         outcome (applied, ignored, refund_due, waiting, orphaned), replayed (0|1), errno (NULL: accepted);
+--         then a row a product whose stock changed (see get_products)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+--         in errno: 30001 invalid_request, 30002 idempotency_key_reused
+-- Locks   payment events by their keys, ascending, until COMMIT; then as settle_orders, until COMMIT
+-- Retry   safe: a redelivered event answers its current outcome
+-- Txn     its own, two: an event is recorded before it takes effect; refused inside another
+CREATE PROCEDURE apply_payments(IN in_events JSON)
+COMMENT 'record a batch of payment events and settle the orders that exist, in array order'
+BEGIN
+    DECLARE v_verdicts VARCHAR(1000);
+    DECLARE v_touched JSON;
+
+    CALL decide_payments(in_events, v_verdicts, v_touched);
+
+    SELECT
+        recorded.order_id,
+        order_.status,
+        recorded.outcome,
+        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
+        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+    FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key'
+    )) AS request
+    LEFT JOIN payment_events AS recorded
+        ON recorded.idempotency_key = CAST(request.idempotency_key AS BINARY)
+        AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+    LEFT JOIN orders AS order_ ON order_.id = recorded.order_id
+    ORDER BY request.position;
+
+    CALL get_products(v_touched);
+END

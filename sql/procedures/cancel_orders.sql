@@ -1,0 +1,33 @@
+-- cancel_orders: cancel pending orders and return their stock.
+--
+-- In      in_order_ids  JSON  array of at most 1,000 ids
+-- Out     a row an element, in order: order_id, hold_id, status (cancelled), replayed (1: was cancelled before),
+--         errno (NULL: is cancelled); then a row a product whose stock changed (see get_products)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+--         in errno: 30001 invalid_request, 30301 order_not_found, 30302 order_already_paid
+-- Locks   orders, then stock, each by primary key, ascending; until COMMIT
+-- Retry   safe: a cancelled order stays cancelled
+-- Txn     its own; refused inside another
+CREATE PROCEDURE cancel_orders(IN in_order_ids JSON)
+COMMENT 'cancel pending orders and return their stock'
+BEGIN
+    DECLARE v_verdicts VARCHAR(1000);
+    DECLARE v_touched JSON;
+
+    CALL decide_cancellations(in_order_ids, v_verdicts, v_touched);
+
+    SELECT
+        order_.id AS order_id,
+        order_.hold_id,
+        order_.status,
+        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
+        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+    FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
+        position FOR ORDINALITY, order_id BIGINT PATH '$'
+    )) AS request
+    LEFT JOIN orders AS order_
+        ON order_.id = request.order_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+    ORDER BY request.position;
+
+    CALL get_products(v_touched);
+END

@@ -1,0 +1,28 @@
+-- change_setting: change one of the settings; deadlines that exist do not move.
+--
+-- In      in_name   VARCHAR(1024)  a name in `settings`
+--         in_value  BIGINT         within that row's minimum and maximum
+-- Out     one row: name, value, minimum, maximum, description
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+-- Locks   the setting; until COMMIT
+-- Retry   safe
+-- Txn     its own; refused inside another
+CREATE PROCEDURE change_setting(IN in_name VARCHAR(1024), IN in_value BIGINT)
+COMMENT 'change one of the settings; deadlines that exist do not move'
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM settings WHERE name = in_name AND in_value BETWEEN minimum AND maximum) THEN
+        CALL raise_error(30001);
+    END IF;
+
+    CALL begin_transaction();
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION
+        BEGIN
+            ROLLBACK;
+            RESIGNAL;
+        END;
+        UPDATE settings SET value = in_value WHERE name = in_name;
+        COMMIT;
+    END;
+    SELECT name, value, minimum, maximum, description FROM settings WHERE name = in_name;
+END

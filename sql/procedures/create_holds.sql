@@ -1,0 +1,44 @@
+-- create_holds: reserve stock for a batch of requests, as if they ran one after another in array order.
+--
+-- In      in_requests  JSON  array of at most 1,000 {"product_id", "quantity", "idempotency_key", "made_key"};
+--                            product_id BIGINT; quantity units, 1 to 1,000,000; idempotency_key 1 to 255 bytes,
+--                            missing: one is made; made_key true: the key came from the service and is purged sooner
+-- Out     a row a request, in order: hold_id, expires_at (DATETIME, UTC), replayed (0|1), errno (NULL: accepted),
+--         available_stock (of a product that ran short); then a row a product whose stock changed (see get_products)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+--         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30101 product_not_found,
+--         30102 insufficient_stock, 30103 quantity_out_of_range
+-- Locks   idempotency keys ascending, then stock by primary key, ascending; until each round's COMMIT
+-- Retry   safe: the same keys and arguments give the first answers
+-- Txn     its own, one a round; refused inside another
+CREATE PROCEDURE create_holds(IN in_requests JSON)
+COMMENT 'reserve stock for a batch of requests, as if they ran one after another in array order'
+BEGIN
+    DECLARE v_made_key VARCHAR(50) DEFAULT made_key();
+    DECLARE v_verdicts VARCHAR(1000);
+    DECLARE v_touched JSON;
+
+    CALL decide_holds(in_requests, v_made_key, v_verdicts, v_touched);
+
+    SELECT
+        recorded.result_id AS hold_id,
+        recorded.result_expires_at AS expires_at,
+        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
+        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno,
+        stock.available AS available_stock
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        product_id BIGINT PATH '$.product_id',
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key'
+    )) AS request
+    LEFT JOIN idempotency_keys AS recorded
+        ON recorded.operation = 'hold' AND recorded.caller = ''
+        AND recorded.idempotency_key
+            = CAST(COALESCE(request.idempotency_key, CONCAT(v_made_key, request.position)) AS BINARY)
+        AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+    LEFT JOIN stock
+        ON stock.product_id = request.product_id AND SUBSTRING(v_verdicts, request.position, 1) = 's'
+    ORDER BY request.position;
+
+    CALL get_products(v_touched);
+END

@@ -1,0 +1,42 @@
+-- create_orders: turn a batch of holds into orders, as if they were made one after another in array order.
+--
+-- In      in_requests  JSON  array of at most 1,000 {"hold_id", "idempotency_key", "made_key"};
+--                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is made;
+--                            made_key true: the key came from the service and is purged sooner
+-- Out     a row a request, in order: order_id, hold_id, status (pending; or what a waiting payment made of it),
+--         replayed (0|1), errno (NULL: accepted); then a row a product whose stock changed (see get_products)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+--         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30201 hold_not_found,
+--         30202 hold_expired, 30203 hold_already_used, 30204 hold_released
+-- Locks   holds ascending, waiting payment events, stock, then idempotency keys ascending; until each round's COMMIT
+-- Retry   safe: the same keys and arguments give the first answers
+-- Txn     its own, one a round; refused inside another
+CREATE PROCEDURE create_orders(IN in_requests JSON)
+COMMENT 'turn a batch of holds into orders, as if they were made one after another in array order'
+BEGIN
+    DECLARE v_made_key VARCHAR(50) DEFAULT made_key();
+    DECLARE v_verdicts VARCHAR(1000);
+    DECLARE v_touched JSON;
+
+    CALL decide_orders(in_requests, v_made_key, v_verdicts, v_touched);
+
+    SELECT
+        recorded.result_id AS order_id,
+        IF(recorded.result_id IS NULL, NULL, request.hold_id) AS hold_id,
+        recorded.result_status AS status,
+        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
+        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        hold_id BIGINT PATH '$.hold_id',
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key'
+    )) AS request
+    LEFT JOIN idempotency_keys AS recorded
+        ON recorded.operation = 'order' AND recorded.caller = ''
+        AND recorded.idempotency_key
+            = CAST(COALESCE(request.idempotency_key, CONCAT(v_made_key, request.position)) AS BINARY)
+        AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+    ORDER BY request.position;
+
+    CALL get_products(v_touched);
+END

@@ -1,0 +1,75 @@
+-- decide_cancellations: cancel the pending ones of a batch of orders.
+--
+-- In      in_order_ids  JSON           as cancel_orders
+-- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno)
+--         out_touched   JSON           array of the products whose stock changed
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+-- Locks   orders, then stock, each by primary key, ascending; until COMMIT
+-- Retry   safe
+-- Txn     its own; refused inside another
+CREATE PROCEDURE decide_cancellations(IN in_order_ids JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
+COMMENT 'cancel the pending ones of a batch of orders'
+BEGIN
+    DECLARE v_locked_ids JSON;
+    DECLARE v_cancelled JSON;
+
+    CALL require_batch(in_order_ids);
+    SET out_touched = JSON_ARRAY();
+    CALL begin_transaction();
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION
+        BEGIN
+            ROLLBACK;
+            RESIGNAL;
+        END;
+
+        SELECT COALESCE(JSON_ARRAYAGG(order_.id), JSON_ARRAY()) INTO v_locked_ids
+        FROM (
+            SELECT order_id FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS element
+            ORDER BY order_id LIMIT 1000
+        ) AS wanted
+        STRAIGHT_JOIN orders AS order_ ON order_.id = wanted.order_id
+        FOR UPDATE OF order_;
+
+        SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
+            COALESCE(GROUP_CONCAT(
+                CASE
+                    WHEN COALESCE(JSON_TYPE(request.order_type) <> 'INTEGER' OR request.order_id < 1, TRUE) THEN 'i'
+                    WHEN order_.id IS NULL THEN 'o'
+                    WHEN order_.status = 'paid' THEN 'b'
+                    WHEN order_.status = 'cancelled' THEN 'r'
+                    ELSE 'a'
+                END
+                ORDER BY request.position SEPARATOR ''
+            ), '')
+        INTO out_verdicts
+        FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
+            position FOR ORDINALITY, order_id BIGINT PATH '$', order_type JSON PATH '$'
+        )) AS request
+        LEFT JOIN orders AS order_
+            ON order_.id = request.order_id
+            -- One that appeared after the lock was taken is not ours to decide.
+            AND order_.id MEMBER OF (v_locked_ids);
+
+        SELECT
+            JSON_ARRAYAGG(JSON_OBJECT('id', order_.id, 'product_id', order_.product_id, 'quantity', order_.quantity)),
+            COALESCE(JSON_ARRAYAGG(order_.product_id), out_touched)
+        INTO v_cancelled, out_touched
+        FROM (
+            SELECT DISTINCT request.order_id
+            FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
+                position FOR ORDINALITY, order_id BIGINT PATH '$'
+            )) AS request
+            WHERE SUBSTRING(out_verdicts, request.position, 1) = 'a'
+        ) AS chosen
+        STRAIGHT_JOIN orders AS order_ ON order_.id = chosen.order_id;
+
+        IF v_cancelled IS NOT NULL THEN
+            UPDATE JSON_TABLE(v_cancelled, '$[*]' COLUMNS (order_id BIGINT PATH '$.id')) AS cancelled
+            STRAIGHT_JOIN orders AS order_ ON order_.id = cancelled.order_id
+            SET order_.status = 'cancelled';
+            CALL return_stock(v_cancelled);
+        END IF;
+        COMMIT;
+    END;
+END

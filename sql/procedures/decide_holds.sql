@@ -1,0 +1,41 @@
+-- decide_holds: bring every request of a batch of holds to its verdict.
+--
+-- In      in_requests  JSON          as create_holds
+--         in_made_key  VARCHAR(50)   made_key()
+-- Out     out_verdicts VARCHAR(1000) a letter a request (see verdict_errno)
+--         out_touched  JSON          array of the products whose stock changed
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+-- Locks   as create_holds
+-- Retry   safe: the same keys and arguments give the first answers
+-- Txn     its own, one a round; refused inside another
+CREATE PROCEDURE decide_holds(
+    IN in_requests JSON, IN in_made_key VARCHAR(50), OUT out_verdicts VARCHAR(1000), OUT out_touched JSON
+)
+COMMENT 'bring every request of a batch of holds to its verdict'
+BEGIN
+    DECLARE v_chosen_products JSON;
+    DECLARE v_released BIGINT DEFAULT 0;
+
+    CALL require_batch(in_requests);
+    SET out_verdicts = REPEAT('.', JSON_LENGTH(in_requests)), out_touched = JSON_ARRAY();
+
+    -- A round places all that surely fits, in one transaction. What depends on it (a second use of a key, a
+    -- request beyond the running sum) stays open for the next. One round is the rule.
+    WHILE LOCATE('.', out_verdicts) > 0 DO
+        CALL begin_transaction();
+        CALL judge_holds(in_requests, in_made_key, out_verdicts, v_chosen_products);
+        SET v_released = 0;
+        IF LOCATE('s', out_verdicts) > 0 OR LOCATE('.', out_verdicts) > 0 THEN
+            COMMIT;
+            CALL sweep_short_products(in_requests, out_verdicts, v_released);
+            IF v_released = 0 THEN
+                CALL begin_transaction();
+            END IF;
+        END IF;
+        IF v_released > 0 THEN
+            SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', '.'), 's', '.');
+        ELSE
+            CALL place_holds(in_requests, in_made_key, v_chosen_products, out_verdicts, out_touched);
+        END IF;
+    END WHILE;
+END

@@ -1,0 +1,25 @@
+-- get_health: what readiness needs to know.
+--
+-- In      nothing
+-- Out     one row: schema_version, oldest_code, sweep_lag_s (age of the oldest due hold that nobody has released; 0
+--         where none is)
+-- Errors  none
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_health()
+COMMENT 'what readiness needs to know'
+BEGIN
+    SELECT
+        schema_version,
+        oldest_code,
+        COALESCE(
+            (
+                SELECT TIMESTAMPDIFF(SECOND, MIN(expires_at), UTC_TIMESTAMP())
+                FROM holds
+                WHERE status = 'active' AND expires_at <= UTC_TIMESTAMP()
+            ),
+            0
+        ) AS sweep_lag_s
+    FROM schema_release;
+END

@@ -1,0 +1,17 @@
+-- get_hold: read one hold.
+--
+-- In      in_hold_id  BIGINT
+-- Out     one row: hold_id, product_id, quantity (units), status (active, ordered, expired, released),
+--         expires_at (DATETIME, UTC)
+-- Errors  30201 hold_not_found
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_hold(IN in_hold_id BIGINT)
+COMMENT 'read one hold'
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM holds WHERE id = in_hold_id) THEN
+        CALL raise_error(30201);
+    END IF;
+    CALL get_holds(JSON_ARRAY(in_hold_id));
+END

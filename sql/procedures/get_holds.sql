@@ -1,0 +1,26 @@
+-- get_holds: read holds.
+--
+-- In      in_hold_ids  JSON  array of at most 1,000 ids
+-- Out     a row an element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
+--         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found)
+-- Errors  30001 invalid_request; in errno: 30201 hold_not_found
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_holds(IN in_hold_ids JSON)
+COMMENT 'read holds'
+BEGIN
+    CALL require_batch(in_hold_ids);
+    SELECT
+        hold.id AS hold_id,
+        hold.product_id,
+        hold.quantity,
+        IF(hold.status = 'active' AND hold.expires_at <= UTC_TIMESTAMP(), 'expired', hold.status) AS status,
+        hold.expires_at,
+        IF(hold.id IS NULL, 30201, NULL) AS errno
+    FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
+        position FOR ORDINALITY, hold_id BIGINT PATH '$'
+    )) AS request
+    LEFT JOIN holds AS hold ON hold.id = request.hold_id
+    ORDER BY request.position;
+END

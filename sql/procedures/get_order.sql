@@ -1,0 +1,17 @@
+-- get_order: read one order.
+--
+-- In      in_order_id  BIGINT
+-- Out     one row: order_id, hold_id, product_id, quantity (units), amount (DECIMAL),
+--         status (pending, paid, cancelled), payment_due_at (DATETIME, UTC)
+-- Errors  30301 order_not_found
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_order(IN in_order_id BIGINT)
+COMMENT 'read one order'
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM orders WHERE id = in_order_id) THEN
+        CALL raise_error(30301);
+    END IF;
+    CALL get_orders(JSON_ARRAY(in_order_id));
+END

@@ -1,0 +1,28 @@
+-- get_orders: read orders.
+--
+-- In      in_order_ids  JSON  array of at most 1,000 ids
+-- Out     a row an element, in order: order_id, hold_id, product_id, quantity (units), amount (DECIMAL),
+--         status (pending, paid, cancelled), payment_due_at (DATETIME, UTC), errno (NULL: found)
+-- Errors  30001 invalid_request; in errno: 30301 order_not_found
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_orders(IN in_order_ids JSON)
+COMMENT 'read orders'
+BEGIN
+    CALL require_batch(in_order_ids);
+    SELECT
+        order_.id AS order_id,
+        order_.hold_id,
+        order_.product_id,
+        order_.quantity,
+        order_.amount,
+        order_.status,
+        order_.payment_due_at,
+        IF(order_.id IS NULL, 30301, NULL) AS errno
+    FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
+        position FOR ORDINALITY, order_id BIGINT PATH '$'
+    )) AS request
+    LEFT JOIN orders AS order_ ON order_.id = request.order_id
+    ORDER BY request.position;
+END

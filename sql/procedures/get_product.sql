@@ -1,0 +1,19 @@
+-- get_product: read one product and its stock.
+--
+-- In      in_product_id  BIGINT
+-- Out     one row: id, name, price (DECIMAL), available_stock (units), version (goes up with every change)
+-- Errors  30101 product_not_found
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_product(IN in_product_id BIGINT)
+COMMENT 'read one product and its stock'
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM products WHERE id = in_product_id) THEN
+        CALL raise_error(30101);
+    END IF;
+    SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version
+    FROM products AS product
+    INNER JOIN stock ON stock.product_id = product.id
+    WHERE product.id = in_product_id;
+END

@@ -1,0 +1,27 @@
+-- get_products: read products and their stock.
+--
+-- In      in_product_ids  JSON  array of at most 1,000 ids
+-- Out     a row an element, in order: id, name, price (DECIMAL), available_stock (units),
+--         version (goes up with every change), errno (NULL: found)
+-- Errors  30001 invalid_request; in errno: 30101 product_not_found
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_products(IN in_product_ids JSON)
+COMMENT 'read products and their stock'
+BEGIN
+    CALL require_batch(in_product_ids);
+    SELECT
+        product.id,
+        product.name,
+        product.price,
+        stock.available AS available_stock,
+        stock.version,
+        IF(product.id IS NULL, 30101, NULL) AS errno
+    FROM JSON_TABLE(in_product_ids, '$[*]' COLUMNS (
+        position FOR ORDINALITY, product_id BIGINT PATH '$'
+    )) AS request
+    LEFT JOIN products AS product ON product.id = request.product_id
+    LEFT JOIN stock ON stock.product_id = request.product_id
+    ORDER BY request.position;
+END

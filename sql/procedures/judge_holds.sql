@@ -1,0 +1,85 @@
+-- judge_holds: one round's look at a batch of holds, without a lock.
+--
+-- One SELECT, so one snapshot, sees the keys and the stock: a retry whose original commits in between is never
+-- told "insufficient_stock" while it owns the units.
+--
+-- In      in_requests     JSON          as create_holds
+--         in_made_key     VARCHAR(50)   made_key()
+-- InOut   io_verdicts     VARCHAR(1000) open letters become refusals, replays or chosen (+)
+-- Out     out_products    JSON          array of the products of the chosen
+-- Errors  none
+-- Locks   none
+-- Retry   safe
+-- Txn     the caller's
+CREATE PROCEDURE judge_holds(
+    IN in_requests JSON, IN in_made_key VARCHAR(50), INOUT io_verdicts VARCHAR(1000), OUT out_products JSON
+)
+COMMENT 'one round''s look at a batch of holds, without a lock'
+BEGIN
+    SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
+        GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR ''),
+        CONCAT('[', COALESCE(GROUP_CONCAT(DISTINCT IF(round_.verdict = '+', round_.product_id, NULL)), ''), ']')
+    INTO io_verdicts, out_products
+    FROM (
+        SELECT
+            position,
+            product_id,
+            -- Chosen: the first open use of its key, and within the running sum of its product.
+            IF(
+                verdict = '.'
+                AND ROW_NUMBER() OVER (PARTITION BY verdict, key_bytes ORDER BY position) = 1
+                AND SUM(quantity) OVER (PARTITION BY verdict, product_id ORDER BY position) <= available,
+                '+', verdict
+            ) AS verdict
+        FROM (
+            SELECT
+                request.position,
+                request.product_id,
+                request.quantity,
+                request.key_bytes,
+                stock.available,
+                CASE
+                    WHEN SUBSTRING(io_verdicts, request.position, 1) <> '.'
+                        THEN SUBSTRING(io_verdicts, request.position, 1)
+                    WHEN NOT request.is_valid THEN 'i'
+                    WHEN recorded.fingerprint = CONCAT(request.product_id, ':', request.quantity) THEN 'r'
+                    WHEN recorded.fingerprint IS NOT NULL THEN 'k'
+                    WHEN product.id IS NULL THEN 'p'
+                    WHEN request.quantity > product.maximum_per_hold THEN 'q'
+                    WHEN request.quantity > stock.available THEN 's'
+                    ELSE '.'
+                END AS verdict
+            FROM (
+                SELECT
+                    position,
+                    product_id,
+                    quantity,
+                    CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
+                    COALESCE(
+                        JSON_TYPE(product_type) = 'INTEGER' AND product_id >= 1
+                        AND JSON_TYPE(quantity_type) = 'INTEGER' AND quantity BETWEEN 1 AND 1000000
+                        AND CASE COALESCE(JSON_TYPE(key_type), 'NULL')
+                            WHEN 'NULL' THEN TRUE
+                            WHEN 'STRING' THEN LENGTH(idempotency_key) BETWEEN 1 AND 255
+                            ELSE FALSE
+                        END,
+                        FALSE
+                    ) AS is_valid
+                FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+                    position FOR ORDINALITY,
+                    product_id BIGINT PATH '$.product_id',
+                    product_type JSON PATH '$.product_id',
+                    quantity BIGINT PATH '$.quantity',
+                    quantity_type JSON PATH '$.quantity',
+                    idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+                    key_type JSON PATH '$.idempotency_key'
+                )) AS element
+            ) AS request
+            LEFT JOIN idempotency_keys AS recorded
+                ON recorded.operation = 'hold' AND recorded.caller = ''
+                AND recorded.idempotency_key = request.key_bytes
+            LEFT JOIN products AS product ON product.id = request.product_id
+            LEFT JOIN stock ON stock.product_id = request.product_id
+        ) AS judged
+    ) AS round_;
+END

@@ -1,0 +1,76 @@
+-- judge_orders: one round's look at a batch of orders, without a lock.
+--
+-- Every refusal here is final: a hold never leaves ordered, expired or released, and no deadline moves.
+-- One SELECT, so one snapshot, sees keys and holds: who used a hold is seen together with the key of the use.
+--
+-- In      in_requests  JSON          as create_orders
+--         in_made_key  VARCHAR(50)   made_key()
+-- InOut   io_verdicts  VARCHAR(1000) open letters become refusals, replays or chosen (+)
+-- Errors  none
+-- Locks   none
+-- Retry   safe
+-- Txn     the caller's
+CREATE PROCEDURE judge_orders(
+    IN in_requests JSON, IN in_made_key VARCHAR(50), INOUT io_verdicts VARCHAR(1000)
+)
+COMMENT 'one round''s look at a batch of orders, without a lock'
+BEGIN
+    SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
+        GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR '')
+    INTO io_verdicts
+    FROM (
+        SELECT
+            position,
+            -- Chosen: the first open use of its key and of its hold.
+            IF(
+                verdict = '.'
+                AND ROW_NUMBER() OVER (PARTITION BY verdict, key_bytes ORDER BY position) = 1
+                AND ROW_NUMBER() OVER (PARTITION BY verdict, hold_id ORDER BY position) = 1,
+                '+', verdict
+            ) AS verdict
+        FROM (
+            SELECT
+                request.position,
+                request.hold_id,
+                request.key_bytes,
+                CASE
+                    WHEN SUBSTRING(io_verdicts, request.position, 1) <> '.'
+                        THEN SUBSTRING(io_verdicts, request.position, 1)
+                    WHEN NOT request.is_valid THEN 'i'
+                    WHEN recorded.fingerprint = CAST(request.hold_id AS CHAR) THEN 'r'
+                    WHEN recorded.fingerprint IS NOT NULL THEN 'k'
+                    WHEN hold.id IS NULL THEN 'h'
+                    WHEN hold.status = 'ordered' THEN 'u'
+                    WHEN hold.status = 'released' THEN 'l'
+                    WHEN hold.status = 'expired' OR hold.expires_at <= UTC_TIMESTAMP() THEN 'e'
+                    ELSE '.'
+                END AS verdict
+            FROM (
+                SELECT
+                    position,
+                    hold_id,
+                    CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
+                    COALESCE(
+                        JSON_TYPE(hold_type) = 'INTEGER' AND hold_id >= 1
+                        AND CASE COALESCE(JSON_TYPE(key_type), 'NULL')
+                            WHEN 'NULL' THEN TRUE
+                            WHEN 'STRING' THEN LENGTH(idempotency_key) BETWEEN 1 AND 255
+                            ELSE FALSE
+                        END,
+                        FALSE
+                    ) AS is_valid
+                FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+                    position FOR ORDINALITY,
+                    hold_id BIGINT PATH '$.hold_id',
+                    hold_type JSON PATH '$.hold_id',
+                    idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+                    key_type JSON PATH '$.idempotency_key'
+                )) AS element
+            ) AS request
+            LEFT JOIN idempotency_keys AS recorded
+                ON recorded.operation = 'order' AND recorded.caller = ''
+                AND recorded.idempotency_key = request.key_bytes
+            LEFT JOIN holds AS hold ON hold.id = request.hold_id
+        ) AS judged
+    ) AS round_;
+END

@@ -1,0 +1,22 @@
+-- list_products: read a page of products in the order of their ids.
+--
+-- In      in_after  BIGINT  the last id seen; 0 for the first page
+--         in_limit  BIGINT  rows, 1 to 200
+-- Out     a row a product: as get_product; fewer rows than in_limit mean the end
+-- Errors  30001 invalid_request
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE list_products(IN in_after BIGINT, IN in_limit BIGINT)
+COMMENT 'read a page of products in the order of their ids'
+BEGIN
+    IF COALESCE(in_after < 0 OR in_limit NOT BETWEEN 1 AND 200, TRUE) THEN
+        CALL raise_error(30001);
+    END IF;
+    SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version
+    FROM products AS product
+    INNER JOIN stock ON stock.product_id = product.id
+    WHERE product.id > in_after
+    ORDER BY product.id
+    LIMIT in_limit;
+END

@@ -1,0 +1,95 @@
+-- place_holds: write the chosen holds of a round and commit, or leave them all open for the next round.
+--
+-- In      in_requests  JSON          as create_holds
+--         in_made_key  VARCHAR(50)   made_key()
+--         in_products  JSON          array of the products of the chosen
+-- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
+--         io_touched   JSON          in_products is added
+-- Errors  none
+-- Locks   its own new holds, idempotency keys ascending, then stock by primary key, ascending; until COMMIT
+-- Retry   safe: the same keys and arguments give the first answers
+-- Txn     ends the caller's
+CREATE PROCEDURE place_holds(
+    IN in_requests JSON,
+    IN in_made_key VARCHAR(50),
+    IN in_products JSON,
+    INOUT io_verdicts VARCHAR(1000),
+    INOUT io_touched JSON
+)
+COMMENT 'write the chosen holds of a round and commit, or leave them all open for the next round'
+place: BEGIN
+    DECLARE v_expires_at DATETIME DEFAULT deadline_after(setting('hold_ttl_s'));
+    DECLARE v_client_purge_after DATETIME DEFAULT deadline_after(setting('client_key_ttl_s'));
+    DECLARE v_made_purge_after DATETIME DEFAULT deadline_after(setting('made_key_ttl_s'));
+    DECLARE v_first_hold_id BIGINT;
+
+    -- A rival used one of the keys since they were looked up.
+    DECLARE EXIT HANDLER FOR 1062
+    BEGIN
+        ROLLBACK;
+        SET io_verdicts = REPLACE(io_verdicts, '+', '.');
+    END;
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    IF LOCATE('+', io_verdicts) = 0 THEN
+        COMMIT;
+        LEAVE place;
+    END IF;
+
+    INSERT INTO holds (product_id, quantity, expires_at, inserted_by, position)
+    SELECT request.product_id, request.quantity, v_expires_at, CONNECTION_ID(), request.position
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        product_id BIGINT PATH '$.product_id',
+        quantity BIGINT PATH '$.quantity'
+    )) AS request
+    WHERE SUBSTRING(io_verdicts, request.position, 1) = '+';
+    SET v_first_hold_id = LAST_INSERT_ID();
+
+    INSERT INTO idempotency_keys
+        (operation, idempotency_key, fingerprint, result_id, result_expires_at, purge_after)
+    SELECT
+        'hold',
+        CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
+        CONCAT(hold.product_id, ':', hold.quantity),
+        hold.id,
+        hold.expires_at,
+        IF(request.made_key = 1 OR request.idempotency_key IS NULL, v_made_purge_after, v_client_purge_after)
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+        made_key INT PATH '$.made_key'
+    )) AS request
+    STRAIGHT_JOIN holds AS hold
+        ON hold.position = request.position AND hold.id >= v_first_hold_id
+        AND hold.inserted_by = CONNECTION_ID()
+    ORDER BY key_bytes;
+
+    UPDATE (
+        SELECT request.product_id, SUM(request.quantity) AS quantity
+        FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+            position FOR ORDINALITY,
+            product_id BIGINT PATH '$.product_id',
+            quantity BIGINT PATH '$.quantity'
+        )) AS request
+        WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
+        GROUP BY request.product_id
+        ORDER BY request.product_id
+        LIMIT 1000
+    ) AS taken
+    STRAIGHT_JOIN stock ON stock.product_id = taken.product_id AND stock.available >= taken.quantity
+    SET stock.available = stock.available - taken.quantity, stock.version = stock.version + 1;
+
+    -- Fewer rows: somebody took units since they were counted, so that a product no longer fits.
+    IF ROW_COUNT() < JSON_LENGTH(in_products) THEN
+        ROLLBACK;
+        SET io_verdicts = REPLACE(io_verdicts, '+', '.');
+    ELSE
+        COMMIT;
+        SET io_verdicts = REPLACE(io_verdicts, '+', 'a'), io_touched = JSON_MERGE_PRESERVE(io_touched, in_products);
+    END IF;
+END

@@ -1,0 +1,82 @@
+-- place_orders: write the chosen orders of a round and commit, or leave them all open for the next round.
+--
+-- In      in_requests  JSON          as create_orders
+--         in_made_key  VARCHAR(50)   made_key()
+-- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
+--         io_touched   JSON          products whose stock a waiting payment returned are added
+-- Errors  none
+-- Locks   holds ascending, its own new orders, waiting payment events, stock, idempotency keys ascending; until COMMIT
+-- Retry   safe: the same keys and arguments give the first answers
+-- Txn     ends the caller's
+CREATE PROCEDURE place_orders(
+    IN in_requests JSON,
+    IN in_made_key VARCHAR(50),
+    INOUT io_verdicts VARCHAR(1000),
+    INOUT io_touched JSON
+)
+COMMENT 'write the chosen orders of a round and commit, or leave them all open for the next round'
+place: BEGIN
+    DECLARE v_client_purge_after DATETIME DEFAULT deadline_after(setting('client_key_ttl_s'));
+    DECLARE v_made_purge_after DATETIME DEFAULT deadline_after(setting('made_key_ttl_s'));
+    DECLARE v_holds JSON;
+    DECLARE v_order_ids JSON;
+
+    -- A rival used one of the keys since they were looked up.
+    DECLARE EXIT HANDLER FOR 1062
+    BEGIN
+        ROLLBACK;
+        SET io_verdicts = REPLACE(io_verdicts, '+', '.');
+    END;
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    IF LOCATE('+', io_verdicts) = 0 THEN
+        COMMIT;
+        LEAVE place;
+    END IF;
+
+    SELECT JSON_ARRAYAGG(chosen.hold_id) INTO v_holds
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
+    )) AS chosen
+    WHERE SUBSTRING(io_verdicts, chosen.position, 1) = '+';
+
+    CALL lock_active_holds(v_holds);
+    IF v_holds IS NULL THEN
+        ROLLBACK;
+        SET io_verdicts = REPLACE(io_verdicts, '+', '.');
+        LEAVE place;
+    END IF;
+
+    CALL insert_orders(in_requests, io_verdicts, v_order_ids);
+
+    UPDATE JSON_TABLE(v_holds, '$[*]' COLUMNS (hold_id BIGINT PATH '$')) AS chosen
+    STRAIGHT_JOIN holds AS hold ON hold.id = chosen.hold_id
+    SET hold.status = 'ordered';
+
+    -- Keys come last: their order_.status is what a waiting payment made of the order.
+    CALL settle_new_orders(v_order_ids, io_touched);
+    INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id, result_status, purge_after)
+    SELECT
+        'order',
+        CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
+        request.hold_id,
+        order_.id,
+        order_.status,
+        IF(request.made_key = 1 OR request.idempotency_key IS NULL, v_made_purge_after, v_client_purge_after)
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        hold_id BIGINT PATH '$.hold_id',
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+        made_key INT PATH '$.made_key'
+    )) AS request
+    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = request.hold_id
+    WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
+    ORDER BY key_bytes;
+
+    COMMIT;
+    SET io_verdicts = REPLACE(io_verdicts, '+', 'a');
+END

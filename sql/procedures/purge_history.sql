@@ -1,0 +1,48 @@
+-- purge_history: delete idempotency keys past their time, and rows of history that no sale needs.
+--
+-- Paid orders, their holds and their payment events stay for ever; so does an order with a refund that is due.
+--
+-- In      in_limit  BIGINT  rows of each kind, 1 to 10,000
+-- Out     one row: idempotency_keys, holds, orders, payment_events, sweeps (deleted)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+-- Locks   idempotency keys, holds, orders, payment events that are deleted; until COMMIT
+-- Retry   safe
+-- Txn     its own; refused inside another
+CREATE PROCEDURE purge_history(IN in_limit BIGINT)
+COMMENT 'delete idempotency keys past their time, and rows of history that no sale needs'
+BEGIN
+    DECLARE v_before DATETIME DEFAULT UTC_TIMESTAMP() - INTERVAL setting('history_ttl_s') SECOND;
+    DECLARE v_keys BIGINT;
+    DECLARE v_holds BIGINT;
+    DECLARE v_orders BIGINT;
+    DECLARE v_events BIGINT;
+    DECLARE v_sweeps BIGINT;
+
+    IF COALESCE(in_limit NOT BETWEEN 1 AND 10000, TRUE) THEN
+        CALL raise_error(30001);
+    END IF;
+    CALL begin_transaction();
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION
+        BEGIN
+            ROLLBACK;
+            RESIGNAL;
+        END;
+
+        DELETE FROM idempotency_keys WHERE purge_after <= UTC_TIMESTAMP() ORDER BY purge_after LIMIT in_limit;
+        SET v_keys = ROW_COUNT();
+        DELETE FROM holds
+        WHERE status IN ('expired', 'released') AND expires_at <= v_before LIMIT in_limit;
+        SET v_holds = ROW_COUNT();
+        CALL purge_orders(v_before, in_limit, v_orders, v_events);
+        DELETE FROM sweeps WHERE reported_at <= v_before LIMIT in_limit;
+        SET v_sweeps = ROW_COUNT();
+        COMMIT;
+    END;
+    SELECT
+        v_keys AS idempotency_keys,
+        v_holds AS holds,
+        v_orders AS orders,
+        v_events AS payment_events,
+        v_sweeps AS sweeps;
+END

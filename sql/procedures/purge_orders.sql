@@ -1,0 +1,47 @@
+-- purge_orders: delete cancelled orders with their holds and payment events.
+--
+-- In      in_before   DATETIME  UTC; orders whose payment was due before it
+--         in_limit    BIGINT    orders
+-- Out     out_orders  BIGINT    deleted
+--         out_events  BIGINT    deleted
+-- Errors  none
+-- Locks   orders, their holds and events; until the caller's COMMIT
+-- Retry   safe
+-- Txn     the caller's
+CREATE PROCEDURE purge_orders(IN in_before DATETIME, IN in_limit BIGINT, OUT out_orders BIGINT, OUT out_events BIGINT)
+COMMENT 'delete cancelled orders with their holds and payment events'
+BEGIN
+    DECLARE v_orders JSON;
+
+    SELECT JSON_ARRAYAGG(JSON_OBJECT('order_id', old.id, 'hold_id', old.hold_id)) INTO v_orders
+    FROM (
+        SELECT order_.id, order_.hold_id
+        FROM orders AS order_
+        WHERE
+            order_.status = 'cancelled' AND order_.payment_due_at <= in_before
+            AND NOT EXISTS (
+                SELECT 1
+                FROM payment_events AS event_
+                WHERE
+                    event_.order_id = order_.id AND event_.outcome = 'refund_due'
+                    AND event_.refund_settled_at IS NULL
+            )
+        LIMIT in_limit
+        FOR UPDATE OF order_ SKIP LOCKED
+    ) AS old;
+
+    DELETE hold
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS old
+    STRAIGHT_JOIN holds AS hold ON hold.id = old.hold_id;
+
+    DELETE order_
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS old
+    STRAIGHT_JOIN orders AS order_ ON order_.id = old.order_id;
+    SET out_orders = ROW_COUNT();
+
+    DELETE event_
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS old
+    STRAIGHT_JOIN payment_events AS event_
+        ON event_.outcome IN ('applied', 'ignored', 'refund_due') AND event_.order_id = old.order_id;
+    SET out_events = ROW_COUNT();
+END

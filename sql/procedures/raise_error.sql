@@ -1,0 +1,30 @@
+-- raise_error: SIGNAL one of the errors that callers may meet.
+--
+-- In      in_errno  INT  a number of the registry below
+-- Out     never returns
+-- Errors  the one asked for, as SQLSTATE 45000 with the slug as its message
+-- Locks   none
+-- Retry   not applicable
+-- Txn     none
+CREATE PROCEDURE raise_error(IN in_errno INT)
+COMMENT 'SIGNAL one of the errors that callers may meet'
+BEGIN
+    DECLARE v_slug VARCHAR(64) DEFAULT CASE in_errno
+        WHEN 30001 THEN 'invalid_request'
+        WHEN 30002 THEN 'idempotency_key_reused'
+        WHEN 30003 THEN 'transaction_in_progress'
+        WHEN 30101 THEN 'product_not_found'
+        WHEN 30102 THEN 'insufficient_stock'
+        WHEN 30103 THEN 'quantity_out_of_range'
+        WHEN 30201 THEN 'hold_not_found'
+        WHEN 30202 THEN 'hold_expired'
+        WHEN 30203 THEN 'hold_already_used'
+        WHEN 30204 THEN 'hold_released'
+        WHEN 30301 THEN 'order_not_found'
+        WHEN 30302 THEN 'order_already_paid'
+        WHEN 30401 THEN 'payment_not_found'
+        WHEN 30402 THEN 'refund_not_due'
+    END;
+
+    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = in_errno, MESSAGE_TEXT = v_slug;
+END

@@ -1,0 +1,71 @@
+-- record_payments: write the events of a batch into the inbox, each key once, and tell new ones from redeliveries.
+--
+-- In      in_events    JSON           as apply_payments
+-- Out     out_verdicts VARCHAR(1000)  a letter an event: a recorded now, r redelivered, i invalid, k key reused
+-- Errors  none
+-- Locks   payment events by their keys, ascending; until COMMIT
+-- Retry   safe
+-- Txn     ends the caller's
+CREATE PROCEDURE record_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000))
+COMMENT 'write the events of a batch into the inbox, each key once, and tell new ones from redeliveries'
+BEGIN
+    DECLARE v_received_at DATETIME(6) DEFAULT UTC_TIMESTAMP(6);
+    DECLARE v_last_event_id BIGINT;
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    SELECT COALESCE(MAX(id), 0) INTO v_last_event_id FROM payment_events;
+
+    -- In the order of keys, so that two batches with keys in common do not lock them crosswise; arrival order is
+    -- kept in received_at, a microsecond an event. IGNORE passes over a key that a rival has just recorded.
+    INSERT IGNORE INTO payment_events (idempotency_key, order_id, status, received_at, recorded_by)
+    SELECT
+        CAST(request.idempotency_key AS BINARY) AS key_bytes,
+        request.order_id,
+        IF(request.status = 'failed', 'failure', request.status),
+        v_received_at + INTERVAL request.position MICROSECOND,
+        CONNECTION_ID()
+    FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+        key_type JSON PATH '$.idempotency_key',
+        order_id BIGINT PATH '$.order_id',
+        order_type JSON PATH '$.order_id',
+        status VARCHAR(16) PATH '$.status'
+    )) AS request
+    LEFT JOIN payment_events AS recorded ON recorded.idempotency_key = CAST(request.idempotency_key AS BINARY)
+    WHERE
+        recorded.id IS NULL
+        AND JSON_TYPE(request.key_type) = 'STRING' AND LENGTH(request.idempotency_key) BETWEEN 1 AND 255
+        AND JSON_TYPE(request.order_type) = 'INTEGER' AND request.order_id >= 1
+        AND request.status IN ('success', 'failure', 'failed')
+    ORDER BY key_bytes, request.position;
+
+    SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
+        COALESCE(GROUP_CONCAT(
+            CASE
+                -- Valid events are in the inbox by now: what is not there was left out.
+                WHEN recorded.id IS NULL THEN 'i'
+                WHEN recorded.order_id <> request.order_id
+                    OR recorded.status <> IF(request.status = 'failed', 'failure', request.status) THEN 'k'
+                WHEN recorded.id > v_last_event_id AND recorded.recorded_by = CONNECTION_ID()
+                    AND recorded.received_at = v_received_at + INTERVAL request.position MICROSECOND THEN 'a'
+                ELSE 'r'
+            END
+            ORDER BY request.position SEPARATOR ''
+        ), '')
+    INTO out_verdicts
+    FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
+        position FOR ORDINALITY,
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+        key_type JSON PATH '$.idempotency_key',
+        order_id BIGINT PATH '$.order_id',
+        order_type JSON PATH '$.order_id',
+        status VARCHAR(16) PATH '$.status'
+    )) AS request
+    LEFT JOIN payment_events AS recorded ON recorded.idempotency_key = CAST(request.idempotency_key AS BINARY);
+    COMMIT;
+END

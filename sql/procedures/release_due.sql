@@ -1,0 +1,41 @@
+-- release_due: expire locked holds, cancel locked overdue orders, return their stock, and record the sweep.
+--
+-- In      in_holds       JSON         array of {"id", "product_id", "quantity"}, or NULL
+--         in_orders      JSON         likewise
+--         in_started_at  DATETIME(6)  when the sweep began, by SYSDATE()
+-- Out     out_sweep_id   BIGINT       NULL where there was nothing to release
+-- Errors  none
+-- Locks   stock by primary key, ascending; until the caller's COMMIT; the rest is locked already
+-- Retry   no: its rows must be locked and due
+-- Txn     the caller's
+CREATE PROCEDURE release_due(
+    IN in_holds JSON, IN in_orders JSON, IN in_started_at DATETIME(6), OUT out_sweep_id BIGINT
+)
+COMMENT 'expire locked holds, cancel locked overdue orders, return their stock, and record the sweep'
+BEGIN
+    DECLARE v_returned JSON DEFAULT JSON_MERGE_PRESERVE(
+        COALESCE(in_holds, JSON_ARRAY()), COALESCE(in_orders, JSON_ARRAY())
+    );
+
+    IF JSON_LENGTH(v_returned) > 0 THEN
+        UPDATE JSON_TABLE(in_holds, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
+        STRAIGHT_JOIN holds AS hold ON hold.id = due.id
+        SET hold.status = 'expired';
+
+        UPDATE JSON_TABLE(in_orders, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
+        STRAIGHT_JOIN orders AS order_ ON order_.id = due.id
+        SET order_.status = 'cancelled';
+
+        CALL return_stock(v_returned);
+
+        INSERT INTO sweeps (swept_at, holds, orders, units, duration_ms)
+        SELECT
+            UTC_TIMESTAMP(6),
+            COALESCE(JSON_LENGTH(in_holds), 0),
+            COALESCE(JSON_LENGTH(in_orders), 0),
+            SUM(released.quantity),
+            TIMESTAMPDIFF(MICROSECOND, in_started_at, SYSDATE(6)) DIV 1000
+        FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (quantity BIGINT PATH '$.quantity')) AS released;
+        SET out_sweep_id = LAST_INSERT_ID();
+    END IF;
+END

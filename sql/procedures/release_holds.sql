@@ -1,0 +1,29 @@
+-- release_holds: give back active holds before their deadline.
+--
+-- In      in_hold_ids  JSON  array of at most 1,000 ids
+-- Out     a row an element, in order: hold_id, replayed (1: was released before), errno (NULL: is released);
+--         then a row a product whose stock changed (see get_products)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+--         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used
+-- Locks   holds, then stock, each by primary key, ascending; until COMMIT
+-- Retry   safe: a released hold stays released
+-- Txn     its own; refused inside another
+CREATE PROCEDURE release_holds(IN in_hold_ids JSON)
+COMMENT 'give back active holds before their deadline'
+BEGIN
+    DECLARE v_verdicts VARCHAR(1000);
+    DECLARE v_touched JSON;
+
+    CALL decide_releases(in_hold_ids, v_verdicts, v_touched);
+
+    SELECT
+        request.hold_id,
+        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
+        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+    FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
+        position FOR ORDINALITY, hold_id BIGINT PATH '$'
+    )) AS request
+    ORDER BY request.position;
+
+    CALL get_products(v_touched);
+END

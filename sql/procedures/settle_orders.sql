@@ -1,0 +1,72 @@
+-- settle_orders: apply the waiting payment events of orders that exist, in arrival order.
+--
+-- The first event of a pending order decides it; every other one finds the order in its final state.
+--
+-- In      in_order_ids  JSON  array of at most 1,000 distinct ids; orders that do not exist are passed over
+-- Out     out_products  JSON  array of the products whose stock came back
+-- Errors  none
+-- Locks   orders, then their waiting events, then stock, each by primary key, ascending; until the caller's COMMIT
+-- Retry   safe
+-- Txn     the caller's
+CREATE PROCEDURE settle_orders(IN in_order_ids JSON, OUT out_products JSON)
+COMMENT 'apply the waiting payment events of orders that exist, in arrival order'
+settle: BEGIN
+    DECLARE v_locked_ids JSON;
+    DECLARE v_event_ids JSON;
+    DECLARE v_returned JSON;
+
+    SET out_products = JSON_ARRAY();
+
+    -- An order that appears after this lock is not ours to settle: from here on only v_locked_ids count.
+    SELECT JSON_ARRAYAGG(order_.id) INTO v_locked_ids
+    FROM (
+        SELECT order_id FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS element
+        ORDER BY order_id LIMIT 1000
+    ) AS wanted
+    STRAIGHT_JOIN orders AS order_ ON order_.id = wanted.order_id
+    FOR UPDATE OF order_;
+    IF v_locked_ids IS NULL THEN
+        LEAVE settle;
+    END IF;
+
+    CALL lock_waiting_events(v_locked_ids, v_event_ids);
+    IF v_event_ids IS NULL THEN
+        LEAVE settle;
+    END IF;
+
+    UPDATE (
+        SELECT
+            event_.id,
+            CASE
+                WHEN order_.status = 'pending'
+                    AND ROW_NUMBER() OVER (PARTITION BY order_.id ORDER BY event_.received_at, event_.id) = 1
+                    THEN 'applied'
+                WHEN event_.status = 'success' THEN 'refund_due'
+                ELSE 'ignored'
+            END AS outcome
+        FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
+        STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id
+        STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
+    ) AS settled
+    STRAIGHT_JOIN payment_events AS event_ ON event_.id = settled.id
+    SET event_.outcome = settled.outcome;
+
+    UPDATE JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
+    STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id AND event_.outcome = 'applied'
+    STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
+    SET order_.status = IF(event_.status = 'success', 'paid', 'cancelled');
+
+    SELECT
+        JSON_ARRAYAGG(JSON_OBJECT('product_id', order_.product_id, 'quantity', order_.quantity)),
+        JSON_ARRAYAGG(order_.product_id)
+    INTO v_returned, out_products
+    FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
+    STRAIGHT_JOIN payment_events AS event_
+        ON event_.id = locked_.event_id AND event_.outcome = 'applied' AND event_.status = 'failure'
+    STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id;
+    IF v_returned IS NULL THEN
+        SET out_products = JSON_ARRAY();
+    ELSE
+        CALL return_stock(v_returned);
+    END IF;
+END

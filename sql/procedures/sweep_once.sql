@@ -1,0 +1,45 @@
+-- sweep_once: one transaction of a sweep.
+--
+-- In      in_limit      BIGINT  holds, and orders, at the most
+-- Out     out_sweep_id  BIGINT  its row of sweeps; NULL where nothing was due
+-- Errors  none
+-- Locks   due holds and overdue orders that nobody has locked, then stock by primary key, ascending; until COMMIT
+-- Retry   safe
+-- Txn     ends the caller's
+CREATE PROCEDURE sweep_once(IN in_limit BIGINT, OUT out_sweep_id BIGINT)
+COMMENT 'one transaction of a sweep'
+BEGIN
+    DECLARE v_started_at DATETIME(6) DEFAULT SYSDATE(6);
+    DECLARE v_holds JSON;
+    DECLARE v_orders JSON;
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    SELECT JSON_ARRAYAGG(JSON_OBJECT('id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
+    INTO v_holds
+    FROM (
+        SELECT id, product_id, quantity
+        FROM holds
+        WHERE status = 'active' AND expires_at <= UTC_TIMESTAMP()
+        ORDER BY expires_at
+        LIMIT in_limit
+        FOR UPDATE SKIP LOCKED
+    ) AS due;
+
+    SELECT JSON_ARRAYAGG(JSON_OBJECT('id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
+    INTO v_orders
+    FROM (
+        SELECT id, product_id, quantity
+        FROM orders
+        WHERE status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
+        ORDER BY payment_due_at
+        LIMIT in_limit
+        FOR UPDATE SKIP LOCKED
+    ) AS due;
+
+    CALL release_due(v_holds, v_orders, v_started_at, out_sweep_id);
+    COMMIT;
+END

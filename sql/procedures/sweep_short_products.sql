@@ -1,0 +1,68 @@
+-- sweep_short_products: give back what is due of the products that a batch of holds found short.
+--
+-- It waits for locks: rows that another sweep is just releasing must count before a shortage is final.
+--
+-- In      in_requests   JSON           as create_holds
+--         in_verdicts   VARCHAR(1000)  short (s) and open (.) requests name the products
+-- Out     out_released  BIGINT         due holds and orders that were found, released by this or another sweep
+-- Errors  none
+-- Locks   holds, orders, then stock, each by primary key, ascending; until COMMIT
+-- Retry   safe
+-- Txn     its own
+CREATE PROCEDURE sweep_short_products(
+    IN in_requests JSON, IN in_verdicts VARCHAR(1000), OUT out_released BIGINT
+)
+COMMENT 'give back what is due of the products that a batch of holds found short'
+BEGIN
+    DECLARE v_hold_ids JSON;
+    DECLARE v_order_ids JSON;
+    DECLARE v_started_at DATETIME(6) DEFAULT SYSDATE(6);
+    DECLARE v_sweep_id BIGINT;
+
+    CALL begin_transaction();
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION
+        BEGIN
+            ROLLBACK;
+            RESIGNAL;
+        END;
+
+        -- What is due comes first in the join: mostly nothing is, and then the array is never parsed.
+        SELECT JSON_ARRAYAGG(due.id) INTO v_hold_ids
+        FROM (
+            SELECT hold.id
+            FROM holds AS hold FORCE INDEX (holds_by_deadline)
+            STRAIGHT_JOIN (
+                SELECT DISTINCT product_id
+                FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+                    position FOR ORDINALITY, product_id BIGINT PATH '$.product_id'
+                )) AS request
+                WHERE SUBSTRING(in_verdicts, request.position, 1) IN ('s', '.')
+            ) AS short ON short.product_id = hold.product_id
+            WHERE hold.status = 'active' AND hold.expires_at <= UTC_TIMESTAMP()
+            LIMIT 1000
+        ) AS due;
+
+        SELECT JSON_ARRAYAGG(due.id) INTO v_order_ids
+        FROM (
+            SELECT order_.id
+            FROM orders AS order_ FORCE INDEX (orders_by_deadline)
+            STRAIGHT_JOIN (
+                SELECT DISTINCT product_id
+                FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+                    position FOR ORDINALITY, product_id BIGINT PATH '$.product_id'
+                )) AS request
+                WHERE SUBSTRING(in_verdicts, request.position, 1) IN ('s', '.')
+            ) AS short ON short.product_id = order_.product_id
+            WHERE order_.status = 'pending' AND order_.payment_due_at <= UTC_TIMESTAMP()
+            LIMIT 1000
+        ) AS due;
+
+        SET out_released = COALESCE(JSON_LENGTH(v_hold_ids), 0) + COALESCE(JSON_LENGTH(v_order_ids), 0);
+        IF out_released > 0 THEN
+            CALL lock_due(v_hold_ids, v_order_ids);
+            CALL release_due(v_hold_ids, v_order_ids, v_started_at, v_sweep_id);
+        END IF;
+        COMMIT;
+    END;
+END

@@ -1,0 +1,17 @@
+-- refunds_due: money that came and has to go back, until settle_refund ticks it off.
+--
+-- Columns event_id, idempotency_key (text, for settle_refund), order_id, amount (NULL where no order ever came), outcome,
+--         received_at (UTC)
+CREATE VIEW refunds_due AS
+SELECT
+    event_.id AS event_id,
+    CONVERT(event_.idempotency_key USING utf8mb4) AS idempotency_key,
+    event_.order_id,
+    order_.amount,
+    event_.outcome,
+    event_.received_at
+FROM payment_events AS event_
+LEFT JOIN orders AS order_ ON order_.id = event_.order_id
+WHERE
+    (event_.outcome = 'refund_due' OR (event_.outcome = 'orphaned' AND event_.status = 'success'))
+    AND event_.refund_settled_at IS NULL
