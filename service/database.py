@@ -1,15 +1,42 @@
 """Connections to MySQL: what a URL means, and one connection that calls procedures one after another."""
 
+import asyncio
+import math
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import mysql.connector
+import mysql.connector.aio
+
+from service.batching import Failure
 from service.settings import SettingsError
+
+# What this code needs, and what it tells the database of itself: see the table schema_release.
+SCHEMA_VERSION = 1
+CODE_VERSION = 1
+
+CONNECT_TIMEOUT_S = 2
+CALL_TIMEOUT_S = 4
+LOCK_WAIT_TIMEOUT_S = 1
+
+LOCK_WAIT_TIMEOUT = 1205
+DEADLOCK = 1213
+# DROP and CREATE leave a moment without the routine (1305), then without its grant (1370, 1044).
+ROUTINE_BEING_REPLACED = {1305, 1370, 1044}
+# Too many connections, shutdown, killed, read-only, the disk full, gone away, lost, no host, no socket.
+SERVER_AWAY = {1040, 1041, 1053, 1077, 1079, 1152, 1290, 1836, 1021, 1114, 3169, 2002, 2003, 2006, 2013, 2055, 4031}
+
+ResultSets = list[list[tuple[Any, ...]]]
+
+
+class SchemaError(Exception):
+    """The database does not fit this code; the message says what mends it."""
 
 
 def connection_options(url: str) -> dict[str, Any]:
     """Arguments for mysql.connector.connect from `mysql://user:password@host:port/database?unix_socket=…`.
 
-    Members of the query are passed on as they are named by the driver (unix_socket, ssl_ca, ssl_verify_identity, …).
+    Members of the query are passed on as the driver names them (unix_socket, ssl_ca, ssl_verify_identity, …).
     Raises SettingsError.
     """
     parts = urlsplit(url)
@@ -25,3 +52,99 @@ def connection_options(url: str) -> dict[str, Any]:
     switches = {"true": True, "false": False}
     options.update((name, switches.get(value, value)) for name, value in parse_qsl(parts.query))
     return {name: value for name, value in options.items() if value is not None}
+
+
+def classify(error: BaseException) -> Failure:
+    """What a failed CALL asks for. By errno: the driver's classes differ between its modes."""
+    errno = getattr(error, "errno", None)
+    if errno == LOCK_WAIT_TIMEOUT:
+        return Failure.LOCKED
+    if errno == DEADLOCK or errno in ROUTINE_BEING_REPLACED or errno in SERVER_AWAY:
+        return Failure.RETRY
+    if isinstance(error, (OSError, EOFError, asyncio.IncompleteReadError, mysql.connector.InterfaceError)):
+        return Failure.RETRY
+    return Failure.ALONE
+
+
+class Connection:
+    """One connection, opened when it is first needed, and replaced after anything went wrong on it."""
+
+    def __init__(self, url: str) -> None:
+        self._options = connection_options(url)
+        self._connection: Any = None
+        self._cursor: Any = None
+
+    async def call(self, procedure: str, *arguments: Any) -> ResultSets:
+        """CALL a procedure; returns all its result sets.
+
+        Raises mysql.connector.Error, OSError or TimeoutError; then the outcome of the call may be unknown.
+        """
+        statement = f"CALL {procedure}({', '.join(['%s'] * len(arguments))})"
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                cursor = self._cursor or await self._open()
+                await cursor.execute(statement, arguments)
+                # Every result is read to its end: what is left over would answer the next call.
+                result_sets = []
+                while True:
+                    if cursor.with_rows:
+                        result_sets.append(await cursor.fetchall())
+                    if not await cursor.nextset():
+                        return result_sets
+        except BaseException:
+            await self._discard()
+            raise
+
+    async def close(self) -> None:
+        """Say goodbye to the server."""
+        if self._connection is not None:
+            await self._connection.close()
+        self._connection = self._cursor = None
+
+    async def _open(self) -> Any:
+        self._connection = await mysql.connector.aio.connect(
+            **self._options, autocommit=True, connection_timeout=CONNECT_TIMEOUT_S
+        )
+        self._cursor = await self._connection.cursor()
+        await self._cursor.execute(
+            f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {math.ceil(LOCK_WAIT_TIMEOUT_S)}"
+        )
+        return self._cursor
+
+    async def _discard(self) -> None:
+        """Drop the connection without a word: nothing that it may still answer is to be read."""
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            await connection.shutdown()
+
+
+def require_compatible_schema(url: str) -> None:
+    """Refuse a database that is missing, not migrated, or too new for this code; raises SchemaError."""
+    mend = "run: MYSQL_URL=<an administrator's URL> python -m service.deploy"
+    try:
+        with mysql.connector.connect(
+            **connection_options(url), use_pure=True, connection_timeout=CONNECT_TIMEOUT_S
+        ) as connection:
+            cursor = connection.cursor()
+            cursor.execute("CALL get_health()")
+            schema_version, oldest_code = cursor.fetchall()[0][:2]
+            cursor.nextset()
+    except mysql.connector.Error as error:
+        if error.errno in {1049, 1044, 1305, 1370, 1146, 1045}:
+            raise SchemaError(f"the database is missing, not migrated, or closed to us ({error}); {mend}") from None
+        raise SchemaError(f"MySQL cannot be reached: {error}; start it, or correct MYSQL_URL") from None
+    check_versions(schema_version, oldest_code)
+
+
+def check_versions(schema_version: int, oldest_code: int) -> None:
+    """Compare what the database declares with this code; raises SchemaError."""
+    if schema_version < SCHEMA_VERSION:
+        raise SchemaError(
+            f"the schema is at version {schema_version}, this code needs {SCHEMA_VERSION};"
+            " run: MYSQL_URL=<an administrator's URL> python -m service.deploy"
+        )
+    if oldest_code > CODE_VERSION:
+        raise SchemaError(
+            f"the schema serves code from version {oldest_code} on, this is {CODE_VERSION}:"
+            " deploy a newer release of the service"
+        )

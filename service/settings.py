@@ -20,6 +20,9 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
 
     mysql_url: Annotated[str, Meta(pattern=r"^mysql://")]
     redis_url: Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://")]
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
+    web_concurrency: Annotated[int, Meta(ge=1, le=1024)] = os.cpu_count() or 1
     queue_limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 8192
     batch_limit: Annotated[int, Meta(ge=1, le=1000)] = 256
     request_deadline_s: Annotated[float, Meta(gt=0, le=60)] = 2.0

@@ -23,7 +23,10 @@ BEGIN
         order_.status,
         recorded.outcome,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
-        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+        IF(
+            SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
+            NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
+        ) AS errno
     FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         idempotency_key VARCHAR(255) PATH '$.idempotency_key'

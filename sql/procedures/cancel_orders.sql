@@ -21,7 +21,10 @@ BEGIN
         order_.hold_id,
         order_.status,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
-        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+        IF(
+            SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
+            NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
+        ) AS errno
     FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, order_id BIGINT PATH '$'
     )) AS request

@@ -24,7 +24,10 @@ BEGIN
         recorded.result_id AS hold_id,
         recorded.result_expires_at AS expires_at,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
-        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno,
+        IF(
+            SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
+            NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
+        ) AS errno,
         stock.available AS available_stock
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,

@@ -25,7 +25,10 @@ BEGIN
         IF(recorded.result_id IS NULL, NULL, request.hold_id) AS hold_id,
         recorded.result_status AS status,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
-        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+        IF(
+            SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
+            NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
+        ) AS errno
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         hold_id BIGINT PATH '$.hold_id',

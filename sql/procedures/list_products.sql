@@ -1,7 +1,7 @@
 -- list_products: read a page of products in the order of their ids.
 --
 -- In      in_after  BIGINT  the last id seen; 0 for the first page
---         in_limit  BIGINT  rows, 1 to 200
+--         in_limit  BIGINT  rows, 1 to 1,000
 -- Out     a row a product: as get_product; fewer rows than in_limit mean the end
 -- Errors  30001 invalid_request
 -- Locks   none
@@ -10,7 +10,7 @@
 CREATE PROCEDURE list_products(IN in_after BIGINT, IN in_limit BIGINT)
 COMMENT 'read a page of products in the order of their ids'
 BEGIN
-    IF COALESCE(in_after < 0 OR in_limit NOT BETWEEN 1 AND 200, TRUE) THEN
+    IF COALESCE(in_after < 0 OR in_limit NOT BETWEEN 1 AND 1000, TRUE) THEN
         CALL raise_error(30001);
     END IF;
     SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version

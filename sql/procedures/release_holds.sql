@@ -19,7 +19,10 @@ BEGIN
     SELECT
         request.hold_id,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
-        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+        IF(
+            SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
+            NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
+        ) AS errno
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$'
     )) AS request

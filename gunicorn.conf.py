@@ -1,0 +1,31 @@
+"""gunicorn's settings; `.env.example` explains the variables."""
+
+import os
+import sys
+
+from service.database import SchemaError, require_compatible_schema
+from service.settings import SettingsError, load_settings
+
+try:
+    settings = load_settings()
+except SettingsError as error:
+    sys.exit(f"cannot start: {error}")
+
+bind = f"{settings.host}:{settings.port}"
+workers = settings.web_concurrency
+worker_class = "asgi"
+worker_connections = 10_000
+backlog = 4096
+keepalive = 75
+graceful_timeout = 10
+control_socket_disable = True
+# A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there
+
+
+def on_starting(_server: object) -> None:
+    """Refuse to start on a database that does not fit, before any worker runs."""
+    try:
+        require_compatible_schema(settings.mysql_url)
+    except (SchemaError, SettingsError) as error:
+        sys.exit(f"cannot start: {error}")

@@ -1,0 +1,88 @@
+"""The Falcon application: routes, and what every request goes through."""
+
+import re
+
+import falcon
+import falcon.asgi
+import structlog
+import uuid_utils
+
+from service.errors import (
+    DatabaseUnavailable,
+    Overloaded,
+    Problem,
+    serialize,
+    unavailable,
+)
+from service.logs import configure_logs
+from service.procedures import Gate
+from service.resources.health import Liveness, Readiness
+from service.resources.holds import HoldResource, HoldsResource
+from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource
+from service.resources.payments import PaymentWebhookResource
+from service.resources.products import ProductResource, ProductsResource
+from service.settings import Settings, load_settings
+
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+log = structlog.get_logger()
+
+
+class Headers:
+    """What every answer carries."""
+
+    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Name the request before it is routed, so that a 404 has its id too."""
+        given = req.get_header("X-Request-Id")
+        request_id = given if given and REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
+        req.context.request_id = request_id
+        resp.set_header("X-Request-Id", request_id)
+        resp.set_header("Cache-Control", "no-store")
+
+
+class GateLifespan:
+    """Closes the gate when the server stops: what is queued is answered first."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def process_shutdown(self, _scope: object, _event: object) -> None:
+        """Drain and close."""
+        await self._gate.close()
+
+
+async def answer_unavailable(
+    _req: object, _resp: object, error: Overloaded | DatabaseUnavailable, _params: object
+) -> None:
+    """Nobody knows the outcome: 503, and the same key settles it."""
+    raise unavailable(error)
+
+
+async def answer_unexpected(
+    req: falcon.asgi.Request, _resp: object, error: Exception, _params: object
+) -> None:
+    """A defect of ours: into the log with it, and no detail to the client."""
+    log.error("unexpected_error", request_id=req.context.request_id, path=req.path, exc_info=error)
+    raise Problem("internal_error", 500, "Something is wrong on our side; it has been logged.")
+
+
+def create_app(settings: Settings | None = None) -> falcon.asgi.App:
+    """The ASGI application; without settings, those of the environment. Raises SettingsError."""
+    configure_logs()
+    gate = Gate(settings or load_settings())
+    app = falcon.asgi.App(middleware=[Headers(), GateLifespan(gate)])
+    app.set_error_serializer(serialize)
+    app.add_error_handler(Exception, answer_unexpected)
+    app.add_error_handler((Overloaded, DatabaseUnavailable), answer_unavailable)
+
+    app.add_route("/api/products", ProductsResource(gate))
+    app.add_route("/api/products/{product_id}", ProductResource(gate))
+    app.add_route("/api/holds", HoldsResource(gate))
+    app.add_route("/api/holds/{hold_id}", HoldResource(gate))
+    app.add_route("/api/orders", OrdersResource(gate))
+    app.add_route("/api/orders/{order_id}", OrderResource(gate))
+    app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(gate))
+    app.add_route("/api/payments/webhook", PaymentWebhookResource(gate))
+    app.add_route("/healthz", Liveness())
+    app.add_route("/readyz", Readiness(gate))
+    return app

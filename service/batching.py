@@ -1,0 +1,210 @@
+"""Group commit: requests that arrive while a call is in flight travel together in the next one."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from enum import Enum
+from itertools import groupby
+from typing import Generic, TypeVar
+
+import structlog
+
+from service.errors import DatabaseUnavailable, Overloaded
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+ATTEMPT_LIMIT = 3
+RETRY_JITTER_S = 0.05
+DEADLINE_CHECK_S = 0.02
+
+log = structlog.get_logger()
+
+
+class Failure(Enum):
+    """What a failed call asks for."""
+
+    RETRY = "send the same batch again"
+    LOCKED = "a lock was not given in time: send it lock group by lock group"
+    ALONE = "send the requests one by one, so that only the culprit fails"
+
+
+class Entry(Generic[Request, Answer]):
+    """A request on its way: who waits for it, and until when (loop time, seconds)."""
+
+    __slots__ = ("attempt", "deadline", "future", "request")
+
+    def __init__(self, request: Request, future: "asyncio.Future[Answer]", deadline: float) -> None:
+        self.request = request
+        self.future = future
+        self.deadline = deadline
+        self.attempt = 0
+
+
+class Batcher(Generic[Request, Answer]):
+    """Sends requests in batches, one call in flight, without a waiting window.
+
+    name         for the log
+    send         takes the requests of a batch, returns an answer for each, in order
+    classify     what an exception of `send` asks for
+    lock_group   requests with the same one contend for the same lock
+    batch_limit  requests in one call
+    queue_limit  requests that may wait
+    deadline_s   seconds after which a waiting request is given up
+    """
+
+    def __init__(
+        self,
+        name: str,
+        send: Callable[[list[Request]], Awaitable[list[Answer]]],
+        classify: Callable[[BaseException], Failure],
+        *,
+        lock_group: Callable[[Request], Hashable] = lambda _request: None,
+        batch_limit: int,
+        queue_limit: int,
+        deadline_s: float,
+    ) -> None:
+        self._name = name
+        self._send = send
+        self._classify = classify
+        self._lock_group = lock_group
+        self._batch_limit = batch_limit
+        self._queue_limit = queue_limit
+        self._deadline_s = deadline_s
+        self._queue: deque[Entry[Request, Answer]] = deque()
+        self._in_flight: list[Entry[Request, Answer]] = []
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def submit(self, request: Request) -> "asyncio.Future[Answer]":
+        """Queue a request; returns the future of its answer.
+
+        The future fails with what `send` raised for this request alone, with Overloaded when its deadline passes, or
+        with DatabaseUnavailable. Raises Overloaded when the queue is full.
+        """
+        if len(self._queue) >= self._queue_limit:
+            raise Overloaded(f"{self._name}: {self._queue_limit} requests are waiting")
+        loop = asyncio.get_running_loop()
+        entry = Entry[Request, Answer](request, loop.create_future(), loop.time() + self._deadline_s)
+        self._queue.append(entry)
+        self._arrived.set()
+        self._idle.clear()
+        if self._task is None:
+            self._start()
+        if self._timer is None:
+            self._timer = loop.call_later(DEADLINE_CHECK_S, self._give_up_overdue)
+        return entry.future
+
+    async def drain(self) -> None:
+        """Wait until every queued request has its answer, then stop."""
+        await self._idle.wait()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=self._name)
+        self._task.add_done_callback(self._restart)
+
+    def _restart(self, task: "asyncio.Task[None]") -> None:
+        """Go on after an error in the batcher itself; those in flight learn that their outcome is unknown."""
+        if task.cancelled() or self._task is None:
+            return
+        log.error("batcher_died", batcher=self._name, exc_info=task.exception())
+        self._fail(self._in_flight, DatabaseUnavailable(f"{self._name}: internal error"))
+        self._start()
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._in_flight = self._take()
+            await self._deliver(self._in_flight)
+            self._in_flight = []
+            if not self._queue:
+                self._arrived.clear()
+                self._idle.set()
+
+    def _take(self) -> list[Entry[Request, Answer]]:
+        """The next batch: those at the head of the queue whose callers still wait."""
+        batch: list[Entry[Request, Answer]] = []
+        while self._queue and len(batch) < self._batch_limit:
+            entry = self._queue.popleft()
+            if not entry.future.done():
+                batch.append(entry)
+        return batch
+
+    async def _deliver(self, batch: list[Entry[Request, Answer]]) -> None:
+        """Send a batch until every entry has an answer or an error."""
+        while batch := [entry for entry in batch if not entry.future.done()]:
+            for entry in batch:
+                entry.attempt += 1
+            try:
+                answers = await self._send([entry.request for entry in batch])
+            except Exception as error:  # noqa: BLE001 every failure is answered, and the batcher goes on
+                if await self._may_try_again(batch, error):
+                    continue
+                return
+            for entry, answer in zip(batch, answers, strict=True):
+                if not entry.future.done():
+                    entry.future.set_result(answer)
+            return
+
+    async def _may_try_again(self, batch: list[Entry[Request, Answer]], error: Exception) -> bool:
+        """Deal with a failed call; True where the whole batch is to be sent again."""
+        failure = self._classify(error)
+        attempt = max(entry.attempt for entry in batch)
+        groups = self._split(batch, failure)
+        if len(groups) > 1:
+            for group in groups:
+                for entry in group:
+                    entry.attempt = 0
+                await self._deliver(group)
+            return False
+        if failure is Failure.ALONE:
+            self._fail(batch, error)
+            return False
+        log.warning(
+            "contention_retry",
+            batcher=self._name,
+            requests=len(batch),
+            attempt=attempt,
+            errno=getattr(error, "errno", None),
+            error=type(error).__name__,
+        )
+        if attempt >= ATTEMPT_LIMIT:
+            self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
+            return False
+        await asyncio.sleep(random.uniform(0, RETRY_JITTER_S * attempt))  # noqa: S311 jitter is no secret
+        return True
+
+    def _split(
+        self, batch: list[Entry[Request, Answer]], failure: Failure
+    ) -> list[list[Entry[Request, Answer]]]:
+        """The parts in which a failed batch is to be sent again; one part: it cannot be split further."""
+        if failure is Failure.ALONE:
+            return [[entry] for entry in batch]
+        if failure is Failure.LOCKED:
+            ordered = sorted(batch, key=lambda entry: hash(self._lock_group(entry.request)))
+            return [list(part) for _, part in groupby(ordered, key=lambda entry: self._lock_group(entry.request))]
+        return [batch]
+
+    def _give_up_overdue(self) -> None:
+        """Answer those whose deadline has passed, queued or in flight, and look again while there are any."""
+        now = asyncio.get_running_loop().time()
+        overdue = [entry for entry in self._in_flight if entry.deadline <= now]
+        while self._queue and self._queue[0].deadline <= now:
+            overdue.append(self._queue.popleft())
+        self._fail(overdue, Overloaded(f"{self._name}: no answer within {self._deadline_s} s"))
+        self._timer = None
+        if self._queue or self._in_flight:
+            self._timer = asyncio.get_running_loop().call_later(DEADLINE_CHECK_S, self._give_up_overdue)
+
+    @staticmethod
+    def _fail(entries: Iterable[Entry[Request, Answer]], error: Exception) -> None:
+        for entry in entries:
+            if not entry.future.done():
+                entry.future.set_exception(error)

@@ -1,0 +1,134 @@
+"""Products in Redis, by version: a newer value is never overwritten by an older one.
+
+One hash a product holds the answer's bytes, the `version` of the row and `fresh_until`. Redis's own clock decides what
+is fresh, so that no host's clock matters. A value that went stale still refuses an older one for an hour.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+FRESH_MS = 1000
+KEPT_MS = 3_600_000
+REDIS_TIMEOUT_S = 0.1
+BREAKER_S = 1.0
+
+READ = """
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local bodies = {}
+for i, key in ipairs(KEYS) do
+  local value = redis.call('HMGET', key, 'body', 'fresh_until')
+  bodies[i] = value[1] and tonumber(value[2]) > now_ms and value[1]
+end
+return bodies
+"""
+
+# ARGV: fresh_ms, kept_ms, then version and body of each key. Returns the winners' bodies.
+PUBLISH = """
+local time = redis.call('TIME')
+local fresh_until = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
+local winners = {}
+for i, key in ipairs(KEYS) do
+  local version, body = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local held = redis.call('HMGET', key, 'version', 'body', 'fresh_until')
+  if not held[1] or tonumber(version) > tonumber(held[1]) then
+    redis.call('HSET', key, 'version', version, 'body', body, 'fresh_until', fresh_until)
+    redis.call('PEXPIRE', key, ARGV[2])
+    winners[i] = body
+  else
+    if tonumber(version) == tonumber(held[1]) and fresh_until > tonumber(held[3]) then
+      redis.call('HSET', key, 'fresh_until', fresh_until)
+      redis.call('PEXPIRE', key, ARGV[2])
+    end
+    winners[i] = held[2]
+  end
+end
+return winners
+"""
+
+log = structlog.get_logger()
+
+
+class Value(NamedTuple):
+    """What the cache holds of a product: the bytes of the HTTP answer, and the row's version."""
+
+    product_id: int
+    version: int
+    body: bytes
+
+
+def connect_redis(url: str) -> "Redis[bytes]":
+    """A client that fails fast: MySQL has the answer anyway."""
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+class ProductCache:
+    """Reads and publishes products; when Redis fails it is left alone for a second, and nothing is cached."""
+
+    def __init__(self, redis: "Redis[bytes]") -> None:
+        self._redis = redis
+        self._read = redis.register_script(READ)
+        self._publish = redis.register_script(PUBLISH)
+        self._left_alone_until = 0.0
+
+    async def read(self, product_ids: Sequence[int]) -> dict[int, bytes]:
+        """The fresh ones of some products' bodies."""
+        if self.is_left_alone():
+            return {}
+        try:
+            bodies = await self._read(keys=[_key(product_id) for product_id in product_ids])
+        except (RedisError, OSError) as error:
+            self._leave_alone("read", error)
+            return {}
+        return {
+            product_id: body for product_id, body in zip(product_ids, bodies, strict=True) if body is not None
+        }
+
+    async def publish(self, values: Sequence[Value], age_s: float) -> dict[int, bytes]:
+        """Offer values that were read at most `age_s` ago; returns the bodies to serve, newer ones if there are."""
+        if values and not self.is_left_alone():
+            arguments: list[int | bytes] = [FRESH_MS - round(age_s * 1000), KEPT_MS]
+            for value in values:
+                arguments += (value.version, value.body)
+            try:
+                bodies = await self._publish(keys=[_key(value.product_id) for value in values], args=arguments)
+            except (RedisError, OSError) as error:
+                self._leave_alone("publish", error)
+            else:
+                return {value.product_id: body for value, body in zip(values, bodies, strict=True)}
+        return {value.product_id: value.body for value in values}
+
+    async def ping(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            return bool(await self._redis.ping())
+        except (RedisError, OSError):
+            return False
+
+    def is_left_alone(self) -> bool:
+        """Whether Redis failed within the last second."""
+        return time.monotonic() < self._left_alone_until
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    def _leave_alone(self, act: str, error: Exception) -> None:
+        self._left_alone_until = time.monotonic() + BREAKER_S
+        log.warning("cache_degraded", act=act, error=type(error).__name__)
+
+
+def _key(product_id: int) -> str:
+    return f"product:{product_id}"

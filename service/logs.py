@@ -1,0 +1,25 @@
+"""Logging: one event a line, as JSON, to standard output."""
+
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+
+
+def configure_logs() -> None:
+    """Send structlog's events to standard output, one JSON line each."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_encode),
+        ],
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _encode(event: Any, **_options: Any) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)

@@ -1,0 +1,258 @@
+"""The procedures that the service calls: what each takes and answers, and the gate that batches for it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from service.batching import Batcher
+from service.cache import ProductCache, Value, connect_redis
+from service.database import Connection, classify
+from service.requests import BigInt
+from service.settings import Settings
+
+READ_BATCH_LIMIT = 1000  # require_batch refuses more
+
+Request = TypeVar("Request")
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+
+class HoldRequest(msgspec.Struct):
+    """An element of create_holds."""
+
+    product_id: int
+    quantity: int
+    idempotency_key: str
+    made_key: bool
+
+
+class OrderRequest(msgspec.Struct):
+    """An element of create_orders."""
+
+    hold_id: int
+    idempotency_key: str
+    made_key: bool
+
+
+class PaymentEvent(msgspec.Struct):
+    """An element of apply_payments; also the webhook's body."""
+
+    idempotency_key: str
+    order_id: BigInt
+    status: str
+
+
+class Page(NamedTuple):
+    """The arguments of list_products."""
+
+    after: int
+    limit: int
+
+
+class CreatedHold(NamedTuple):
+    """A row of create_holds."""
+
+    hold_id: int
+    expires_at: datetime
+    replayed: int
+    errno: int | None
+    available_stock: int | None
+
+
+class CreatedOrder(NamedTuple):
+    """A row of create_orders."""
+
+    order_id: int
+    hold_id: int
+    status: str
+    replayed: int
+    errno: int | None
+
+
+class AppliedPayment(NamedTuple):
+    """A row of apply_payments."""
+
+    order_id: int
+    status: str | None
+    outcome: str
+    replayed: int
+    errno: int | None
+
+
+class ReleasedHold(NamedTuple):
+    """A row of release_holds."""
+
+    hold_id: int
+    replayed: int
+    errno: int | None
+
+
+class CancelledOrder(NamedTuple):
+    """A row of cancel_orders."""
+
+    order_id: int
+    hold_id: int
+    status: str
+    replayed: int
+    errno: int | None
+
+
+class Hold(NamedTuple):
+    """A row of get_holds."""
+
+    hold_id: int
+    product_id: int
+    quantity: int
+    status: str
+    expires_at: datetime
+    errno: int | None
+
+
+class Order(NamedTuple):
+    """A row of get_orders."""
+
+    order_id: int
+    hold_id: int
+    product_id: int
+    quantity: int
+    amount: Decimal
+    status: str
+    payment_due_at: datetime
+    errno: int | None
+
+
+class Product(NamedTuple):
+    """A row of get_products and of list_products, which has no errno."""
+
+    id: int
+    name: str
+    price: Decimal
+    available_stock: int
+    version: int
+    errno: int | None = None
+
+    def body(self) -> bytes:
+        """The answer to GET /api/products/{id}."""
+        return msgspec.json.encode(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """The members of that answer."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "price": float(self.price),
+            "available_stock": self.available_stock,
+        }
+
+
+class Health(NamedTuple):
+    """The row of get_health."""
+
+    schema_version: int
+    oldest_code: int
+    sweep_lag_s: int
+
+
+def cached_values(rows: list[tuple[Any, ...]]) -> list[Value]:
+    """What the cache is to hold of rows of get_products; unknown products are passed over."""
+    products = [Product(*row) for row in rows]
+    return [
+        Value(product.id, product.version, product.body()) for product in products if product.errno is None
+    ]
+
+
+class Gate:
+    """One batcher and one connection for every procedure that the service calls."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.cache = ProductCache(connect_redis(settings.redis_url))
+        self._connections: list[Connection] = []
+        self._batchers: list[Batcher[Any, Any]] = []
+
+        self.create_hold = self._mutation("create_holds", CreatedHold, lambda request: request.product_id)
+        self.create_order = self._mutation("create_orders", CreatedOrder, lambda request: request.hold_id)
+        self.apply_payment = self._mutation("apply_payments", AppliedPayment, lambda event: event.order_id)
+        self.release_hold = self._mutation("release_holds", ReleasedHold, lambda hold_id: hold_id)
+        self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda order_id: order_id)
+        self.get_hold = self._read("get_holds", Hold)
+        self.get_order = self._read("get_orders", Order)
+        self.get_product_body = self._batch("get_products", self._send_products, READ_BATCH_LIMIT)
+        self.list_products = self._batch("list_products", self._send_page, 1)
+        self.get_health = self._batch("get_health", self._send_health, READ_BATCH_LIMIT)
+
+    async def close(self) -> None:
+        """Answer what is queued, then close every connection."""
+        await asyncio.gather(*(batcher.drain() for batcher in self._batchers))
+        await asyncio.gather(*(connection.close() for connection in self._connections))
+        await self.cache.close()
+
+    def _batch(
+        self,
+        procedure: str,
+        send: "Callable[[Connection, list[Any]], Awaitable[list[Any]]]",
+        batch_limit: int,
+        lock_group: Callable[[Any], Hashable] = lambda _request: None,
+    ) -> Callable[[Any], "asyncio.Future[Any]"]:
+        connection = Connection(self._settings.mysql_url)
+        batcher = Batcher[Any, Any](
+            procedure,
+            lambda requests: send(connection, requests),
+            classify,
+            lock_group=lock_group,
+            batch_limit=batch_limit,
+            queue_limit=self._settings.queue_limit,
+            deadline_s=self._settings.request_deadline_s,
+        )
+        self._connections.append(connection)
+        self._batchers.append(batcher)
+        return batcher.submit
+
+    def _mutation(
+        self, procedure: str, row_type: "Callable[..., Row]", lock_group: Callable[[Any], Hashable]
+    ) -> "Callable[[Any], asyncio.Future[Row]]":
+        """A procedure that answers a row a request, and the products whose stock it changed."""
+
+        async def send(connection: Connection, requests: list[Any]) -> list[Row]:
+            started_at = time.monotonic()
+            rows, products = await connection.call(procedure, msgspec.json.encode(requests).decode())
+            # Published before the answers leave: who has been answered sees the change from any worker.
+            await self.cache.publish(cached_values(products), time.monotonic() - started_at)
+            return [row_type(*row) for row in rows]
+
+        return self._batch(procedure, send, self._settings.batch_limit, lock_group)
+
+    def _read(
+        self, procedure: str, row_type: "Callable[..., Row]"
+    ) -> "Callable[[int], asyncio.Future[Row]]":
+        """A procedure that answers a row an id."""
+
+        async def send(connection: Connection, ids: list[int]) -> list[Row]:
+            ((*rows,),) = await connection.call(procedure, msgspec.json.encode(ids).decode())
+            return [row_type(*row) for row in rows]
+
+        return self._batch(procedure, send, READ_BATCH_LIMIT)
+
+    async def _send_products(self, connection: Connection, product_ids: list[int]) -> list[bytes | None]:
+        """The bodies of products, None for unknown ones: from the cache, and what is not fresh there from MySQL."""
+        wanted = list(dict.fromkeys(product_ids))
+        bodies = await self.cache.read(wanted)
+        missing = [product_id for product_id in wanted if product_id not in bodies]
+        if missing:
+            started_at = time.monotonic()
+            (rows,) = await connection.call("get_products", msgspec.json.encode(missing).decode())
+            bodies |= await self.cache.publish(cached_values(rows), time.monotonic() - started_at)
+        return [bodies.get(product_id) for product_id in product_ids]
+
+    async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
+        (page,) = pages
+        (rows,) = await connection.call("list_products", page.after, page.limit)
+        return [[Product(*row) for row in rows]]
+
+    async def _send_health(self, connection: Connection, requests: list[None]) -> list[Health]:
+        ((row,),) = await connection.call("get_health")
+        return [Health(*row)] * len(requests)

@@ -1,0 +1,74 @@
+"""What resources share: reading a request, and writing an answer."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import falcon
+import falcon.asgi
+import msgspec
+import uuid_utils
+
+from service.errors import Problem, refusal
+
+BODY_LIMIT_BYTES = 16 * 1024
+ID = re.compile(r"[1-9][0-9]{0,18}")
+BIGINT_MAXIMUM = 2**63 - 1
+
+# A procedure's BIGINT. Which of these numbers make sense is for the procedure to say.
+BigInt = Annotated[int, msgspec.Meta(ge=-(2**63), le=BIGINT_MAXIMUM)]
+
+Body = TypeVar("Body")
+
+
+async def read_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder[Body]") -> Body:
+    """The JSON body of a request; raises Problem 400, 413, 415 or 422."""
+    media_type = (request.content_type or "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem("invalid_request", 415, "Send application/json.", errno=30001)
+    body = await request.stream.read(BODY_LIMIT_BYTES + 1)
+    if len(body) > BODY_LIMIT_BYTES:
+        raise Problem("invalid_request", 413, f"Send at most {BODY_LIMIT_BYTES} bytes.", errno=30001)
+    try:
+        # The decoder does not look into members that it passes over: bad UTF-8 there is bad all the same.
+        return decoder.decode(body.decode())
+    except msgspec.ValidationError as error:
+        raise refusal(30001, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(30001, f"The body is not JSON: {error}", status=400) from None
+
+
+def idempotency_key(request: falcon.asgi.Request, response: falcon.asgi.Response) -> tuple[str, bool]:
+    """The request's key, and whether it was made here; the answer carries it, whatever it will be.
+
+    Raises Problem 422 where the header is not UTF-8.
+    """
+    given = request.get_header("Idempotency-Key")
+    if given is None:
+        made = str(uuid_utils.uuid7())
+        response.set_header("Idempotency-Key", made)
+        return made, True
+    response.set_header("Idempotency-Key", given)
+    try:
+        return given.encode("latin-1").decode(), False
+    except UnicodeDecodeError:
+        raise refusal(30001, "Idempotency-Key is not UTF-8.") from None
+
+
+def parse_id(text: str, not_found_errno: int) -> int:
+    """An id out of a path; what cannot be one is not found. Raises Problem 404."""
+    if not ID.fullmatch(text) or int(text) > BIGINT_MAXIMUM:
+        raise refusal(not_found_errno)
+    return int(text)
+
+
+def utc(moment: datetime) -> str:
+    """A DATETIME, which is UTC without saying so, as `2025-12-02T18:30:00Z`."""
+    return f"{moment.isoformat()}Z"
+
+
+def write(response: falcon.asgi.Response, document: Any, *, replayed: int = 0) -> None:
+    """Answer with a JSON document, marked when it is a replay."""
+    response.data = msgspec.json.encode(document)
+    if replayed:
+        response.set_header("Idempotent-Replayed", "true")

@@ -1,0 +1,43 @@
+"""Whether the process lives, and whether it can serve."""
+
+import falcon.asgi
+
+from service.database import SchemaError, check_versions
+from service.errors import DatabaseUnavailable, Overloaded, Problem
+from service.procedures import Gate
+from service.requests import write
+
+
+class Liveness:
+    """`/healthz`: the process answers."""
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Always 200."""
+        write(resp, {"status": "ok"})
+
+
+class Readiness:
+    """`/readyz`: MySQL answers with a schema that fits; without Redis the service is degraded, but ready."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """200 with what is degraded and the sweep's lag, or 503 with what is missing."""
+        try:
+            health = await self._gate.get_health(None)
+            check_versions(health.schema_version, health.oldest_code)
+        except (Overloaded, DatabaseUnavailable):
+            raise Problem("not_ready", 503, "MySQL does not answer.", missing="mysql") from None
+        except SchemaError as error:
+            raise Problem("not_ready", 503, str(error), missing="schema") from None
+        redis = "ok" if await self._gate.cache.ping() else "degraded"
+        write(
+            resp,
+            {
+                "status": "ready" if redis == "ok" else "degraded",
+                "mysql": "ok",
+                "redis": redis,
+                "sweep_lag_s": health.sweep_lag_s,
+            },
+        )

@@ -1,0 +1,82 @@
+"""Holds: made, read, given back."""
+
+import time
+
+import falcon.asgi
+import msgspec
+import structlog
+
+from service.errors import ERRORS, refusal
+from service.procedures import Gate, HoldRequest
+from service.requests import BigInt, idempotency_key, parse_id, read_body, utc, write
+
+log = structlog.get_logger()
+
+
+class HoldBody(msgspec.Struct):
+    """The body of POST /api/holds."""
+
+    product_id: BigInt
+    quantity: BigInt
+
+
+class HoldsResource:
+    """`/api/holds`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._decoder = msgspec.json.Decoder(HoldBody)
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Reserve units of a product."""
+        started_at = time.monotonic()
+        key, made = idempotency_key(req, resp)
+        body = await read_body(req, self._decoder)
+        hold = await self._gate.create_hold(HoldRequest(body.product_id, body.quantity, key, made))
+        facts = {
+            "request_id": req.context.request_id,
+            "product_id": body.product_id,
+            "quantity": body.quantity,
+            "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
+        }
+        if hold.errno is not None:
+            log.info("hold_rejected", reason=ERRORS[hold.errno].slug, **facts)
+            if hold.available_stock is not None:
+                raise refusal(hold.errno, available_stock=hold.available_stock)
+            raise refusal(hold.errno)
+        log.info("hold_created", hold_id=hold.hold_id, replayed=bool(hold.replayed), **facts)
+        resp.status = falcon.HTTP_201
+        resp.set_header("Location", f"/api/holds/{hold.hold_id}")
+        write(resp, {"hold_id": hold.hold_id, "expires_at": utc(hold.expires_at)}, replayed=hold.replayed)
+
+
+class HoldResource:
+    """`/api/holds/{id}`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
+        """One hold."""
+        hold = await self._gate.get_hold(parse_id(hold_id, 30201))
+        if hold.errno is not None:
+            raise refusal(hold.errno)
+        write(
+            resp,
+            {
+                "hold_id": hold.hold_id,
+                "product_id": hold.product_id,
+                "quantity": hold.quantity,
+                "status": hold.status,
+                "expires_at": utc(hold.expires_at),
+            },
+        )
+
+    async def on_delete(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
+        """Give an active hold back."""
+        released = await self._gate.release_hold(parse_id(hold_id, 30201))
+        if released.errno is not None:
+            raise refusal(released.errno)
+        if not released.replayed:
+            log.info("hold_released", request_id=req.context.request_id, hold_id=released.hold_id)
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,93 @@
+"""Orders: made from holds, read, cancelled."""
+
+import time
+
+import falcon.asgi
+import msgspec
+import structlog
+
+from service.errors import refusal
+from service.procedures import Gate, OrderRequest
+from service.requests import BigInt, idempotency_key, parse_id, read_body, utc, write
+
+log = structlog.get_logger()
+
+
+class OrderBody(msgspec.Struct):
+    """The body of POST /api/orders."""
+
+    hold_id: BigInt
+
+
+class OrdersResource:
+    """`/api/orders`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._decoder = msgspec.json.Decoder(OrderBody)
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Turn a hold into an order."""
+        started_at = time.monotonic()
+        key, made = idempotency_key(req, resp)
+        body = await read_body(req, self._decoder)
+        order = await self._gate.create_order(OrderRequest(body.hold_id, key, made))
+        if order.errno is not None:
+            raise refusal(order.errno)
+        log.info(
+            "order_created",
+            request_id=req.context.request_id,
+            order_id=order.order_id,
+            hold_id=order.hold_id,
+            status=order.status,
+            replayed=bool(order.replayed),
+            duration_ms=round((time.monotonic() - started_at) * 1000, 1),
+        )
+        resp.status = falcon.HTTP_201
+        resp.set_header("Location", f"/api/orders/{order.order_id}")
+        write(
+            resp,
+            {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status},
+            replayed=order.replayed,
+        )
+
+
+class OrderResource:
+    """`/api/orders/{id}`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
+        """One order."""
+        order = await self._gate.get_order(parse_id(order_id, 30301))
+        if order.errno is not None:
+            raise refusal(order.errno)
+        write(
+            resp,
+            {
+                "order_id": order.order_id,
+                "hold_id": order.hold_id,
+                "product_id": order.product_id,
+                "quantity": order.quantity,
+                "amount": float(order.amount),
+                "status": order.status,
+                "payment_due_at": utc(order.payment_due_at),
+            },
+        )
+
+
+class OrderCancellationResource:
+    """`/api/orders/{id}/cancel`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
+        """Cancel a pending order and return its stock."""
+        order = await self._gate.cancel_order(parse_id(order_id, 30301))
+        if order.errno is not None:
+            raise refusal(order.errno)
+        if not order.replayed:
+            log.info("order_cancelled", request_id=req.context.request_id, order_id=order.order_id)
+        write(resp, {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status})

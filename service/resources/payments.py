@@ -1,0 +1,42 @@
+"""The payment provider's webhook."""
+
+import time
+
+import falcon.asgi
+import msgspec
+import structlog
+
+from service.errors import refusal
+from service.procedures import Gate, PaymentEvent
+from service.requests import read_body, write
+
+log = structlog.get_logger()
+
+
+class PaymentWebhookResource:
+    """`/api/payments/webhook`: delivered any number of times, in any order."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._decoder = msgspec.json.Decoder(PaymentEvent)
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Record a payment event and settle its order, if that exists."""
+        started_at = time.monotonic()
+        event = await read_body(req, self._decoder)
+        payment = await self._gate.apply_payment(event)
+        if payment.errno is not None:
+            raise refusal(payment.errno)
+        log.info(
+            "payment_duplicate" if payment.replayed else f"payment_{payment.outcome}",
+            request_id=req.context.request_id,
+            order_id=payment.order_id,
+            outcome=payment.outcome,
+            duration_ms=round((time.monotonic() - started_at) * 1000, 1),
+        )
+        resp.status = falcon.HTTP_202 if payment.outcome == "waiting" else falcon.HTTP_200
+        write(
+            resp,
+            {"order_id": payment.order_id, "status": payment.status, "outcome": payment.outcome},
+            replayed=payment.replayed,
+        )

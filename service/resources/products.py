@@ -1,0 +1,47 @@
+"""Products: one, from the cache, and pages of them."""
+
+import falcon
+import falcon.asgi
+
+from service.errors import refusal
+from service.procedures import Gate, Page
+from service.requests import parse_id, write
+
+
+class ProductResource:
+    """`/api/products/{id}`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_get(
+        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str
+    ) -> None:
+        """One product with its stock."""
+        body = await self._gate.get_product_body(parse_id(product_id, 30101))
+        if body is None:
+            raise refusal(30101)
+        resp.data = body
+
+
+class ProductsResource:
+    """`/api/products`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """A page of products in the order of their ids."""
+        limit = _parameter(req, "limit", default=50, minimum=1, maximum=200)
+        after = _parameter(req, "after", default=0, minimum=0, maximum=2**63 - 1)
+        # One row more than asked for tells whether there is a next page.
+        products = await self._gate.list_products(Page(after, limit + 1))
+        items = [product.document() for product in products[:limit]]
+        write(resp, {"items": items, "next": items[-1]["id"] if len(products) > limit else None})
+
+
+def _parameter(req: falcon.asgi.Request, name: str, *, default: int, minimum: int, maximum: int) -> int:
+    try:
+        return req.get_param_as_int(name, min_value=minimum, max_value=maximum, default=default)
+    except falcon.HTTPBadRequest as error:
+        raise refusal(30001, error.description) from None
