@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 FRESH_MS = 1000
 KEPT_MS = 3_600_000
+KEY_PREFIX = "product:"
 REDIS_TIMEOUT_S = 0.1
 BREAKER_S = 1.0
 
@@ -110,6 +111,14 @@ class ProductCache:
                 return {value.product_id: body for value, body in zip(values, bodies, strict=True)}
         return {value.product_id: value.body for value in values}
 
+    async def product_ids(self) -> list[int]:
+        """The products that somebody asked for within the last hour; none while Redis is away."""
+        try:
+            return [int(key.rpartition(b":")[2]) async for key in self._redis.scan_iter(f"{KEY_PREFIX}*", count=1000)]
+        except (RedisError, OSError) as error:
+            self._leave_alone("scan", error)
+            return []
+
     async def ping(self) -> bool:
         """Whether Redis answers now."""
         try:
@@ -131,4 +140,4 @@ class ProductCache:
 
 
 def _key(product_id: int) -> str:
-    return f"product:{product_id}"
+    return f"{KEY_PREFIX}{product_id}"

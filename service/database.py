@@ -23,8 +23,9 @@ LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
 # DROP and CREATE leave a moment without the routine (1305), then without its grant (1370, 1044).
 ROUTINE_BEING_REPLACED = {1305, 1370, 1044}
-# Too many connections, shutdown, killed, read-only, the disk full, gone away, lost, no host, no socket.
-SERVER_AWAY = {1040, 1041, 1053, 1077, 1079, 1152, 1290, 1836, 1021, 1114, 3169, 2002, 2003, 2006, 2013, 2055, 4031}
+# Access denied, too many connections, shutdown, aborted, read-only, disk full, table full, killed, idle too long;
+# then the driver's own: no socket, no host, gone away, lost.
+SERVER_AWAY = {1045, 1040, 1053, 1152, 1290, 1836, 1021, 1114, 3169, 4031, 2002, 2003, 2006, 2013, 2055}
 
 ResultSets = list[list[tuple[Any, ...]]]
 
@@ -79,7 +80,10 @@ class Connection:
 
         Raises mysql.connector.Error, OSError or TimeoutError; then the outcome of the call may be unknown.
         """
-        statement = f"CALL {procedure}({', '.join(['%s'] * len(arguments))})"
+        return await self.execute(f"CALL {procedure}({', '.join(['%s'] * len(arguments))})", *arguments)
+
+    async def execute(self, statement: str, *arguments: Any) -> ResultSets:
+        """Run any statement, as `call` does."""
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 cursor = self._cursor or await self._open()

@@ -46,4 +46,7 @@ BEGIN
     SELECT v_adjustment_id AS adjustment_id, product_id, total AS total_stock, available AS available_stock
     FROM stock
     WHERE product_id = in_product_id;
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

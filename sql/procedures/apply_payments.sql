@@ -37,5 +37,8 @@ BEGIN
     LEFT JOIN orders AS order_ ON order_.id = recorded.order_id
     ORDER BY request.position;
 
-    CALL get_products(v_touched);
+    CALL get_products(distinct_ids(v_touched));
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

@@ -17,4 +17,7 @@ BEGIN
         CALL raise_error(verdict_errno(v_verdict));
     END IF;
     SELECT id AS order_id, hold_id, status, v_verdict = 'r' AS replayed FROM orders WHERE id = in_order_id;
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

@@ -42,4 +42,7 @@ BEGIN
         COMMIT;
     END;
     CALL get_product(in_product_id);
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

@@ -10,10 +10,6 @@
 CREATE PROCEDURE change_setting(IN in_name VARCHAR(1024), IN in_value BIGINT)
 COMMENT 'change one of the settings; deadlines that exist do not move'
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM settings WHERE name = in_name AND in_value BETWEEN minimum AND maximum) THEN
-        CALL raise_error(30001);
-    END IF;
-
     CALL begin_transaction();
     BEGIN
         DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -21,8 +17,15 @@ BEGIN
             ROLLBACK;
             RESIGNAL;
         END;
+
+        IF NOT EXISTS (SELECT 1 FROM settings WHERE name = in_name AND in_value BETWEEN minimum AND maximum) THEN
+            CALL raise_error(30001);
+        END IF;
         UPDATE settings SET value = in_value WHERE name = in_name;
         COMMIT;
     END;
     SELECT name, value, minimum, maximum, description FROM settings WHERE name = in_name;
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

@@ -41,5 +41,8 @@ BEGIN
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     ORDER BY request.position;
 
-    CALL get_products(v_touched);
+    CALL get_products(distinct_ids(v_touched));
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

@@ -37,4 +37,7 @@ BEGIN
         COMMIT;
     END;
     SELECT v_product_id AS product_id;
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

@@ -32,31 +32,37 @@ BEGIN
         FOR UPDATE OF order_;
 
         SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
-            COALESCE(GROUP_CONCAT(
+            COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), '')
+        INTO out_verdicts
+        FROM (
+            SELECT
+                request.position,
                 CASE
                     WHEN COALESCE(JSON_TYPE(request.order_type) <> 'INTEGER' OR request.order_id < 1, TRUE) THEN 'i'
                     WHEN order_.id IS NULL THEN 'o'
                     WHEN order_.status = 'paid' THEN 'b'
                     WHEN order_.status = 'cancelled' THEN 'r'
+                    -- The second one of two finds what the first one did.
+                    WHEN ROW_NUMBER() OVER (
+                        PARTITION BY JSON_TYPE(request.order_type), request.order_id ORDER BY request.position
+                    ) > 1 THEN 'r'
                     ELSE 'a'
-                END
-                ORDER BY request.position SEPARATOR ''
-            ), '')
-        INTO out_verdicts
-        FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-            position FOR ORDINALITY, order_id BIGINT PATH '$', order_type JSON PATH '$'
-        )) AS request
-        LEFT JOIN orders AS order_
-            ON order_.id = request.order_id
-            -- One that appeared after the lock was taken is not ours to decide.
-            AND order_.id MEMBER OF (v_locked_ids);
+                END AS verdict
+            FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
+                position FOR ORDINALITY, order_id BIGINT PATH '$', order_type JSON PATH '$'
+            )) AS request
+            LEFT JOIN orders AS order_
+                ON order_.id = request.order_id
+                -- One that appeared after the lock was taken is not ours to decide.
+                AND order_.id MEMBER OF (v_locked_ids)
+        ) AS judged;
 
         SELECT
             JSON_ARRAYAGG(JSON_OBJECT('id', order_.id, 'product_id', order_.product_id, 'quantity', order_.quantity)),
             COALESCE(JSON_ARRAYAGG(order_.product_id), out_touched)
         INTO v_cancelled, out_touched
         FROM (
-            SELECT DISTINCT request.order_id
+            SELECT request.order_id
             FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
                 position FOR ORDINALITY, order_id BIGINT PATH '$'
             )) AS request

@@ -34,32 +34,38 @@ BEGIN
         SET v_now = UTC_TIMESTAMP();
 
         SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
-            COALESCE(GROUP_CONCAT(
+            COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), '')
+        INTO out_verdicts
+        FROM (
+            SELECT
+                request.position,
                 CASE
                     WHEN COALESCE(JSON_TYPE(request.hold_type) <> 'INTEGER' OR request.hold_id < 1, TRUE) THEN 'i'
                     WHEN hold.id IS NULL THEN 'h'
                     WHEN hold.status = 'ordered' THEN 'u'
                     WHEN hold.status = 'released' THEN 'r'
                     WHEN hold.status = 'expired' OR hold.expires_at <= v_now THEN 'e'
+                    -- The second one of two finds what the first one did.
+                    WHEN ROW_NUMBER() OVER (
+                        PARTITION BY JSON_TYPE(request.hold_type), request.hold_id ORDER BY request.position
+                    ) > 1 THEN 'r'
                     ELSE 'a'
-                END
-                ORDER BY request.position SEPARATOR ''
-            ), '')
-        INTO out_verdicts
-        FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
-            position FOR ORDINALITY, hold_id BIGINT PATH '$', hold_type JSON PATH '$'
-        )) AS request
-        LEFT JOIN holds AS hold
-            ON hold.id = request.hold_id
-            -- One that appeared after the lock was taken is not ours to decide.
-            AND hold.id MEMBER OF (v_locked_ids);
+                END AS verdict
+            FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
+                position FOR ORDINALITY, hold_id BIGINT PATH '$', hold_type JSON PATH '$'
+            )) AS request
+            LEFT JOIN holds AS hold
+                ON hold.id = request.hold_id
+                -- One that appeared after the lock was taken is not ours to decide.
+                AND hold.id MEMBER OF (v_locked_ids)
+        ) AS judged;
 
         SELECT
             JSON_ARRAYAGG(JSON_OBJECT('id', hold.id, 'product_id', hold.product_id, 'quantity', hold.quantity)),
             COALESCE(JSON_ARRAYAGG(hold.product_id), out_touched)
         INTO v_released, out_touched
         FROM (
-            SELECT DISTINCT request.hold_id
+            SELECT request.hold_id
             FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
                 position FOR ORDINALITY, hold_id BIGINT PATH '$'
             )) AS request

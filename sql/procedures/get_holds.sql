@@ -19,8 +19,8 @@ BEGIN
         hold.expires_at,
         IF(hold.id IS NULL, 30201, NULL) AS errno
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$', hold_type JSON PATH '$'
     )) AS request
-    LEFT JOIN holds AS hold ON hold.id = request.hold_id
+    LEFT JOIN holds AS hold ON hold.id = request.hold_id AND JSON_TYPE(request.hold_type) = 'INTEGER'
     ORDER BY request.position;
 END

@@ -21,8 +21,8 @@ BEGIN
         order_.payment_due_at,
         IF(order_.id IS NULL, 30301, NULL) AS errno
     FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, order_id BIGINT PATH '$'
+        position FOR ORDINALITY, order_id BIGINT PATH '$', order_type JSON PATH '$'
     )) AS request
-    LEFT JOIN orders AS order_ ON order_.id = request.order_id
+    LEFT JOIN orders AS order_ ON order_.id = request.order_id AND JSON_TYPE(request.order_type) = 'INTEGER'
     ORDER BY request.position;
 END

@@ -19,9 +19,9 @@ BEGIN
         stock.version,
         IF(product.id IS NULL, 30101, NULL) AS errno
     FROM JSON_TABLE(in_product_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, product_id BIGINT PATH '$'
+        position FOR ORDINALITY, product_id BIGINT PATH '$', product_type JSON PATH '$'
     )) AS request
-    LEFT JOIN products AS product ON product.id = request.product_id
-    LEFT JOIN stock ON stock.product_id = request.product_id
+    LEFT JOIN products AS product ON product.id = request.product_id AND JSON_TYPE(request.product_type) = 'INTEGER'
+    LEFT JOIN stock ON stock.product_id = product.id
     ORDER BY request.position;
 END

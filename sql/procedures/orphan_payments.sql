@@ -9,8 +9,7 @@
 CREATE PROCEDURE orphan_payments(IN in_events JSON)
 COMMENT 'give up on events that waited waiting_payment_ttl_s seconds for an order that never came'
 BEGIN
-    DECLARE v_received_before DATETIME(6)
-    DEFAULT UTC_TIMESTAMP(6) - INTERVAL setting('waiting_payment_ttl_s') SECOND;
+    DECLARE v_received_before DATETIME(6);
     DECLARE v_event_ids JSON;
 
     CALL begin_transaction();
@@ -21,6 +20,7 @@ BEGIN
             RESIGNAL;
         END;
 
+        SET v_received_before = UTC_TIMESTAMP(6) - INTERVAL setting('waiting_payment_ttl_s') SECOND;
         SELECT JSON_ARRAYAGG(locked_.id) INTO v_event_ids
         FROM (
             SELECT event_.id

@@ -11,7 +11,7 @@
 CREATE PROCEDURE purge_history(IN in_limit BIGINT)
 COMMENT 'delete idempotency keys past their time, and rows of history that no sale needs'
 BEGIN
-    DECLARE v_before DATETIME DEFAULT UTC_TIMESTAMP() - INTERVAL setting('history_ttl_s') SECOND;
+    DECLARE v_before DATETIME;
     DECLARE v_keys BIGINT;
     DECLARE v_holds BIGINT;
     DECLARE v_orders BIGINT;
@@ -29,6 +29,7 @@ BEGIN
             RESIGNAL;
         END;
 
+        SET v_before = UTC_TIMESTAMP() - INTERVAL setting('history_ttl_s') SECOND;
         DELETE FROM idempotency_keys WHERE purge_after <= UTC_TIMESTAMP() ORDER BY purge_after LIMIT in_limit;
         SET v_keys = ROW_COUNT();
         DELETE FROM holds

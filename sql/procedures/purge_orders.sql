@@ -23,7 +23,8 @@ BEGIN
                 SELECT 1
                 FROM payment_events AS event_
                 WHERE
-                    event_.order_id = order_.id AND event_.outcome = 'refund_due'
+                    event_.order_id = order_.id AND event_.status = 'success'
+                    AND event_.outcome IN ('refund_due', 'orphaned')
                     AND event_.refund_settled_at IS NULL
             )
         LIMIT in_limit
@@ -42,6 +43,7 @@ BEGIN
     DELETE event_
     FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS old
     STRAIGHT_JOIN payment_events AS event_
-        ON event_.outcome IN ('applied', 'ignored', 'refund_due') AND event_.order_id = old.order_id;
+        ON event_.outcome IN ('applied', 'ignored', 'refund_due', 'orphaned')
+        AND event_.order_id = old.order_id;
     SET out_events = ROW_COUNT();
 END

@@ -4,12 +4,17 @@
 --         in_orders      JSON         likewise
 --         in_started_at  DATETIME(6)  when the sweep began, by SYSDATE()
 -- Out     out_sweep_id   BIGINT       NULL where there was nothing to release
+--         out_units      BIGINT       returned to stock
 -- Errors  none
 -- Locks   stock by primary key, ascending; until the caller's COMMIT; the rest is locked already
 -- Retry   no: its rows must be locked and due
 -- Txn     the caller's
 CREATE PROCEDURE release_due(
-    IN in_holds JSON, IN in_orders JSON, IN in_started_at DATETIME(6), OUT out_sweep_id BIGINT
+    IN in_holds JSON,
+    IN in_orders JSON,
+    IN in_started_at DATETIME(6),
+    OUT out_sweep_id BIGINT,
+    OUT out_units BIGINT
 )
 COMMENT 'expire locked holds, cancel locked overdue orders, return their stock, and record the sweep'
 BEGIN
@@ -17,6 +22,7 @@ BEGIN
         COALESCE(in_holds, JSON_ARRAY()), COALESCE(in_orders, JSON_ARRAY())
     );
 
+    SET out_units = 0;
     IF JSON_LENGTH(v_returned) > 0 THEN
         UPDATE JSON_TABLE(in_holds, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
         STRAIGHT_JOIN holds AS hold ON hold.id = due.id
@@ -28,14 +34,16 @@ BEGIN
 
         CALL return_stock(v_returned);
 
+        SELECT SUM(quantity) INTO out_units
+        FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (quantity BIGINT PATH '$.quantity')) AS released;
         INSERT INTO sweeps (swept_at, holds, orders, units, duration_ms)
-        SELECT
+        VALUES (
             UTC_TIMESTAMP(6),
             COALESCE(JSON_LENGTH(in_holds), 0),
             COALESCE(JSON_LENGTH(in_orders), 0),
-            SUM(released.quantity),
+            out_units,
             TIMESTAMPDIFF(MICROSECOND, in_started_at, SYSDATE(6)) DIV 1000
-        FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (quantity BIGINT PATH '$.quantity')) AS released;
+        );
         SET out_sweep_id = LAST_INSERT_ID();
     END IF;
 END

@@ -17,7 +17,7 @@ BEGIN
     CALL decide_releases(in_hold_ids, v_verdicts, v_touched);
 
     SELECT
-        request.hold_id,
+        IF(SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'), request.hold_id, NULL) AS hold_id,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
         IF(
             SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
@@ -28,5 +28,8 @@ BEGIN
     )) AS request
     ORDER BY request.position;
 
-    CALL get_products(v_touched);
+    CALL get_products(distinct_ids(v_touched));
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

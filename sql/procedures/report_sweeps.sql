@@ -35,4 +35,7 @@ BEGIN
     FROM JSON_TABLE(v_sweep_ids, '$[*]' COLUMNS (sweep_id BIGINT PATH '$')) AS reported
     STRAIGHT_JOIN sweeps ON sweeps.id = reported.sweep_id
     ORDER BY sweeps.id;
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

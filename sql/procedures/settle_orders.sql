@@ -2,7 +2,7 @@
 --
 -- The first event of a pending order decides it; every other one finds the order in its final state.
 --
--- In      in_order_ids  JSON  array of at most 1,000 distinct ids; orders that do not exist are passed over
+-- In      in_order_ids  JSON  array of at most 2,000 distinct ids; orders that do not exist are passed over
 -- Out     out_products  JSON  array of the products whose stock came back
 -- Errors  none
 -- Locks   orders, then their waiting events, then stock, each by primary key, ascending; until the caller's COMMIT
@@ -21,7 +21,7 @@ settle: BEGIN
     SELECT JSON_ARRAYAGG(order_.id) INTO v_locked_ids
     FROM (
         SELECT order_id FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS element
-        ORDER BY order_id LIMIT 1000
+        ORDER BY order_id LIMIT 2000
     ) AS wanted
     STRAIGHT_JOIN orders AS order_ ON order_.id = wanted.order_id
     FOR UPDATE OF order_;

@@ -40,4 +40,7 @@ BEGIN
     SELECT id AS event_id, order_id, refund_settled_at, v_settled_at IS NOT NULL AS replayed
     FROM payment_events
     WHERE id = v_event_id;
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

@@ -61,4 +61,7 @@ BEGIN
     STRAIGHT_JOIN payment_events AS event_ ON event_.id = found_.event_id
     WHERE event_.outcome <> 'waiting'
     ORDER BY event_.id;
+
+    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
+    COMMIT;
 END

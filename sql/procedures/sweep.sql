@@ -22,6 +22,9 @@ COMMENT 'release up to in_limit due holds and orders, one sweeper at a time'
 sweep: BEGIN
     DECLARE v_lock_name VARCHAR(64) DEFAULT LEFT(CONCAT('sweep.', DATABASE()), 64);
     DECLARE v_sweep_id BIGINT;
+    DECLARE v_holds BIGINT;
+    DECLARE v_orders BIGINT;
+    DECLARE v_units BIGINT;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         DO RELEASE_LOCK(v_lock_name);
@@ -36,13 +39,14 @@ sweep: BEGIN
 
     REPEAT
         CALL begin_transaction();
-        CALL sweep_once(LEAST(1000, in_limit - GREATEST(out_holds, out_orders)), v_sweep_id);
-        IF v_sweep_id IS NOT NULL THEN
-            SELECT v_sweep_id, out_holds + holds, out_orders + orders, out_units + units
-            INTO out_sweep_id, out_holds, out_orders, out_units
-            FROM sweeps
-            WHERE id = v_sweep_id;
-        END IF;
+        CALL sweep_once(
+            LEAST(1000, in_limit - GREATEST(out_holds, out_orders)), v_sweep_id, v_holds, v_orders, v_units
+        );
+        SET
+            out_sweep_id = COALESCE(v_sweep_id, out_sweep_id),
+            out_holds = out_holds + v_holds,
+            out_orders = out_orders + v_orders,
+            out_units = out_units + v_units;
     UNTIL v_sweep_id IS NULL OR GREATEST(out_holds, out_orders) >= in_limit END REPEAT;
 
     DO RELEASE_LOCK(v_lock_name);

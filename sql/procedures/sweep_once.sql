@@ -2,11 +2,14 @@
 --
 -- In      in_limit      BIGINT  holds, and orders, at the most
 -- Out     out_sweep_id  BIGINT  its row of sweeps; NULL where nothing was due
+--         out_holds, out_orders, out_units  BIGINT  released
 -- Errors  none
 -- Locks   due holds and overdue orders that nobody has locked, then stock by primary key, ascending; until COMMIT
 -- Retry   safe
 -- Txn     ends the caller's
-CREATE PROCEDURE sweep_once(IN in_limit BIGINT, OUT out_sweep_id BIGINT)
+CREATE PROCEDURE sweep_once(
+    IN in_limit BIGINT, OUT out_sweep_id BIGINT, OUT out_holds BIGINT, OUT out_orders BIGINT, OUT out_units BIGINT
+)
 COMMENT 'one transaction of a sweep'
 BEGIN
     DECLARE v_started_at DATETIME(6) DEFAULT SYSDATE(6);
@@ -40,6 +43,9 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ) AS due;
 
-    CALL release_due(v_holds, v_orders, v_started_at, out_sweep_id);
+    CALL release_due(v_holds, v_orders, v_started_at, out_sweep_id, out_units);
     COMMIT;
+    SET
+        out_holds = COALESCE(JSON_LENGTH(v_holds), 0),
+        out_orders = COALESCE(JSON_LENGTH(v_orders), 0);
 END

@@ -18,6 +18,7 @@ BEGIN
     DECLARE v_order_ids JSON;
     DECLARE v_started_at DATETIME(6) DEFAULT SYSDATE(6);
     DECLARE v_sweep_id BIGINT;
+    DECLARE v_units BIGINT;
 
     CALL begin_transaction();
     BEGIN
@@ -61,7 +62,7 @@ BEGIN
         SET out_released = COALESCE(JSON_LENGTH(v_hold_ids), 0) + COALESCE(JSON_LENGTH(v_order_ids), 0);
         IF out_released > 0 THEN
             CALL lock_due(v_hold_ids, v_order_ids);
-            CALL release_due(v_hold_ids, v_order_ids, v_started_at, v_sweep_id);
+            CALL release_due(v_hold_ids, v_order_ids, v_started_at, v_sweep_id, v_units);
         END IF;
         COMMIT;
     END;

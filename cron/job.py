@@ -1,0 +1,72 @@
+"""What every cron program shares: its command line, its connection, and the lock that makes overlaps harmless."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+
+from service.database import Connection
+from service.logs import configure_logs
+from service.settings import SettingsError, load_environment
+
+log = structlog.get_logger()
+
+
+def run(name: str, description: str, work: Callable[[Connection, bool], Awaitable[bool]]) -> None:
+    """Run a job as the program of that name; exits 0, or 1 where `work` returned False or could not be done.
+
+    `work` gets a connection as MYSQL_URL has it, and whether --once was given.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m cron.{name}",
+        description=description,
+        epilog="Settings: MYSQL_URL (account checkout_cron) and REDIS_URL, from the environment or .env.",
+    )
+    parser.add_argument("--once", action="store_true", help="do it once, rather than for the rest of the minute")
+    arguments = parser.parse_args()
+    configure_logs()
+    load_environment()
+    try:
+        is_well = asyncio.run(_run_locked(name, setting("MYSQL_URL"), work, arguments.once))
+    except SettingsError as error:
+        sys.exit(f"{name}: {error}")
+    sys.exit(0 if is_well else 1)
+
+
+def setting(name: str) -> str:
+    """A variable of the environment; raises SettingsError where it is missing."""
+    value = os.environ.get(name)
+    if not value:
+        raise SettingsError(f"{name} is not set; see .env.example")
+    return value
+
+
+async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
+    """Now, and at every whole second until the minute is over, when cron starts the next run."""
+    ends_at = (time.time() // 60 + 1) * 60
+    yield
+    while not once and (next_at := time.time() // 1 + 1) < ends_at:
+        await asyncio.sleep(next_at - time.time())
+        yield
+
+
+async def _run_locked(
+    name: str, url: str, work: Callable[[Connection, bool], Awaitable[bool]], once: bool
+) -> bool:
+    holder, worker = Connection(url), Connection(url)
+    try:
+        # The lock is gone with its connection, however this program ends.
+        [[(has_lock,)]] = await holder.execute(
+            "SELECT GET_LOCK(LEFT(CONCAT('cron.', %s, '.', DATABASE()), 64), 0)", name
+        )
+        if not has_lock:
+            log.info("job_overlapped", job=name)
+            return True
+        return await work(worker, once)
+    finally:
+        await holder.close()
+        await worker.close()
