@@ -54,9 +54,7 @@ async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
         yield
 
 
-async def _run_locked(
-    name: str, url: str, work: Callable[[Connection, bool], Awaitable[bool]], once: bool
-) -> bool:
+async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Awaitable[bool]], once: bool) -> bool:
     holder, worker = Connection(url), Connection(url)
     try:
         # The lock is gone with its connection, however this program ends.

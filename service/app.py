@@ -1,6 +1,7 @@
 """The Falcon application: routes, and what every request goes through."""
 
 import re
+from typing import Any
 
 import falcon
 import falcon.asgi
@@ -51,29 +52,27 @@ class GateLifespan:
         await self._gate.close()
 
 
-async def answer_unavailable(
-    _req: object, _resp: object, error: Overloaded | DatabaseUnavailable, _params: object
-) -> None:
+async def answer_unavailable(_req: object, _resp: object, error: Exception, _params: object) -> None:
     """Nobody knows the outcome: 503, and the same key settles it."""
-    raise unavailable(error)
+    raise unavailable(error) from None
 
 
-async def answer_unexpected(
-    req: falcon.asgi.Request, _resp: object, error: Exception, _params: object
-) -> None:
+async def answer_unexpected(req: falcon.asgi.Request, _resp: object, error: Exception, _params: object) -> None:
     """A defect of ours: into the log with it, and no detail to the client."""
     log.error("unexpected_error", request_id=req.context.request_id, path=req.path, exc_info=error)
     raise Problem("internal_error", 500, "Something is wrong on our side; it has been logged.")
 
 
-def create_app(settings: Settings | None = None) -> falcon.asgi.App:
+def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     """The ASGI application; without settings, those of the environment. Raises SettingsError."""
     configure_logs()
     gate = Gate(settings or load_settings())
-    app = falcon.asgi.App(middleware=[Headers(), GateLifespan(gate)])
+    middleware: list[Any] = [Headers(), GateLifespan(gate)]
+    app = falcon.asgi.App(middleware=middleware)
     app.set_error_serializer(serialize)
     app.add_error_handler(Exception, answer_unexpected)
-    app.add_error_handler((Overloaded, DatabaseUnavailable), answer_unavailable)
+    app.add_error_handler(Overloaded, answer_unavailable)
+    app.add_error_handler(DatabaseUnavailable, answer_unavailable)
 
     app.add_route("/api/products", ProductsResource(gate))
     app.add_route("/api/products/{product_id}", ProductResource(gate))

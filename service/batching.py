@@ -181,9 +181,7 @@ class Batcher(Generic[Request, Answer]):
         await asyncio.sleep(random.uniform(0, RETRY_JITTER_S * attempt))  # noqa: S311 jitter is no secret
         return True
 
-    def _split(
-        self, batch: list[Entry[Request, Answer]], failure: Failure
-    ) -> list[list[Entry[Request, Answer]]]:
+    def _split(self, batch: list[Entry[Request, Answer]], failure: Failure) -> list[list[Entry[Request, Answer]]]:
         """The parts in which a failed batch is to be sent again; one part: it cannot be split further."""
         if failure is Failure.ALONE:
             return [[entry] for entry in batch]

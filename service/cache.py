@@ -65,7 +65,7 @@ class Value(NamedTuple):
     body: bytes
 
 
-def connect_redis(url: str) -> "Redis[bytes]":
+def connect_redis(url: str) -> Redis:
     """A client that fails fast: MySQL has the answer anyway."""
     return Redis.from_url(
         url,
@@ -78,7 +78,7 @@ def connect_redis(url: str) -> "Redis[bytes]":
 class ProductCache:
     """Reads and publishes products; when Redis fails it is left alone for a second, and nothing is cached."""
 
-    def __init__(self, redis: "Redis[bytes]") -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._read = redis.register_script(READ)
         self._publish = redis.register_script(PUBLISH)
@@ -93,9 +93,7 @@ class ProductCache:
         except (RedisError, OSError) as error:
             self._leave_alone("read", error)
             return {}
-        return {
-            product_id: body for product_id, body in zip(product_ids, bodies, strict=True) if body is not None
-        }
+        return {product_id: body for product_id, body in zip(product_ids, bodies, strict=True) if body is not None}
 
     async def publish(self, values: Sequence[Value], age_s: float) -> dict[int, bytes]:
         """Offer values that were read at most `age_s` ago; returns the bodies to serve, newer ones if there are."""

@@ -131,13 +131,13 @@ def require_compatible_schema(url: str) -> None:
         ) as connection:
             cursor = connection.cursor()
             cursor.execute("CALL get_health()")
-            schema_version, oldest_code = cursor.fetchall()[0][:2]
+            rows: Any = cursor.fetchall()
             cursor.nextset()
     except mysql.connector.Error as error:
         if error.errno in {1049, 1044, 1305, 1370, 1146, 1045}:
             raise SchemaError(f"the database is missing, not migrated, or closed to us ({error}); {mend}") from None
         raise SchemaError(f"MySQL cannot be reached: {error}; start it, or correct MYSQL_URL") from None
-    check_versions(schema_version, oldest_code)
+    check_versions(rows[0][0], rows[0][1])
 
 
 def check_versions(schema_version: int, oldest_code: int) -> None:

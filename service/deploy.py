@@ -32,14 +32,12 @@ OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
 
-Connection = Any  # mysql.connector returns one of three classes that share no typed base
-
 
 class DeployError(Exception):
     """A deploy that cannot go on; the message says what mends it."""
 
 
-class Backend(MySQLBackend):
+class Backend(MySQLBackend):  # type: ignore[misc] # yoyo has no type hints
     """yoyo on the driver that the service uses; yoyo itself knows PyMySQL and mysqlclient only."""
 
     driver_module = "mysql.connector"
@@ -56,6 +54,7 @@ class Routine:
 
     @property
     def sha256(self) -> str:
+        """What tells that the text changed, or its owner."""
         return hashlib.sha256(f"{OWNER}\n{self.text}".encode()).hexdigest()
 
     @property
@@ -121,9 +120,7 @@ def install_routines(cursor: Any, grants: list[str]) -> int:
         for grant in grants:
             if re.search(rf"ON {routine.kind} {routine.name} ", grant):
                 cursor.execute(grant)
-        cursor.execute(
-            "REPLACE INTO installed_objects (name, sha256) VALUES (%s, %s)", (routine.path, routine.sha256)
-        )
+        cursor.execute("REPLACE INTO installed_objects (name, sha256) VALUES (%s, %s)", (routine.path, routine.sha256))
         touched += 1
     for path in installed:
         drop_everywhere(cursor, Path(path))
@@ -180,11 +177,9 @@ def deploy(url: str, *, seed: bool = False) -> str:
         raise DeployError("MYSQL_URL names no database: end it in /checkout")
     connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
     try:
-        cursor = connection.cursor()
+        cursor: Any = connection.cursor()
         with deploy_lock(cursor, database):
-            cursor.execute(
-                f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
-            )
+            cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin")
             cursor.execute(f"USE `{database}`")
             migrated = migrate(url)
             statements = read_account_statements()

@@ -22,9 +22,7 @@ class Error:
 # The numbers that procedures SIGNAL (sql/procedures/raise_error.sql). A test holds the two together.
 ERRORS = {
     30001: Error("invalid_request", 422, "The request is not valid; correct it and send it again."),
-    30002: Error(
-        "idempotency_key_reused", 409, "This Idempotency-Key belongs to another request; use a new one."
-    ),
+    30002: Error("idempotency_key_reused", 409, "This Idempotency-Key belongs to another request; use a new one."),
     30003: Error("transaction_in_progress", 500, "The procedure was called inside an open transaction."),
     30101: Error("product_not_found", 404, "There is no such product."),
     30102: Error("insufficient_stock", 409, "Fewer units are available; ask for fewer, or try again later."),
@@ -43,9 +41,7 @@ ERRORS = {
 class Problem(falcon.HTTPError):
     """An error answer; `errno` is the number that a CALL raises, `members` are added to the document."""
 
-    def __init__(
-        self, slug: str, status: int, detail: str, *, errno: int | None = None, **members: Any
-    ) -> None:
+    def __init__(self, slug: str, status: int, detail: str, *, errno: int | None = None, **members: Any) -> None:
         headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
         super().__init__(status, description=detail, headers=headers)
         self.slug = slug
@@ -67,7 +63,7 @@ class DatabaseUnavailable(Exception):
     """MySQL is away, or kept failing in a way that a later retry may mend."""
 
 
-def unavailable(error: Overloaded | DatabaseUnavailable) -> Problem:
+def unavailable(error: Exception) -> Problem:
     """The 503 of a request whose outcome is unknown: the same Idempotency-Key settles it."""
     slug = "overloaded" if isinstance(error, Overloaded) else "database_unavailable"
     detail = "The outcome is unknown; send the request again with the same Idempotency-Key."

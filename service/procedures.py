@@ -160,9 +160,7 @@ class Health(NamedTuple):
 def cached_values(rows: list[tuple[Any, ...]]) -> list[Value]:
     """What the cache is to hold of rows of get_products; unknown products are passed over."""
     products = [Product(*row) for row in rows]
-    return [
-        Value(product.id, product.version, product.body()) for product in products if product.errno is None
-    ]
+    return [Value(product.id, product.version, product.body()) for product in products if product.errno is None]
 
 
 class Gate:
@@ -226,9 +224,7 @@ class Gate:
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
-    def _read(
-        self, procedure: str, row_type: "Callable[..., Row]"
-    ) -> "Callable[[int], asyncio.Future[Row]]":
+    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> "Callable[[int], asyncio.Future[Row]]":
         """A procedure that answers a row an id."""
 
         async def send(connection: Connection, ids: list[int]) -> list[Row]:

@@ -14,9 +14,7 @@ class ProductResource:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
-    async def on_get(
-        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str
-    ) -> None:
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str) -> None:
         """One product with its stock."""
         body = await self._gate.get_product_body(parse_id(product_id, 30101))
         if body is None:
