@@ -47,6 +47,5 @@ BEGIN
     FROM stock
     WHERE product_id = in_product_id;
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -32,6 +32,5 @@ BEGIN
     LEFT JOIN orders AS order_ ON order_.id = recorded.order_id
     WHERE recorded.idempotency_key = CAST(in_idempotency_key AS BINARY);
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

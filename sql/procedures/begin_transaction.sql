@@ -1,5 +1,9 @@
 -- begin_transaction: start the READ COMMITTED transaction that a procedure owns.
 --
+-- Every procedure with a transaction of its own calls it before it reads any table, and ends with a COMMIT behind its
+-- answer: in a session without autocommit a plain SELECT opens a transaction, which would stand in the way of this
+-- call, or of the session's next.
+--
 -- In      nothing
 -- Out     nothing
 -- Errors  30003 transaction_in_progress

@@ -18,6 +18,5 @@ BEGIN
     END IF;
     SELECT id AS order_id, hold_id, status, v_verdict = 'r' AS replayed FROM orders WHERE id = in_order_id;
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -26,6 +26,5 @@ BEGIN
     END;
     SELECT name, value, minimum, maximum, description FROM settings WHERE name = in_name;
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

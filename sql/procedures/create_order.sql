@@ -29,6 +29,5 @@ BEGIN
         operation = 'order' AND caller = ''
         AND idempotency_key = CAST(COALESCE(in_idempotency_key, CONCAT(v_made_key, 1)) AS BINARY);
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

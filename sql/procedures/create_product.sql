@@ -38,6 +38,5 @@ BEGIN
     END;
     SELECT v_product_id AS product_id;
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -38,7 +38,11 @@ BEGIN
             SELECT
                 request.position,
                 CASE
-                    WHEN COALESCE(JSON_TYPE(request.order_type) <> 'INTEGER' OR request.order_id < 1, TRUE) THEN 'i'
+                    WHEN COALESCE(
+                        JSON_TYPE(request.order_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER')
+                        OR request.order_id < 1,
+                        TRUE
+                    ) THEN 'i'
                     WHEN order_.id IS NULL THEN 'o'
                     WHEN order_.status = 'paid' THEN 'b'
                     WHEN order_.status = 'cancelled' THEN 'r'

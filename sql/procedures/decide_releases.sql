@@ -40,7 +40,11 @@ BEGIN
             SELECT
                 request.position,
                 CASE
-                    WHEN COALESCE(JSON_TYPE(request.hold_type) <> 'INTEGER' OR request.hold_id < 1, TRUE) THEN 'i'
+                    WHEN COALESCE(
+                        JSON_TYPE(request.hold_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER')
+                        OR request.hold_id < 1,
+                        TRUE
+                    ) THEN 'i'
                     WHEN hold.id IS NULL THEN 'h'
                     WHEN hold.status = 'ordered' THEN 'u'
                     WHEN hold.status = 'released' THEN 'r'

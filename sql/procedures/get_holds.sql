@@ -21,6 +21,8 @@ BEGIN
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$', hold_type JSON PATH '$'
     )) AS request
-    LEFT JOIN holds AS hold ON hold.id = request.hold_id AND JSON_TYPE(request.hold_type) = 'INTEGER'
+    LEFT JOIN holds AS hold
+        ON hold.id = request.hold_id
+        AND JSON_TYPE(request.hold_type) IN ('INTEGER', 'UNSIGNED INTEGER')
     ORDER BY request.position;
 END

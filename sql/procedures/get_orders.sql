@@ -23,6 +23,8 @@ BEGIN
     FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, order_id BIGINT PATH '$', order_type JSON PATH '$'
     )) AS request
-    LEFT JOIN orders AS order_ ON order_.id = request.order_id AND JSON_TYPE(request.order_type) = 'INTEGER'
+    LEFT JOIN orders AS order_
+        ON order_.id = request.order_id
+        AND JSON_TYPE(request.order_type) IN ('INTEGER', 'UNSIGNED INTEGER')
     ORDER BY request.position;
 END

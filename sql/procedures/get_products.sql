@@ -21,7 +21,9 @@ BEGIN
     FROM JSON_TABLE(in_product_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, product_id BIGINT PATH '$', product_type JSON PATH '$'
     )) AS request
-    LEFT JOIN products AS product ON product.id = request.product_id AND JSON_TYPE(request.product_type) = 'INTEGER'
+    LEFT JOIN products AS product
+        ON product.id = request.product_id
+        AND JSON_TYPE(request.product_type) IN ('INTEGER', 'UNSIGNED INTEGER')
     LEFT JOIN stock ON stock.product_id = product.id
     ORDER BY request.position;
 END

@@ -56,8 +56,9 @@ BEGIN
                     quantity,
                     CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
                     COALESCE(
-                        JSON_TYPE(product_type) = 'INTEGER' AND product_id >= 1
-                        AND JSON_TYPE(quantity_type) = 'INTEGER' AND quantity BETWEEN 1 AND 1000000
+                        JSON_TYPE(product_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND product_id >= 1
+                        AND JSON_TYPE(quantity_type) IN ('INTEGER', 'UNSIGNED INTEGER')
+                        AND quantity BETWEEN 1 AND 1000000
                         AND CASE COALESCE(JSON_TYPE(key_type), 'NULL')
                             WHEN 'NULL' THEN TRUE
                             WHEN 'STRING' THEN LENGTH(idempotency_key) BETWEEN 1 AND 255

@@ -51,7 +51,7 @@ BEGIN
                     hold_id,
                     CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
                     COALESCE(
-                        JSON_TYPE(hold_type) = 'INTEGER' AND hold_id >= 1
+                        JSON_TYPE(hold_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND hold_id >= 1
                         AND CASE COALESCE(JSON_TYPE(key_type), 'NULL')
                             WHEN 'NULL' THEN TRUE
                             WHEN 'STRING' THEN LENGTH(idempotency_key) BETWEEN 1 AND 255

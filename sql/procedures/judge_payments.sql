@@ -13,7 +13,7 @@ BEGIN
         COALESCE(GROUP_CONCAT(
             IF(
                 JSON_TYPE(request.key_type) = 'STRING' AND LENGTH(request.idempotency_key) BETWEEN 1 AND 255
-                AND JSON_TYPE(request.order_type) = 'INTEGER' AND request.order_id >= 1
+                AND JSON_TYPE(request.order_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND request.order_id >= 1
                 AND JSON_TYPE(request.status_type) = 'STRING'
                 AND CAST(request.status AS BINARY) IN ('success', 'failure', 'failed'),
                 '.', 'i'

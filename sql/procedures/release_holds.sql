@@ -30,6 +30,5 @@ BEGIN
 
     CALL get_products(distinct_ids(v_touched));
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

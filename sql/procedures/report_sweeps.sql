@@ -36,6 +36,5 @@ BEGIN
     STRAIGHT_JOIN sweeps ON sweeps.id = reported.sweep_id
     ORDER BY sweeps.id;
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

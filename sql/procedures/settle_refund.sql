@@ -41,6 +41,5 @@ BEGIN
     FROM payment_events
     WHERE id = v_event_id;
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

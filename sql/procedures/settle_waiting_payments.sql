@@ -62,6 +62,5 @@ BEGIN
     WHERE event_.outcome <> 'waiting'
     ORDER BY event_.id;
 
-    -- Without autocommit the answer's own reads have opened a transaction; it is not to stand in the next CALL's way.
-    COMMIT;
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END
