@@ -1,0 +1,161 @@
+"""A private MySQL server: its folder, its settings, its start."""
+
+import os
+import secrets
+import shutil
+import socket
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from stack.errors import StackError
+from stack.files import write_private
+from stack.process import Server, free_port, output_of
+from stack.programs import MysqlProgram
+
+MIB = 1 << 20
+
+MY_CNF = """\
+# Written at every start.
+[mysqld]
+datadir                        = {folder}/data
+pid-file                       = {folder}/mysqld.pid
+log-error                      = {folder}/error.log
+socket                         = {socket}
+bind-address                   = 127.0.0.1
+port                           = {port}
+mysqlx                         = OFF
+skip-name-resolve              = ON
+secure-file-priv               = NULL
+max-connections                = 500
+
+# Durable, as everywhere: these two are MySQL's defaults and must stay.
+sync-binlog                    = 1
+innodb-flush-log-at-trx-commit = 1
+
+innodb-buffer-pool-size        = {buffer_pool_mib}M
+innodb-redo-log-capacity       = {buffer_pool_mib}M
+event-scheduler                = ON
+default-time-zone              = +00:00
+"""
+MY_CNF_UNPACKED = """\
+
+basedir                        = {base}
+plugin-dir                     = {base}/lib/mysql/plugin
+lc-messages-dir                = {base}/share/mysql
+"""
+MY_CNF_ROOT = """\
+
+# mysqld refuses to run as root unless told to.
+user                           = root
+"""
+
+# Runs at every start before mysqld listens, so that nobody ever meets an empty password. The second account is
+# the first one over TCP, where names are not resolved.
+INIT_SQL = """\
+SET sql_log_bin = OFF;
+ALTER USER root@localhost IDENTIFIED BY '{password}';
+CREATE USER IF NOT EXISTS root@'127.0.0.1';
+ALTER USER root@'127.0.0.1' IDENTIFIED BY '{password}';
+GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
+"""
+
+
+@dataclass(frozen=True)
+class MysqlUrl:
+    """mysql://user:password@host:port/database?unix_socket=/path, where a socket wins over the host."""
+
+    user: str
+    password: str
+    host: str = "127.0.0.1"
+    port: int = 3306
+    database: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> "MysqlUrl":
+        """Read a URL; what it leaves out gets the usual value."""
+        parts = urlsplit(text)
+        if parts.scheme != "mysql" or not parts.username:
+            raise StackError("MYSQL_URL: expected mysql://user:password@host:port/database")
+        return cls(
+            user=unquote(parts.username),
+            password=unquote(parts.password or ""),
+            host=parts.hostname or cls.host,
+            port=parts.port or cls.port,
+            database=parts.path.removeprefix("/"),
+            options=dict(parse_qsl(parts.query)),
+        )
+
+    def __str__(self) -> str:
+        account = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        query = f"?{urlencode(self.options, safe='/')}" if self.options else ""
+        return f"mysql://{account}@{host}:{self.port}/{self.database}{query}"
+
+    def for_account(self, user: str, password: str) -> "MysqlUrl":
+        """The same server and database under another account."""
+        return replace(self, user=user, password=password)
+
+
+class MysqlServer(Server):
+    """A private MySQL server whose data stays in its folder from start to start."""
+
+    def __init__(self, folder: Path, socket_folder: Path, program: MysqlProgram, buffer_pool_mib: int) -> None:
+        """Write the settings; `start` does the rest."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._socket = socket_folder / "mysql.sock"
+        self.url = MysqlUrl(
+            user="root",
+            password=secrets.token_urlsafe(24),
+            port=free_port(),
+            options={"unix_socket": str(self._socket)},
+        )
+        write_private(folder / "init.sql", INIT_SQL.format(password=self.url.password))
+        settings = MY_CNF.format(
+            folder=folder,
+            socket=self._socket,
+            port=self.url.port,
+            buffer_pool_mib=min(buffer_pool_mib, _memory_mib() // 4),
+        )
+        if program.base_folder:
+            settings += MY_CNF_UNPACKED.format(base=program.base_folder)
+        if os.geteuid() == 0:
+            settings += MY_CNF_ROOT
+        write_private(folder / "my.cnf", settings)
+        self._mysqld = [*program.command, f"--defaults-file={folder}/my.cnf"]
+        command = [*self._mysqld, f"--init-file={folder}/init.sql"]
+        super().__init__("MySQL", command, folder, log=folder / "error.log")
+
+    def start(self) -> None:
+        """Start the server, initialised before if need be, and wait until it answers."""
+        if not (self._folder / "data").exists():
+            self._initialise()
+        # A killed server leaves this with its pid; given to another process, mysqld would take it for a rival.
+        Path(f"{self._socket}.lock").unlink(missing_ok=True)
+        super().start()
+
+    def answers(self) -> bool:
+        """Whether a connection is greeted, which mysqld does once its init file has run."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            try:
+                connection.connect(str(self._socket))
+                return len(connection.recv(1)) == 1
+            except OSError:
+                return False
+
+    def _initialise(self) -> None:
+        """Make the data directory, which gets its name only when it is complete."""
+        unfinished = self._folder / "data.partial"
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        try:
+            output_of([*self._mysqld, "--initialize-insecure", f"--datadir={unfinished}"])
+        except StackError as error:
+            raise StackError(f"MySQL cannot make its data directory{self.see_log()}") from error
+        unfinished.rename(self._folder / "data")
+
+
+def _memory_mib() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB

@@ -1,0 +1,68 @@
+"""How to run mysqld, mysql and redis-server here: from PATH, else from unpacked Debian packages."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import packages
+from stack.errors import StackError
+from stack.process import output_of
+
+OLDEST_MYSQL = (8, 4)
+PACKAGES = ("mysql-server-core", "mysql-client-core", "redis-server")
+NOTHING_FOUND = (
+    "found neither MySQL 8.4 or newer and Redis on PATH nor apt to fetch them with. Start both yourself, for "
+    "example with `docker compose up -d` (compose.yaml), and set MYSQL_URL and REDIS_URL in the environment or .env"
+)
+
+Command = list[str]
+
+
+@dataclass(frozen=True)
+class MysqlProgram:
+    """How to run mysqld, and where its own files are if it does not know that itself."""
+
+    command: Command
+    base_folder: Path | None = None
+
+
+def find_mysqld() -> MysqlProgram:
+    """The MySQL server: a recent one on PATH, else Debian's."""
+    found = shutil.which("mysqld")
+    if found and _is_recent_mysql(output_of([found, "--version"])):
+        return MysqlProgram([found])
+    root = _unpacked_root()
+    return MysqlProgram(_unpacked_command(root, "usr/sbin/mysqld"), root / "usr")
+
+
+def find_mysql_client() -> Command:
+    """The mysql client: on PATH, else Debian's."""
+    found = shutil.which("mysql")
+    if found and _is_recent_mysql(output_of([found, "--version"])):
+        return [found]
+    return _unpacked_command(_unpacked_root(), "usr/bin/mysql")
+
+
+def find_redis_server() -> Command:
+    """The Redis server: on PATH, else Debian's."""
+    found = shutil.which("redis-server")
+    return [found] if found else _unpacked_command(_unpacked_root(), "usr/bin/redis-server")
+
+
+def _is_recent_mysql(version_text: str) -> bool:
+    """Whether `--version` printed MySQL 8.4 or newer; an older one, or MariaDB, is passed over."""
+    version = re.search(r"Ver (\d+)\.(\d+)\.\d+(?!\S*MariaDB)", version_text)
+    return version is not None and (int(version[1]), int(version[2])) >= OLDEST_MYSQL
+
+
+def _unpacked_root() -> Path:
+    if not packages.apt_is_available():
+        raise StackError(NOTHING_FOUND)
+    return packages.unpacked(PACKAGES)
+
+
+def _unpacked_command(root: Path, program: str) -> Command:
+    """Run an unpacked program with the loader and the libraries that came with it, newer than the machine's."""
+    loader = next(root.glob("usr/lib/*/ld-linux*.so.*"))
+    return [str(loader), "--library-path", str(loader.parent), str(root / program)]

@@ -1,0 +1,178 @@
+"""The whole stack in the foreground: MySQL and Redis, the deploy, gunicorn. What `script/server` runs."""
+
+import http.client
+import json
+import os
+import secrets
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from stack import servers
+from stack.errors import StackError
+from stack.files import write_private
+from stack.mysql import MysqlUrl
+from stack.process import Server, port_is_free, run
+from stack.programs import find_mysql_client
+from stack.servers import Servers, start_timed
+
+DATABASE = "checkout"
+ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
+BUFFER_POOL_MIB = 1024
+ANSWER_TIMEOUT_S = 2
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+OPERATOR_CNF = """\
+# Written at every start of script/server, read by script/mysql.
+[client]
+user = {user}
+password = "{password}"
+{address}
+[mysql]
+database = {database}
+default-character-set = utf8mb4
+"""
+
+
+class Gunicorn(Server):
+    """The service. Its log goes to the terminal."""
+
+    def __init__(self, folder: Path, host: str, port: int, environment: Mapping[str, str]) -> None:
+        """Nothing starts before `start`."""
+        folder.mkdir(exist_ok=True)
+        self._host, self._port = host, port
+        command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "service.app:create_app()"]
+        name = ["--name", f"{folder}/"]  # tells a leftover of this clone, see Server
+        # SIGTERM lets it end its workers, which a SIGKILL would leave behind.
+        super().__init__("gunicorn", [*command, *name], folder, environment=environment, death_signal=signal.SIGTERM)
+
+    def start(self) -> None:
+        """Start the service and wait until it is ready; gunicorn itself would try a port in use for seconds."""
+        self.kill_leftover()
+        if not port_is_free(self._host, self._port):
+            raise StackError(f"port {self._port} is in use by another program: choose another, PORT=8001 script/server")
+        super().start()
+
+    def answers(self) -> bool:
+        """Whether GET /readyz says so."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_TIMEOUT_S)
+        try:
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            self._last_answer = f"GET /readyz gave {response.status} {response.read().decode(errors='replace')}"
+            return response.status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException) as error:
+            self._last_answer = f"GET /readyz gave {error!r}"
+            return False
+        finally:
+            connection.close()
+
+
+def serve() -> NoReturn:
+    """Start everything, say so, and wait for a signal; raises when a server ends by itself."""
+    with servers.start("server", buffer_pool_mib=BUFFER_POOL_MIB) as running:
+        administrator = MysqlUrl.parse(running.mysql_url)
+        administrator = replace(administrator, database=administrator.database or DATABASE)
+        passwords = _passwords(running.folder)
+        _deploy(administrator, passwords)
+        _write_operator_files(running, administrator, passwords)
+        host, port = _address()
+        application = str(administrator.for_account("checkout_app", passwords["checkout_app"]))
+        environment = {**os.environ, "MYSQL_URL": application, "REDIS_URL": running.redis_url}
+        gunicorn = Gunicorn(running.folder / "gunicorn", host, port, environment)
+        try:
+            start_timed(gunicorn)
+            print(f"Ready: http://{host}:{port}/api/products/1", flush=True)
+            _wait_for_an_end([gunicorn, *running.private])
+        finally:
+            gunicorn.stop()
+
+
+def _address() -> tuple[str, int]:
+    """Where to listen, of the same variables and defaults as the service."""
+    port = os.environ.get("PORT") or "8000"
+    if not port.isdecimal():
+        raise StackError(f"PORT: expected a number, got {port!r}")
+    return os.environ.get("HOST") or "127.0.0.1", int(port)
+
+
+def _deploy(administrator: MysqlUrl, passwords: Mapping[str, str]) -> None:
+    started_at = time.monotonic()
+    environment = {**os.environ, "MYSQL_URL": str(administrator)}
+    environment.update({f"{account.upper()}_PASSWORD": password for account, password in passwords.items()})
+    run([sys.executable, "-m", "service.deploy", "--seed"], environment=environment)
+    print(f"Deployed in {time.monotonic() - started_at:.1f} s", flush=True)
+
+
+def _passwords(folder: Path) -> dict[str, str]:
+    """The accounts' passwords: the environment's, else those of the last run, else new ones."""
+    file = folder / "passwords.json"
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    passwords = {
+        account: os.environ.get(f"{account.upper()}_PASSWORD") or kept.get(account) or secrets.token_urlsafe(24)
+        for account in ACCOUNTS
+    }
+    write_private(file, json.dumps(passwords))
+    return passwords
+
+
+def _write_operator_files(running: Servers, administrator: MysqlUrl, passwords: Mapping[str, str]) -> None:
+    """What script/mysql reads, and the environment with which to run a cron program by hand."""
+    operator = administrator.for_account("checkout_dba", passwords["checkout_dba"])
+    write_private(running.folder / "operator.cnf", _option_file(operator))
+    program = ["mysql"] if os.environ.get("MYSQL_URL") else find_mysql_client()
+    client = shlex.join([*program, f"--defaults-file={running.folder}/operator.cnf"])
+    write_private(running.folder / "mysql-client", f'#!/bin/sh\nexec {client} "$@"\n', mode=0o700)
+    cron = administrator.for_account("checkout_cron", passwords["checkout_cron"])
+    write_private(running.folder / "cron.env", f"MYSQL_URL='{cron}'\nREDIS_URL='{running.redis_url}'\n")
+
+
+def _option_file(url: MysqlUrl) -> str:
+    """The URL in the words of MySQL's own clients."""
+    unix_socket = url.options.get("unix_socket")
+    address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {url.host}", f"port = {url.port}"]
+    if "ssl_ca" in url.options:
+        address.append(f"ssl-ca = {url.options['ssl_ca']}")
+    if url.options.get("ssl_verify_identity") == "true":
+        address.append("ssl-mode = VERIFY_IDENTITY")
+    elif url.options.get("ssl_verify_cert") == "true":
+        address.append("ssl-mode = VERIFY_CA")
+    return OPERATOR_CNF.format(
+        user=url.user,
+        password=url.password.replace("\\", "\\\\"),
+        address="\n".join(address),
+        database=url.database,
+    )
+
+
+def _wait_for_an_end(started: Sequence[Server]) -> NoReturn:
+    """Wait until a server ends, which none should."""
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    ended = next(server for server in started if not server.is_running())
+    raise StackError(ended.obituary())
+
+
+def _stop(_signal_number: int, _frame: FrameType | None) -> NoReturn:
+    """Stop once: a second Ctrl-C does not cut the orderly stop short, whose steps all have a time limit."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    os.write(sys.stdout.fileno(), "Stopping …\n".encode())  # a print may be under way
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Serve until a signal comes, exit code 0, or until something fails, exit code 1."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    try:
+        serve()
+    except StackError as error:
+        sys.exit(f"script/server: {error}")
+    except KeyboardInterrupt:
+        print("Stopped", flush=True)

@@ -1,0 +1,64 @@
+"""The service in front of the test file's database, and a client of it."""
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import redis
+
+from stack.servers import Servers
+from tests.conftest import PASSWORDS
+from tests.http.support import Service, Shop
+from tests.support import url_of
+
+
+@pytest.fixture(scope="module")
+def app_url(database_url: str) -> str:
+    """The service's own URL of the file's database: an account with EXECUTE and nothing else."""
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    return url_of(database_url, database=name, account="checkout_app", password=PASSWORDS["checkout_app"])
+
+
+@pytest.fixture(scope="module")
+def redis_url(servers: Servers) -> str:
+    """Redis, emptied: another file's products have the same ids."""
+    with redis.Redis.from_url(servers.redis_url) as client:
+        client.flushdb()
+    return servers.redis_url
+
+
+@pytest.fixture(scope="module")
+def start_service(
+    app_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Service]]:
+    """Starts services on the file's database, with further settings; each is stopped and its log examined."""
+    services: list[Service] = []
+
+    def start(**settings: str) -> Service:
+        variables = {"mysql_url": app_url, "redis_url": redis_url, **settings}
+        services.append(Service(tmp_path_factory.mktemp("service"), **variables))
+        services[-1].start()
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.finish()
+
+
+@pytest.fixture(scope="module")
+def service(start_service: Callable[..., Service]) -> Service:
+    """The service with two workers."""
+    return start_service()
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[httpx.Client]:
+    """A client of the service."""
+    with service.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(client: httpx.Client) -> Shop:
+    """The same client, as a shop uses it."""
+    return Shop(client)

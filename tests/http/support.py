@@ -1,0 +1,193 @@
+"""What the HTTP tests share: the service as real processes, its clients, and the shape of an error."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import httpx
+
+from stack.process import Server, free_port
+from stack.servers import PROJECT
+
+CLIENTS = 64
+POLL_INTERVAL_S = 0.02
+PATIENCE_S = 20  # far beyond any promise: only a defect takes so long
+COMMAND = [sys.executable, "-m", "gunicorn", "-c", str(PROJECT / "gunicorn.conf.py"), "service.app:create_app()"]
+DEFECTS = ("Traceback", "unexpected_error", "batcher_died")
+
+
+class Service(Server):
+    """gunicorn with the service, as people start it; what it prints is kept in a file."""
+
+    def __init__(self, folder: Path, mysql_url: str, redis_url: str, **settings: str) -> None:
+        """Choose a port; `settings` are further variables of the environment."""
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._output = folder / "log"
+        environment = {
+            **os.environ,
+            "MYSQL_URL": mysql_url,
+            "REDIS_URL": redis_url,
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "WEB_CONCURRENCY": "2",
+            "PYTHONPATH": str(PROJECT),
+            **settings,
+        }
+        # SIGTERM lets gunicorn end its workers, which a SIGKILL would leave behind.
+        super().__init__(
+            "The service", COMMAND, folder, log=self._output, environment=environment, death_signal=SIGTERM
+        )
+
+    def answers(self) -> bool:
+        """Whether the service is ready."""
+        return self.readiness() == 200
+
+    def readiness(self) -> int:
+        """The status of GET /readyz; 0 while nobody listens."""
+        try:
+            with self.client() as client:
+                return client.get("/readyz").status_code
+        except httpx.TransportError:
+            return 0
+
+    def exit_code(self) -> int | None:
+        """How the service ended; None while it runs."""
+        return self._child.poll() if self._child else None
+
+    def client(self) -> httpx.Client:
+        """A client that keeps its connection."""
+        return httpx.Client(base_url=self.url, **_CLIENT_OPTIONS)
+
+    def at_once(self, requests: Sequence[dict[str, Any]], clients: int = CLIENTS) -> list[httpx.Response]:
+        """Send requests over so many connections at once; returns their answers in order.
+
+        A request is the arguments of httpx's `request`.
+        """
+        return asyncio.run(_at_once(self.url, requests, clients))
+
+    def events(self, name: str, **members: Any) -> list[dict[str, Any]]:
+        """The lines of the log with this event and these members."""
+        lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        wanted = {"event": name, **members}
+        return [line for line in lines if wanted.items() <= line.items()]
+
+    def text(self) -> str:
+        """All that the service has printed."""
+        return self._output.read_text()
+
+    def finish(self) -> None:
+        """Stop the service the polite way, and complain about whatever it should not have printed."""
+        self.stop()
+        assert self.exit_code() == 0, self.text()[-3000:]
+        defects = [line for line in self.text().splitlines() if any(sign in line for sign in DEFECTS)]
+        assert defects == [], f"{self._output} tells of defects: {defects[:3]}"
+
+
+_CLIENT_OPTIONS: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "verify": False}
+
+
+async def _at_once(url: str, requests: Sequence[dict[str, Any]], clients: int) -> list[httpx.Response]:
+    async with async_client(url, clients) as client:
+        return await asyncio.gather(*(client.request(**request) for request in requests))
+
+
+def async_client(url: str, clients: int = CLIENTS) -> httpx.AsyncClient:
+    """A client with so many connections."""
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+    return httpx.AsyncClient(base_url=url, limits=limits, **_CLIENT_OPTIONS)
+
+
+def hold_request(product_id: int, quantity: int = 1, key: str | None = None) -> dict[str, Any]:
+    """POST /api/holds, with a key if one is given."""
+    return _post("/api/holds", {"product_id": product_id, "quantity": quantity}, key)
+
+
+def order_request(hold_id: int, key: str | None = None) -> dict[str, Any]:
+    """POST /api/orders, with a key if one is given."""
+    return _post("/api/orders", {"hold_id": hold_id}, key)
+
+
+def payment_request(key: str, order_id: int, status: str = "success") -> dict[str, Any]:
+    """POST /api/payments/webhook."""
+    return _post("/api/payments/webhook", {"idempotency_key": key, "order_id": order_id, "status": status}, None)
+
+
+def _post(path: str, document: dict[str, Any], key: str | None) -> dict[str, Any]:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return {"method": "POST", "url": path, "json": document, "headers": headers}
+
+
+class Shop:
+    """A client that does what a shop's back end does, and expects it to work."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+
+    def hold(self, product_id: int, quantity: int = 1) -> int:
+        """Hold units; returns the hold's id."""
+        return int(self._accepted(hold_request(product_id, quantity), 201)["hold_id"])
+
+    def order(self, hold_id: int) -> int:
+        """Order a hold; returns the order's id."""
+        return int(self._accepted(order_request(hold_id), 201)["order_id"])
+
+    def ordered(self, product_id: int, quantity: int = 1) -> int:
+        """Hold and order units; returns the order's id."""
+        return self.order(self.hold(product_id, quantity))
+
+    def pay(self, key: str, order_id: int, status: str = "success") -> dict[str, Any]:
+        """Deliver a payment event for an order that exists; returns the answer."""
+        return self._accepted(payment_request(key, order_id, status), 200)
+
+    def available(self, product_id: int) -> int:
+        """The units that the service says are available."""
+        response = self.client.get(f"/api/products/{product_id}")
+        assert response.status_code == 200, response.text
+        return int(response.json()["available_stock"])
+
+    def _accepted(self, request: dict[str, Any], status: int) -> dict[str, Any]:
+        response = self.client.request(**request)
+        assert response.status_code == status, response.text
+        document: dict[str, Any] = response.json()
+        return document
+
+
+def assert_problem(response: httpx.Response, status: int, slug: str, errno: int | None, **members: Any) -> None:
+    """Check a whole error answer: exactly the promised members, and what every answer carries."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    document = response.json()
+    assert set(document) == {"type", "title", "status", "detail", "code", "errno", *members}
+    expected = {"status": status, "code": slug, "errno": errno, **members}
+    assert expected.items() <= document.items()
+    assert document["type"].endswith(slug)
+    assert document["title"]
+    assert document["detail"]
+    assert_common_headers(response)
+
+
+def assert_common_headers(response: httpx.Response) -> None:
+    """Check what every answer carries."""
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Request-Id"]
+
+
+def assert_stock_is_whole(rows: list[Any]) -> None:
+    """Check the answer of check_stock()."""
+    assert rows == [], f"stock differs: {rows}"
+
+
+def eventually(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+    """Poll a condition until it is true; returns what it returned."""
+    deadline = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(POLL_INTERVAL_S)
+    return result

@@ -1,0 +1,43 @@
+"""Liveness and readiness, as a load balancer asks for them."""
+
+import httpx
+
+from tests.http.support import assert_common_headers
+from tests.support import Session
+
+
+def test_a_process_that_answers_is_alive(client: httpx.Client) -> None:
+    response = client.get("/healthz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+    assert_common_headers(response)
+
+
+def test_a_service_with_everything_it_needs_is_ready(client: httpx.Client) -> None:
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready", "mysql": "ok", "redis": "ok", "sweep_lag_s": 0}
+    assert_common_headers(response)
+
+
+def test_readiness_reports_how_late_the_sweep_is(client: httpx.Client, session: Session) -> None:
+    product_id = session.create_product(stock=1)
+    session.travel(-180)
+    session.call("create_hold", product_id, 1, None)
+    session.travel(0)
+    assert 55 <= client.get("/readyz").json()["sweep_lag_s"] <= 65
+    session.call("expire_due", 1000)
+    assert client.get("/readyz").json()["sweep_lag_s"] == 0
+
+
+def test_a_schema_that_serves_only_newer_code_is_not_ready(client: httpx.Client, session: Session) -> None:
+    session.execute("UPDATE schema_release SET oldest_code = 1000")
+    try:
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.json()["missing"] == "schema"
+        assert client.get("/healthz").status_code == 200
+    finally:
+        session.execute("UPDATE schema_release SET oldest_code = 1")
+    assert client.get("/readyz").status_code == 200

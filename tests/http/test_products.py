@@ -1,0 +1,124 @@
+"""Products over HTTP: one, and pages of them."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.http.support import Shop, assert_common_headers, assert_problem
+from tests.support import Session
+
+
+def test_a_product_has_exactly_the_promised_members(client: httpx.Client, session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    response = client.get(f"/api/products/{product_id}")
+    assert response.status_code == 200
+    assert response.json() == {
+        "id": product_id,
+        "name": "Limited Edition Item",
+        "price": 100.0,
+        "available_stock": 5,
+    }
+    assert response.headers["Content-Type"] == "application/json"
+    assert_common_headers(response)
+
+
+@pytest.mark.parametrize("price", ["0.01", "19.99", "100.10", "99999999.99"])
+def test_a_price_is_a_number_with_the_decimals_it_has(client: httpx.Client, session: Session, price: str) -> None:
+    product_id = session.create_product(stock=1, price=price)
+    text = client.get(f"/api/products/{product_id}").text
+    (number,) = re.findall(r'"price":([0-9.]+)[,}]', text)
+    assert f"{float(number):.2f}" == price
+    assert len(number.partition(".")[2]) <= 2
+
+
+def test_a_name_beyond_ascii_arrives_as_it_is(client: httpx.Client, session: Session) -> None:
+    name = 'Größe "M" — 限定 🎟'
+    product_id = session.call("create_product", name, "1.00", 1)[0]["product_id"]
+    assert client.get(f"/api/products/{product_id}").json()["name"] == name
+
+
+@pytest.mark.parametrize(
+    "product_id",
+    ["abc", "-1", "0", "9999999999999999999999", "9223372036854775808", "1.0", "1e3", "+1", "%201", "%D9%A1", "1%00"],
+)
+def test_what_cannot_be_an_id_is_a_product_that_does_not_exist(client: httpx.Client, product_id: str) -> None:
+    assert_problem(client.get(f"/api/products/{product_id}"), 404, "product_not_found", 30101)
+
+
+def test_a_new_product_shows_at_once_also_where_it_was_asked_for_in_vain(
+    client: httpx.Client, session: Session
+) -> None:
+    product_id = session.create_product(stock=1) + 1
+    assert_problem(client.get(f"/api/products/{product_id}"), 404, "product_not_found", 30101)
+    assert session.create_product(stock=7) == product_id
+    assert client.get(f"/api/products/{product_id}").json()["available_stock"] == 7
+
+
+def test_a_product_shows_what_its_holds_have_left(session: Session, shop: Shop) -> None:
+    product_id = session.create_product(stock=5)
+    shop.hold(product_id, 2)
+    assert shop.available(product_id) == 3
+
+
+def pages(client: httpx.Client, limit: int) -> list[dict]:
+    """Every page, from the first to the one without a next."""
+    found, after = [], 0
+    while after is not None:
+        page = client.get("/api/products", params={"limit": limit, "after": after}).json()
+        assert set(page) == {"items", "next"}
+        found.append(page)
+        after = page["next"]
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 200])
+def test_pages_list_every_product_once_in_the_order_of_ids(
+    client: httpx.Client, session: Session, limit: int
+) -> None:
+    session.create_product(stock=3)
+    everything = [row["id"] for row in session.query("SELECT id FROM products ORDER BY id")]
+    found = pages(client, limit)
+    assert [item["id"] for page in found for item in page["items"]] == everything
+    assert [page["next"] for page in found] == [*(page["items"][-1]["id"] for page in found[:-1]), None]
+    assert all(len(page["items"]) == limit for page in found[:-1])
+
+
+def test_a_last_page_that_is_full_has_no_next(client: httpx.Client, session: Session) -> None:
+    last = session.create_product(stock=3)
+    page = client.get("/api/products", params={"limit": 1, "after": last - 1}).json()
+    assert [item["id"] for item in page["items"]] == [last]
+    assert page["next"] is None
+
+
+@pytest.mark.parametrize("after", [1_000_000, 2**63 - 1])
+def test_beyond_the_last_product_there_is_an_empty_page(client: httpx.Client, after: int) -> None:
+    response = client.get("/api/products", params={"after": after})
+    assert response.json() == {"items": [], "next": None}
+    assert_common_headers(response)
+
+
+def test_a_page_has_50_items_unless_asked_otherwise(client: httpx.Client, session: Session) -> None:
+    for _ in range(51):
+        session.create_product(stock=1)
+    page = client.get("/api/products").json()
+    assert len(page["items"]) == 50
+    assert page["next"] == page["items"][-1]["id"]
+
+
+def test_a_page_shows_the_same_items_as_the_products_themselves(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    product_id = session.create_product(stock=5, price="12.50")
+    shop.hold(product_id, 2)
+    page = client.get("/api/products", params={"after": product_id - 1}).json()
+    assert page["items"] == [client.get(f"/api/products/{product_id}").json()]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=201", "limit=abc", "limit=-1", "limit=1.5", "limit=", "limit=1_0", "after=-1", "after=abc",
+     "after=9223372036854775808", "limit=99999999999999999999999"],
+)  # fmt: skip
+def test_a_page_that_makes_no_sense_is_refused(client: httpx.Client, query: str) -> None:
+    assert_problem(client.get(f"/api/products?{query}"), 422, "invalid_request", 30001)

@@ -1,0 +1,134 @@
+"""apply_payments: record a batch of payment events and settle their orders."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support import Row, Session
+
+
+def event(key: Any, order_id: Any, status: Any = "success", **members: Any) -> Row:
+    """One event."""
+    return {"idempotency_key": key, "order_id": order_id, "status": status, **members}
+
+
+def test_rows_come_in_the_order_of_the_events(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    paid, failed = session.create_order(product_id), session.create_order(product_id, 2)
+    events = [event("in order b", failed, "failure"), event("in order a", paid), event("in order c", 10**8)]
+    rows, touched = session.call_all("apply_payments", json.dumps(events))
+    assert list(rows[0]) == ["order_id", "status", "outcome", "replayed", "errno"]
+    assert [tuple(row.values()) for row in rows] == [
+        (failed, "cancelled", "applied", 0, None),
+        (paid, "paid", "applied", 0, None),
+        (10**8, None, "waiting", 0, None),
+    ]
+    assert [(row["id"], row["available_stock"]) for row in touched] == [(product_id, 4)]
+
+
+def test_a_batch_without_a_failure_touches_no_product(session: Session) -> None:
+    order_id = session.create_order(session.create_product(stock=5))
+    _, touched = session.call_all("apply_payments", json.dumps([event("untouched", order_id)]))
+    assert touched == []
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcomes", "order_status"),
+    [
+        (["success", "success"], ["applied", "refund_due"], "paid"),
+        (["success", "failure"], ["applied", "ignored"], "paid"),
+        (["failure", "success"], ["applied", "refund_due"], "cancelled"),
+        (["failure", "failed", "success"], ["applied", "ignored", "refund_due"], "cancelled"),
+    ],
+)
+@pytest.mark.parametrize("is_early", [False, True])
+def test_events_of_one_order_are_settled_in_array_order_whatever_their_keys(
+    session: Session, is_early: bool, statuses: list[str], outcomes: list[str], order_status: str
+) -> None:
+    product_id = session.create_product(stock=5)
+    order_id = session.create_order(product_id) + is_early
+    # Keys descend, while arrival goes on.
+    events = [
+        event(f"{9 - number} of {order_id}", order_id, status) for number, status in enumerate(statuses)
+    ]
+    rows = session.batch("apply_payments", events)
+    if is_early:
+        assert {row["outcome"] for row in rows} == {"waiting"}
+        session.create_order(product_id)
+        rows = session.batch("apply_payments", events)
+    assert [row["outcome"] for row in rows] == outcomes
+    assert session.status_of("order", order_id) == order_status
+
+
+def test_errors_hit_only_their_own_event(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    order_id, other_id = session.create_order(product_id), session.create_order(product_id)
+    session.call("apply_payment", "mixed event", order_id, "success")
+    rows = session.batch(
+        "apply_payments",
+        [
+            event("mixed event", other_id),
+            event("mixed event", order_id, "failure"),
+            event("mixed event", order_id),
+            event("", other_id),
+            event("mixed new", other_id, "paid"),
+            event("mixed new", other_id),
+        ],
+    )
+    assert [row["errno"] for row in rows] == [30002, 30002, None, 30001, 30001, None]
+    assert [row["replayed"] for row in rows] == [0, 0, 1, 0, 0, 0]
+    assert session.status_of("order", other_id) == "paid"
+
+
+def test_a_key_twice_in_a_batch_is_one_event(session: Session) -> None:
+    order_id = session.create_order(session.create_product(stock=5))
+    rows = session.batch(
+        "apply_payments",
+        [event("twice", order_id), event("twice", order_id), event("twice", order_id, "failure")],
+    )
+    assert [(row["replayed"], row["errno"]) for row in rows] == [(0, None), (1, None), (0, 30002)]
+    assert len(session.query("SELECT 1 FROM payment_events WHERE order_id = %s", order_id)) == 1
+
+
+@pytest.mark.parametrize("wrong", [True, "1", 1.5, 1.0, None, [1], {}, 0, -1, 2**63, 2**64])
+def test_an_order_id_of_the_wrong_type_is_malformed(session: Session, wrong: Any) -> None:
+    session.call("apply_payment", "known", 1, "success")
+    assert session.errnos("apply_payments", [event("known", wrong), event("new", wrong)]) == [30001, 30001]
+
+
+@pytest.mark.parametrize("key", [1, True, 1.5, None, ["key"], {}, "", "k" * 256, "ä" * 128])
+def test_a_key_of_the_wrong_type_or_length_is_malformed(session: Session, key: Any) -> None:
+    session.call("apply_payment", "1", 1, "success")
+    assert session.errnos("apply_payments", [event(key, 1)]) == [30001]
+
+
+@pytest.mark.parametrize("status", [1, True, None, ["success"], {}, "", "SUCCESS", "Failed", "success ", "s" * 99])
+def test_an_unknown_status_is_malformed(session: Session, status: Any) -> None:
+    session.call("apply_payment", "known status", 1, "success")
+    events = [event("known status", 1, status), event("new status", 1, status)]
+    assert session.errnos("apply_payments", events) == [30001, 30001]
+
+
+@pytest.mark.parametrize("element", [None, 1, "x", True, [], {}, [{"order_id": 1}]])
+def test_an_element_that_is_no_event_is_malformed(session: Session, element: Any) -> None:
+    assert session.errnos("apply_payments", [element]) == [30001]
+
+
+def test_missing_members_are_malformed_and_unknown_ones_ignored(session: Session) -> None:
+    whole = event("whole", 10**8, colour="red")
+    parts = [{name: value for name, value in whole.items() if name != left_out} for left_out in whole]
+    assert session.errnos("apply_payments", parts) == [30001, 30001, 30001, None]
+
+
+def test_a_thousand_events_fit_a_batch(session: Session) -> None:
+    product_id = session.create_product(stock=1000)
+    holds = session.batch("create_holds", [{"product_id": product_id, "quantity": 1}] * 1000)
+    orders = session.batch("create_orders", [{"hold_id": row["hold_id"]} for row in holds])
+    events = [
+        event(f"thousand {row['order_id']}", row["order_id"], ("success", "failure")[number % 2])
+        for number, row in enumerate(orders)
+    ]
+    rows = session.batch("apply_payments", events[::-1])[::-1]
+    assert [row["status"] for row in rows] == ["paid", "cancelled"] * 500
+    assert session.available(product_id) == 500

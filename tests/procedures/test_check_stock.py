@@ -1,0 +1,39 @@
+"""check_stock and the view stock_levels: units in no state, or in two, are found."""
+
+import pytest
+
+from tests.support import Session
+
+
+def test_health_has_no_row_whatever_state_the_units_are_in(session: Session) -> None:
+    product_id = session.create_product(stock=20)
+    session.create_hold(product_id, 2)
+    session.create_order(product_id, 3)
+    session.call("apply_payment", "sold", session.create_order(product_id, 4), "success")
+    session.call("cancel_order", session.create_order(product_id, 5))
+    session.call("release_hold", session.create_hold(product_id, 6))
+    assert session.call("check_stock") == []
+    (levels,) = session.query("SELECT * FROM stock_levels WHERE product_id = %s", product_id)
+    assert list(levels)[:4] == ["product_id", "name", "total_stock", "available_stock"]
+    assert [levels[column] for column in ("available_stock", "held", "pending", "sold")] == [11, 2, 3, 4]
+
+
+@pytest.mark.parametrize("drift", [-1, 1])
+def test_a_unit_lost_or_sold_twice_is_found(session: Session, drift: int) -> None:
+    product_id = session.create_product(stock=5)
+    session.create_hold(product_id, 2)
+    session.execute("UPDATE stock SET available = available + %s WHERE product_id = %s", drift, product_id)
+    try:
+        (row,) = session.call("check_stock")
+        columns = ["product_id", "total_stock", "available_stock", "held", "pending", "sold", "difference"]
+        assert list(row) == columns
+        assert [int(value) for value in row.values()] == [product_id, 5, 3 + drift, 2, 0, 0, -drift]
+    finally:
+        session.execute("UPDATE stock SET available = 3 WHERE product_id = %s", product_id)
+
+
+@pytest.mark.parametrize("available", [-1, 6])
+def test_a_hand_typed_update_cannot_leave_the_total(session: Session, available: int) -> None:
+    product_id = session.create_product(stock=5)
+    statement = f"UPDATE stock SET available = {available} WHERE product_id = {product_id}"
+    assert session.error(statement).errno == 3819

@@ -1,0 +1,206 @@
+"""create_hold: reserve units of one product."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.support import Session
+
+
+def test_a_hold_takes_its_units_out_of_the_available_stock(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    (hold,) = session.call("create_hold", product_id, 2, None)
+    assert list(hold) == ["hold_id", "expires_at", "replayed"]
+    assert hold["replayed"] == 0
+    assert session.available(product_id) == 3
+
+
+def test_the_last_units_can_be_held(session: Session) -> None:
+    product_id = session.create_product(stock=3)
+    session.create_hold(product_id, 3)
+    assert session.available(product_id) == 0
+    assert session.errno("create_hold", product_id, 1, None) == 30102
+
+
+@pytest.mark.parametrize(("fraction", "rounded_up"), [("", 0), (".000001", 1), (".5", 1), (".999999", 1)])
+def test_a_deadline_is_a_whole_second_rounded_up(session: Session, fraction: str, rounded_up: int) -> None:
+    product_id = session.create_product(stock=1)
+    session.stand_at(f"2000000000{fraction}")
+    (hold,) = session.call("create_hold", product_id, 1, None)
+    assert hold["expires_at"] == datetime(1970, 1, 1) + timedelta(seconds=2_000_000_120 + rounded_up)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "key"),
+    [
+        (0, None),
+        (-1, None),
+        (1_000_001, None),
+        (None, None),
+        (1, ""),
+        (1, "k" * 256),
+        (1, "k" * 300),
+        (1, "ä" * 128),
+        (1, "k" * 1024),
+    ],
+)
+@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
+def test_a_malformed_request_is_refused_and_changes_nothing(
+    session: Session, sql_mode: str, quantity: int | None, key: str | None
+) -> None:
+    product_id = session.create_product(stock=2_000_000)
+    session.execute("SET sql_mode = %s", sql_mode)
+    assert session.errno("create_hold", product_id, quantity, key) == 30001
+    assert session.available(product_id) == 2_000_000
+
+
+@pytest.mark.parametrize("product_id", [2**62, 2**63 - 1])
+def test_an_unknown_product_is_not_found(session: Session, product_id: int) -> None:
+    assert session.errno("create_hold", product_id, 1, None) == 30101
+
+
+@pytest.mark.parametrize("product_id", [None, 0, -1])
+def test_a_product_id_that_cannot_be_is_malformed(session: Session, product_id: int | None) -> None:
+    assert session.errno("create_hold", product_id, 1, None) == 30001
+
+
+def test_more_than_is_available_is_refused(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    assert session.errno("create_hold", product_id, 6, None) == 30102
+    assert session.available(product_id) == 5
+
+
+def test_more_than_the_maximum_per_hold_is_refused_before_stock_is_looked_at(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    session.call("change_product", product_id, "Limited Edition Item", "100.00", 2)
+    assert session.errno("create_hold", product_id, 3, None) == 30103
+    assert session.errno("create_hold", product_id, 9, None) == 30103
+    assert session.create_hold(product_id, 2)
+
+
+@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
+def test_a_large_quantity_is_never_cut(session: Session, sql_mode: str) -> None:
+    product_id = session.create_product(stock=1_000_000)
+    session.execute("SET sql_mode = %s", sql_mode)
+    session.create_hold(product_id, 500)
+    assert session.available(product_id) == 999_500
+    hold_id = session.create_hold(product_id, 999_500)
+    assert session.call("get_hold", hold_id)[0]["quantity"] == 999_500
+
+
+def test_a_replay_gives_the_first_answer_and_takes_nothing(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    (first,) = session.call("create_hold", product_id, 2, "replay")
+    session.travel(30)
+    (again,) = session.call("create_hold", product_id, 2, "replay")
+    assert again == {**first, "replayed": 1}
+    assert session.available(product_id) == 3
+
+
+def test_a_replay_is_never_told_sold_out(session: Session) -> None:
+    product_id = session.create_product(stock=2)
+    (first,) = session.call("create_hold", product_id, 2, "sold out")
+    assert session.errno("create_hold", product_id, 1, None) == 30102
+    assert session.call("create_hold", product_id, 2, "sold out") == [{**first, "replayed": 1}]
+
+
+@pytest.mark.parametrize("fate", ["expired", "released", "ordered"])
+def test_a_replay_gives_the_first_answer_whatever_became_of_the_hold(session: Session, fate: str) -> None:
+    product_id = session.create_product(stock=2)
+    (first,) = session.call("create_hold", product_id, 1, fate)
+    if fate == "released":
+        session.call("release_hold", first["hold_id"])
+    elif fate == "ordered":
+        session.call("create_order", first["hold_id"], None)
+    else:
+        session.travel(121)
+        session.call("expire_due", 1000)
+    available = session.available(product_id)
+    assert session.call("create_hold", product_id, 1, fate) == [{**first, "replayed": 1}]
+    assert session.available(product_id) == available
+    assert session.status_of("hold", first["hold_id"]) == fate
+
+
+def test_a_key_belongs_to_its_first_request(session: Session) -> None:
+    product_id, other_id = session.create_product(stock=5), session.create_product(stock=5)
+    session.call("create_hold", product_id, 2, "reused")
+    assert session.errno("create_hold", product_id, 3, "reused") == 30002
+    assert session.errno("create_hold", other_id, 2, "reused") == 30002
+    assert session.errno("create_hold", 2**62, 2, "reused") == 30002
+    assert (session.available(product_id), session.available(other_id)) == (3, 5)
+
+
+def test_keys_are_bytes(session: Session) -> None:
+    product_id = session.create_product(stock=10)
+    keys = ["abc", "ABC", "ábc", "abc ", "abc\0", "\u0061\u0301bc", "k" * 255, "k" * 254]
+    holds = [session.call("create_hold", product_id, 1, key)[0] for key in keys]
+    assert [hold["replayed"] for hold in holds] == [0] * len(keys)
+    assert session.available(product_id) == 10 - len(keys)
+
+
+@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
+def test_keys_of_255_bytes_that_differ_in_the_last_are_two_keys(session: Session, sql_mode: str) -> None:
+    product_id = session.create_product(stock=5)
+    session.execute("SET sql_mode = %s", sql_mode)
+    for last in "xy":
+        assert session.call("create_hold", product_id, 1, sql_mode[:1] + "l" * 253 + last)[0]["replayed"] == 0
+
+
+def test_a_rejection_is_not_recorded(session: Session) -> None:
+    product_id = session.create_product(stock=1)
+    assert session.errno("create_hold", product_id, 2, "later") == 30102
+    session.call("adjust_stock", product_id, 1, "restock")
+    (hold,) = session.call("create_hold", product_id, 2, "later")
+    assert hold["replayed"] == 0
+
+
+def test_requests_without_a_key_are_all_new(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    session.stand_at("2000000000.5")
+    assert len({session.create_hold(product_id) for _ in range(5)}) == 5
+
+
+def test_due_holds_come_back_before_a_shortage_is_final(session: Session) -> None:
+    product_id = session.create_product(stock=3)
+    due = [session.create_hold(product_id), session.create_hold(product_id, 2)]
+    session.travel(121)
+    session.create_hold(product_id, 3)
+    assert [session.status_of("hold", hold_id) for hold_id in due] == ["expired", "expired"]
+    assert session.available(product_id) == 0
+
+
+def test_overdue_orders_come_back_before_a_shortage_is_final(session: Session) -> None:
+    product_id = session.create_product(stock=2)
+    order_id = session.create_order(product_id, 2)
+    session.travel(901)
+    session.create_hold(product_id)
+    assert session.status_of("order", order_id) == "cancelled"
+    assert session.available(product_id) == 1
+
+
+def test_what_is_not_due_stays_when_stock_is_short(session: Session) -> None:
+    product_id, other_id = session.create_product(stock=2), session.create_product(stock=1)
+    held, of_other = session.create_hold(product_id), session.create_hold(other_id)
+    session.travel(60)
+    still_held = session.create_hold(product_id)
+    session.travel(121)
+    assert session.errno("create_hold", product_id, 2, None) == 30102
+    rows = session.query("SELECT id, status FROM holds WHERE id IN (%s, %s, %s)", held, of_other, still_held)
+    assert {row["id"]: row["status"] for row in rows} == {
+        held: "expired",
+        of_other: "active",
+        still_held: "active",
+    }
+
+
+def test_a_changed_setting_moves_no_existing_deadline(session: Session) -> None:
+    product_id = session.create_product(stock=2)
+    (before,) = session.call("create_hold", product_id, 1, "before")
+    session.call("change_setting", "hold_ttl_s", 5)
+    try:
+        (after,) = session.call("create_hold", product_id, 1, "after")
+        assert session.call("get_hold", before["hold_id"])[0]["expires_at"] == before["expires_at"]
+        assert session.call("create_hold", product_id, 1, "before")[0]["expires_at"] == before["expires_at"]
+        assert after["expires_at"] < before["expires_at"] - timedelta(seconds=100)
+    finally:
+        session.call("change_setting", "hold_ttl_s", 120)

@@ -1,0 +1,173 @@
+"""create_holds: reserve stock for a batch of requests, as if they ran one after another."""
+
+from typing import Any
+
+import pytest
+
+from tests.support import Row, Session
+
+
+def hold(product_id: Any, quantity: Any, key: Any = None, **members: Any) -> Row:
+    """A request; without a key it carries none."""
+    return {
+        "product_id": product_id,
+        "quantity": quantity,
+        **({} if key is None else {"idempotency_key": key}),
+        **members,
+    }
+
+
+def test_rows_come_in_the_order_of_the_requests(session: Session) -> None:
+    product_id, other_id = session.create_product(stock=10), session.create_product(stock=10)
+    rows, touched = session.call_all(
+        "create_holds",
+        f'[{{"product_id":{other_id},"quantity":3}},{{"product_id":{product_id},"quantity":2}}]',
+    )
+    assert list(rows[0]) == ["hold_id", "expires_at", "replayed", "errno", "available_stock"]
+    assert [session.call("get_hold", row["hold_id"])[0]["quantity"] for row in rows] == [3, 2]
+    assert list(touched[0]) == ["id", "name", "price", "available_stock", "version", "errno"]
+    assert {row["id"]: row["available_stock"] for row in touched} == {product_id: 8, other_id: 7}
+
+
+def test_a_product_is_reported_once_however_many_rounds_it_took(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    requests = f'{{"product_id":{product_id},"quantity":3}},{{"product_id":{product_id},"quantity":4}}'
+    _, touched = session.call_all("create_holds", f'[{requests},{{"product_id":{product_id},"quantity":2}}]')
+    assert [(row["id"], row["available_stock"]) for row in touched] == [(product_id, 0)]
+
+
+def test_a_batch_without_an_accepted_hold_touches_no_product(session: Session) -> None:
+    product_id = session.create_product(stock=1)
+    _, touched = session.call_all("create_holds", f'[{{"product_id":{product_id},"quantity":2}}]')
+    assert touched == []
+
+
+def test_errors_hit_only_their_own_request(session: Session) -> None:
+    product_id, limited_id = session.create_product(stock=5), session.create_product(stock=5)
+    session.call("change_product", limited_id, "Limited Edition Item", "1.00", 2)
+    session.call("create_hold", product_id, 1, "mixed")
+    rows = session.batch(
+        "create_holds",
+        [
+            hold(product_id, 1),
+            hold(product_id, 0),
+            hold(product_id, 2, "mixed"),
+            hold(2**62, 1),
+            hold(product_id, 9),
+            hold(limited_id, 3),
+            hold(product_id, 1, "mixed"),
+            hold(limited_id, 2),
+        ],
+    )
+    assert [row["errno"] for row in rows] == [None, 30001, 30002, 30101, 30102, 30103, None, None]
+    assert [row["replayed"] for row in rows] == [0, 0, 0, 0, 0, 0, 1, 0]
+    assert [row["hold_id"] is None for row in rows] == [row["errno"] is not None for row in rows]
+    assert rows[4]["available_stock"] == 3
+    assert (session.available(product_id), session.available(limited_id)) == (3, 3)
+
+
+def test_a_smaller_request_may_succeed_after_a_larger_one_was_refused(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    requests = [hold(product_id, quantity) for quantity in (3, 4, 2, 1)]
+    assert session.errnos("create_holds", requests) == [None, 30102, None, 30102]
+
+
+def test_a_key_twice_in_a_batch_is_one_hold(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    first, again, other, key_of_refused, retried = session.batch(
+        "create_holds",
+        [
+            hold(product_id, 2, "twice"),
+            hold(product_id, 2, "twice"),
+            hold(product_id, 1, "twice"),
+            hold(product_id, 6, "refused first"),
+            hold(product_id, 1, "refused first"),
+        ],
+    )
+    assert again == {**first, "replayed": 1}
+    assert other["errno"] == 30002
+    assert key_of_refused["errno"] == 30102
+    assert retried["errno"] is None
+    assert session.available(product_id) == 2
+
+
+def test_replays_and_new_requests_mix(session: Session) -> None:
+    product_id = session.create_product(stock=6)
+    requests = [hold(product_id, 1, f"mix {number}") for number in range(6)]
+    first = session.batch("create_holds", requests[::2])
+    rows = session.batch("create_holds", requests)
+    assert [row["replayed"] for row in rows] == [1, 0, 1, 0, 1, 0]
+    assert [row["hold_id"] for row in rows[::2]] == [row["hold_id"] for row in first]
+    assert session.available(product_id) == 0
+
+
+def test_a_replayed_batch_gives_the_first_answers(session: Session) -> None:
+    product_id = session.create_product(stock=300)
+    requests = [hold(product_id, 1, f"batch {number}") for number in range(256)]
+    first = session.batch("create_holds", requests)
+    assert len({row["hold_id"] for row in first}) == 256
+    assert session.batch("create_holds", requests) == [{**row, "replayed": 1} for row in first]
+    assert session.available(product_id) == 44
+
+
+def test_a_thousand_requests_fit_a_batch(session: Session) -> None:
+    product_id = session.create_product(stock=999)
+    errnos = session.errnos("create_holds", [hold(product_id, 1)] * 1000)
+    assert errnos == [None] * 999 + [30102]
+
+
+@pytest.mark.parametrize("quantity", [True, "2", 1.5, 2.0, None, [1], {}, 0, -1, 1_000_001, 2**63, 2**64, -(2**63)])
+def test_a_quantity_of_the_wrong_type_or_range_is_malformed(session: Session, quantity: Any) -> None:
+    product_id = session.create_product(stock=2_000_000)
+    requests = [hold(product_id, 1), hold(product_id, quantity), hold(product_id, 1)]
+    assert session.errnos("create_holds", requests) == [None, 30001, None]
+
+
+@pytest.mark.parametrize("wrong", [True, "1", 1.5, None, [1], {"id": 1}, 0, -1, 2**64])
+def test_a_product_id_of_the_wrong_type_is_malformed(session: Session, wrong: Any) -> None:
+    session.create_product(stock=5)
+    assert session.errnos("create_holds", [hold(wrong, 1)]) == [30001]
+
+
+@pytest.mark.parametrize("key", [1, True, 1.5, ["key"], {}, "", "k" * 256, "ä" * 128])
+def test_a_key_of_the_wrong_type_or_length_is_malformed(session: Session, key: Any) -> None:
+    product_id = session.create_product(stock=5)
+    assert session.errnos("create_holds", [hold(product_id, 1, key)]) == [30001]
+
+
+@pytest.mark.parametrize("element", [None, 1, "x", True, [], {}, [[]], [{"product_id": 1, "quantity": 1}]])
+def test_an_element_that_is_no_request_is_malformed(session: Session, element: Any) -> None:
+    product_id = session.create_product(stock=5)
+    assert session.errnos("create_holds", [element, hold(product_id, 1)]) == [30001, None]
+
+
+def test_missing_members_are_malformed_and_unknown_ones_ignored(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    requests = [
+        {"product_id": product_id},
+        {"quantity": 1},
+        hold(product_id, 1, colour="red", made_key=None, idempotency_key=None),
+    ]
+    assert session.errnos("create_holds", requests) == [30001, 30001, None]
+
+
+def test_keys_made_by_the_service_are_purged_sooner(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    session.batch(
+        "create_holds",
+        [hold(product_id, 1, "client's"), hold(product_id, 1, "service's", made_key=True), hold(product_id, 1)],
+    )
+    session.travel(86_000)
+    session.call("purge_history", 10_000)
+    session.travel(0)
+    rows = session.batch("create_holds", [hold(product_id, 1, "client's"), hold(product_id, 1, "service's")])
+    assert [row["replayed"] for row in rows] == [1, 0]
+
+
+def test_a_due_hold_of_any_product_in_the_batch_comes_back_before_a_shortage_is_final(session: Session) -> None:
+    products = [session.create_product(stock=2) for _ in range(3)]
+    for product_id in products:
+        session.create_hold(product_id, 2)
+    session.travel(121)
+    assert session.errnos("create_holds", [hold(product_id, 2) for product_id in products]) == [None] * 3
+    assert [session.available(product_id) for product_id in products] == [0, 0, 0]

@@ -1,0 +1,34 @@
+"""The EVENT sweep_due: stock comes back by itself."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import Session
+
+DEADLINE_S = 15
+
+
+@pytest.fixture(autouse=True)
+def _event_runs(session: Session) -> Iterator[None]:
+    session.execute("SET GLOBAL event_scheduler = ON")
+    session.call("change_setting", "hold_ttl_s", 1)
+    session.call("change_setting", "payment_ttl_s", 1)
+    session.execute("ALTER EVENT sweep_due ENABLE")
+    yield
+    session.execute("ALTER EVENT sweep_due DISABLE")
+
+
+def test_due_holds_and_overdue_orders_come_back_without_any_call(session: Session) -> None:
+    product_id = session.create_product(stock=9)
+    order_id, hold_id = session.create_order(product_id, 2), session.create_hold(product_id, 3)
+    give_up_at = time.monotonic() + DEADLINE_S
+    while session.available(product_id) < 9:
+        assert time.monotonic() < give_up_at, "the EVENT has released nothing"
+        time.sleep(0.05)
+    assert session.status_of("order", order_id) == "cancelled"
+    (hold,) = session.query("SELECT status FROM holds WHERE id = %s", hold_id)
+    assert hold["status"] == "expired"
+    sweeps = session.query("SELECT SUM(holds) AS holds, SUM(orders) AS orders, SUM(units) AS units FROM sweeps")
+    assert sweeps == [{"holds": 1, "orders": 1, "units": 5}]
