@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import mysql.connector
 import structlog
 
 from service.database import Connection
@@ -34,6 +35,9 @@ def run(name: str, description: str, work: Callable[[Connection, bool], Awaitabl
         is_well = asyncio.run(_run_locked(name, setting("MYSQL_URL"), work, arguments.once))
     except SettingsError as error:
         sys.exit(f"{name}: {error}")
+    except (mysql.connector.Error, OSError) as error:
+        log.error("job_failed", job=name, errno=getattr(error, "errno", None), error=str(error))
+        sys.exit(1)
     sys.exit(0 if is_well else 1)
 
 

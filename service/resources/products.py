@@ -1,11 +1,14 @@
 """Products: one, from the cache, and pages of them."""
 
-import falcon
+import re
+
 import falcon.asgi
 
 from service.errors import refusal
 from service.procedures import Gate, Page
 from service.requests import parse_id, write
+
+NUMBER = re.compile(r"[0-9]{1,19}")
 
 
 class ProductResource:
@@ -39,7 +42,7 @@ class ProductsResource:
 
 
 def _parameter(req: falcon.asgi.Request, name: str, *, default: int, minimum: int, maximum: int) -> int:
-    try:
-        return req.get_param_as_int(name, min_value=minimum, max_value=maximum, default=default)
-    except falcon.HTTPBadRequest as error:
-        raise refusal(30001, error.description) from None
+    text = req.get_param(name, default=str(default))
+    if not NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
+        raise refusal(30001, f"{name} is a number from {minimum} to {maximum}.")
+    return int(text)

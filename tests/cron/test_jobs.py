@@ -1,0 +1,203 @@
+"""Cron programs, run as cron runs them: as processes, under the cron account, each behind its lock."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from stack.servers import Servers
+from tests.conftest import PASSWORDS
+from tests.support import Session, url_of
+
+JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
+WAIT_S = 10
+
+Run = Callable[..., tuple[int, list[dict[str, Any]]]]
+
+
+@pytest.fixture
+def environment(database_url: str, servers: Servers) -> dict[str, str]:
+    """The environment of a cron program on this file's database."""
+    database = database_url.partition("?")[0].rpartition("/")[2]
+    account = {"account": "checkout_cron", "password": PASSWORDS["checkout_cron"]}
+    return {
+        **os.environ,
+        "MYSQL_URL": url_of(database_url, database=database, **account),
+        "REDIS_URL": servers.redis_url,
+    }
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    """Runs a job once; returns its exit code and the events that it logged."""
+
+    def run_once(job: str) -> tuple[int, list[dict[str, Any]]]:
+        done = subprocess.run(
+            [sys.executable, "-m", f"cron.{job}", "--once"], env=environment, capture_output=True, text=True
+        )
+        assert done.stderr == ""
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    return run_once
+
+
+@pytest.fixture
+def cache(servers: Servers) -> Iterator["redis.Redis[bytes]"]:
+    """An empty Redis."""
+    client = redis.Redis.from_url(servers.redis_url)
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_explains_itself(job: str) -> None:
+    command = [sys.executable, "-m", f"cron.{job}", "--help"]
+    shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert f"python -m cron.{job}" in shown
+    assert "MYSQL_URL" in shown
+
+
+def test_the_crontab_names_every_job_and_nothing_else() -> None:
+    with open("cron/crontab") as crontab:
+        named = [line.split("-m cron.")[1].strip() for line in crontab if "-m cron." in line]
+    assert sorted(named) == sorted(JOBS)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_that_runs_already_is_left_to_it(job: str, run: Run, session: Session) -> None:
+    session.query("SELECT GET_LOCK(CONCAT('cron.', %s, '.', DATABASE()), 0)", job)
+    exit_code, events = run(job)
+    assert exit_code == 0
+    assert [event["event"] for event in events] == ["job_overlapped"]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_without_mysql_says_so_and_fails(job: str, environment: dict[str, str]) -> None:
+    environment["MYSQL_URL"] = "mysql://checkout_cron:secret@127.0.0.1:1/checkout"
+    command = [sys.executable, "-m", f"cron.{job}", "--once"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["event"] == "job_failed"
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_a_job_without_settings_names_the_missing_one(environment: dict[str, str]) -> None:
+    environment["MYSQL_URL"] = ""
+    command = [sys.executable, "-m", "cron.check_stock"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "MYSQL_URL is not set" in done.stderr
+
+
+def test_sweep_due_returns_stock_and_reports_each_sweep_once(run: Run, session: Session) -> None:
+    product_id = session.create_product(stock=10)
+    session.travel(-1000)
+    session.call("create_hold", product_id, 2, None)
+    hold_id = session.call("create_hold", product_id, 3, None)[0]["hold_id"]
+    session.call("create_order", hold_id, None)
+    session.travel(0)
+    assert session.available(product_id) == 5
+
+    exit_code, events = run("sweep_due")
+
+    assert exit_code == 0
+    assert session.available(product_id) == 10
+    reported = [event for event in events if event["event"] == "hold_expired"]
+    assert [(event["holds"], event["orders"], event["units"]) for event in reported] == [(1, 1, 5)]
+    assert run("sweep_due") == (0, [])
+
+
+def test_refresh_publishes_what_changed_of_the_products_in_demand(
+    run: Run, session: Session, cache: "redis.Redis[bytes]"
+) -> None:
+    wanted_id, unwanted_id = session.create_product(stock=10), session.create_product(stock=10)
+    cache.hset(f"product:{wanted_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
+
+    exit_code, events = run("refresh_availability")
+
+    assert exit_code == 0
+    assert events[-1]["products"] == 1
+    body = cache.hget(f"product:{wanted_id}", "body")
+    assert body is not None
+    assert json.loads(body)["available_stock"] == 10
+    assert not cache.exists(f"product:{unwanted_id}")
+
+
+def test_refresh_goes_on_every_second_of_its_minute(
+    environment: dict[str, str], session: Session, cache: "redis.Redis[bytes]"
+) -> None:
+    product_id = session.create_product(stock=10)
+    cache.hset(f"product:{product_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
+    while time.time() % 60 > 55:  # a minute that is nearly over leaves no time for two refreshes
+        time.sleep(0.1)
+    process = subprocess.Popen([sys.executable, "-m", "cron.refresh_availability"], env=environment)
+    try:
+        seen: set[bytes | None] = set()
+        gives_up_at = time.monotonic() + WAIT_S
+        while len(seen) < 4 and time.monotonic() < gives_up_at:
+            seen.add(cache.hget(f"product:{product_id}", "fresh_until"))
+            time.sleep(0.05)
+        assert len(seen) >= 4
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_check_stock_fails_where_a_product_differs(run: Run, session: Session) -> None:
+    product_id = session.create_product(stock=10)
+    assert run("check_stock") == (0, [])
+
+    session.execute("UPDATE stock SET available = available - 3 WHERE product_id = %s", product_id)
+    exit_code, (event,) = run("check_stock")
+    session.execute("UPDATE stock SET available = available + 3 WHERE product_id = %s", product_id)
+
+    assert exit_code == 1
+    assert (event["event"], event["level"]) == ("stock_difference", "error")
+    assert (event["product_id"], event["difference"]) == (product_id, 3)
+
+
+def test_settle_payments_settles_what_a_crash_left_and_reports_orphans(run: Run, session: Session) -> None:
+    product_id = session.create_product(stock=10)
+    hold_id = session.call("create_hold", product_id, 1, None)[0]["hold_id"]
+    order_id = session.call("create_order", hold_id, None)[0]["order_id"]
+    session.execute(
+        "INSERT INTO payment_events (idempotency_key, order_id, status, received_at, recorded_by)"
+        " VALUES ('left', %s, 'success', UTC_TIMESTAMP(6), 0)",
+        order_id,
+    )
+    session.travel(-90_000)
+    session.call("apply_payment", "orphan", 999_999, "success")
+    session.travel(0)
+
+    exit_code, events = run("settle_payments")
+
+    assert exit_code == 0
+    assert sorted((event["event"], event["level"], event["order_id"]) for event in events) == [
+        ("payment_applied", "info", order_id),
+        ("payment_orphaned", "warning", 999_999),
+    ]
+    assert session.call("get_order", order_id)[0]["status"] == "paid"
+
+
+def test_purge_history_deletes_keys_past_their_time_only(run: Run, session: Session) -> None:
+    product_id = session.create_product(stock=10)
+    session.travel(-90_000)
+    session.call("create_hold", product_id, 1, "old")
+    session.travel(0)
+    session.call("create_hold", product_id, 1, "young")
+    session.call("expire_due", 10)
+
+    exit_code, (event,) = run("purge_history")
+
+    assert exit_code == 0
+    assert event["idempotency_keys"] >= 1
+    kept = session.query("SELECT idempotency_key FROM idempotency_keys WHERE idempotency_key IN ('old', 'young')")
+    assert [bytes(row["idempotency_key"]) for row in kept] == [b"young"]
