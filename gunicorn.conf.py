@@ -1,7 +1,9 @@
 """gunicorn's settings; `.env.example` explains the variables."""
 
+import math
 import os
 import sys
+from typing import Any
 
 from service.database import SchemaError, require_compatible_schema
 from service.settings import SettingsError, load_settings
@@ -21,6 +23,14 @@ graceful_timeout = 10
 control_socket_disable = True
 # A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there
+
+
+def post_worker_init(worker: Any) -> None:
+    """End a stopping worker once its requests must have been answered: connections that idle do not keep it.
+
+    The master goes on waiting for `graceful_timeout`, so that the worker has the time to close the gate.
+    """
+    worker.cfg.set("graceful_timeout", math.ceil(settings.request_deadline_s) + 1)
 
 
 def on_starting(_server: object) -> None:

@@ -31,9 +31,12 @@ async def read_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder
         raise Problem("invalid_request", 413, f"Send at most {BODY_LIMIT_BYTES} bytes.", errno=30001)
     try:
         # The decoder does not look into members that it passes over: bad UTF-8 there is bad all the same.
-        return decoder.decode(body.decode())
-    except msgspec.ValidationError as error:
-        raise refusal(30001, str(error)) from None
+        text = body.decode()
+        try:
+            return decoder.decode(text)
+        except msgspec.ValidationError as error:
+            msgspec.json.decode(text)  # it stops at the first wrong type: what follows may not be JSON at all
+            raise refusal(30001, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(30001, f"The body is not JSON: {error}", status=400) from None
 

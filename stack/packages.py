@@ -19,6 +19,22 @@ from stack.process import output_of
 
 SUITE = "sid"  # the one suite that has the current MySQL
 
+APT_CONF = """\
+Dir::Etc::sourcelist "{folder}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State::lists "{folder}/lists";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}/cache";
+Dir::Cache::archives "{folder}/cache/archives";
+APT::Install-Recommends "false";
+APT::Update::Error-Mode "any";
+Acquire::Retries "3";
+# Run by root, apt would become _apt, which cannot enter a home folder; run by others it stays who it is.
+APT::Sandbox::User "root";
+"""
+
 
 def apt_is_available() -> bool:
     """Whether this machine can fetch Debian packages."""
@@ -43,9 +59,13 @@ def unpacked(packages: Sequence[str]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, waiting for it; the kernel gives it back when the process dies."""
+    """Hold a lock, waiting for it; the kernel takes it from a process that dies."""
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another run that does the same ({path}) …", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -101,12 +121,14 @@ class _Apt:
     """apt-get with folders of its own, for one suite of one mirror."""
 
     def __init__(self, folder: Path, mirror: str, suite: str, keyring: Path | None = None) -> None:
-        self._folder = folder
         for path in ("lists/partial", "cache/archives/partial"):
             Path(folder, path).mkdir(parents=True)
         trust = f"[signed-by={keyring}] " if keyring else ""
         Path(folder, "sources.list").write_text(f"deb {trust}{mirror} {suite} main\n")
         Path(folder, "status").touch()
+        # Read last, so that it wins over the machine's settings; its proxies, for one, stay.
+        Path(folder, "apt.conf").write_text(APT_CONF.format(folder=folder))
+        self._folder = folder
 
     def download(self, packages: Sequence[str]) -> list[Path]:
         """Fetch packages and everything they depend on."""
@@ -115,19 +137,4 @@ class _Apt:
         return sorted(self._folder.glob("cache/archives/*.deb"))
 
     def _run(self, *arguments: str) -> None:
-        options = {
-            "Dir::Etc::sourcelist": self._folder / "sources.list",
-            "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::Etc::preferences": "/dev/null",
-            "Dir::Etc::preferencesparts": "/dev/null",
-            "Dir::State::lists": self._folder / "lists",
-            "Dir::State::status": self._folder / "status",
-            "Dir::Cache": self._folder / "cache",
-            "Dir::Cache::archives": self._folder / "cache/archives",
-            "APT::Install-Recommends": "false",
-            "APT::Update::Error-Mode": "any",
-            "Acquire::Retries": "3",
-        }
-        if os.geteuid() == 0:
-            options["APT::Sandbox::User"] = "root"  # apt would become _apt, which cannot enter a home folder
-        output_of(["apt-get", *(f"--option={name}={value}" for name, value in options.items()), *arguments])
+        output_of(["apt-get", f"--config-file={self._folder}/apt.conf", *arguments])

@@ -11,7 +11,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -109,16 +108,11 @@ class Server(ABC):
 
     def kill_leftover(self) -> None:
         """Kill the server of an earlier run that was itself killed, if there is one."""
-        if not self._pid_file.exists():
-            return
-        pid = int(self._pid_file.read_text() or 0)
-        self._pid_file.unlink()
-        # Suppressed: it has ended, or ends while we look.
-        with suppress(ProcessLookupError), os.fdopen(os.pidfd_open(pid)) as process:
-            command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if os.fsencode(f"{self._folder}/") in command_line:
-                os.killpg(pid, signal.SIGKILL)
-                select.select([process], [], [])
+        if self._pid_file.exists():
+            text = self._pid_file.read_text()
+            self._pid_file.unlink()
+            if text:  # else it was killed while writing this
+                _kill_if_it_names(f"{self._folder}/", int(text))
 
     def obituary(self) -> str:
         """That the server ended, how, and where to read why."""
@@ -231,3 +225,19 @@ def _die_with_parent(death_signal: int, parent_pid: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, death_signal)
     if os.getppid() != parent_pid:  # it died before the call above
         os._exit(1)
+
+
+def _kill_if_it_names(path: str, pid: int) -> None:
+    """Kill a process and its group if its command line has the path in it, and wait until it is gone."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if os.fsencode(path) in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.killpg(pid, signal.SIGKILL)
+            select.select([process], [], [])
+    except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+        return
+    finally:
+        os.close(process)

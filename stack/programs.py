@@ -11,9 +11,9 @@ from stack.process import output_of
 
 OLDEST_MYSQL = (8, 4)
 PACKAGES = ("mysql-server-core", "mysql-client-core", "redis-server")
-NOTHING_FOUND = (
-    "found neither MySQL 8.4 or newer and Redis on PATH nor apt to fetch them with. Start both yourself, for "
-    "example with `docker compose up -d` (compose.yaml), and set MYSQL_URL and REDIS_URL in the environment or .env"
+START_THEM_YOURSELF = (
+    "Put MySQL 8.4 or newer and Redis on PATH, or start both yourself, for example with "
+    "`docker compose up -d` (compose.yaml), and set MYSQL_URL and REDIS_URL in the environment or in .env."
 )
 
 Command = list[str]
@@ -58,8 +58,11 @@ def _is_recent_mysql(version_text: str) -> bool:
 
 def _unpacked_root() -> Path:
     if not packages.apt_is_available():
-        raise StackError(NOTHING_FOUND)
-    return packages.unpacked(PACKAGES)
+        raise StackError(f"found no servers to start.\n{START_THEM_YOURSELF}")
+    try:
+        return packages.unpacked(PACKAGES)
+    except StackError as error:
+        raise StackError(f"cannot fetch servers: {error}\n{START_THEM_YOURSELF}") from error
 
 
 def _unpacked_command(root: Path, program: str) -> Command:

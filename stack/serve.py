@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from service.settings import load_environment
 from stack import servers
 from stack.errors import StackError
 from stack.files import write_private
@@ -76,13 +77,14 @@ class Gunicorn(Server):
 
 def serve() -> NoReturn:
     """Start everything, say so, and wait for a signal; raises when a server ends by itself."""
+    load_environment()
+    host, port = _address()
     with servers.start("server", buffer_pool_mib=BUFFER_POOL_MIB) as running:
         administrator = MysqlUrl.parse(running.mysql_url)
         administrator = replace(administrator, database=administrator.database or DATABASE)
         passwords = _passwords(running.folder)
         _deploy(administrator, passwords)
         _write_operator_files(running, administrator, passwords)
-        host, port = _address()
         application = str(administrator.for_account("checkout_app", passwords["checkout_app"]))
         environment = {**os.environ, "MYSQL_URL": application, "REDIS_URL": running.redis_url}
         gunicorn = Gunicorn(running.folder / "gunicorn", host, port, environment)

@@ -1,9 +1,11 @@
 """What tests share: sessions that call procedures, and databases of their own."""
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import mysql.connector
@@ -12,6 +14,9 @@ from service.database import connection_options
 from service.deploy import deploy
 
 Row = dict[str, Any]
+Result = TypeVar("Result")
+
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # a retry mends them
 
 
 class Session:
@@ -112,6 +117,35 @@ class Session:
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
+
+
+def race(*acts: Callable[[], Result]) -> list[Result]:
+    """Run functions in threads of their own, started together; returns their results, in order."""
+    barrier = threading.Barrier(len(acts))
+
+    def run(act: Callable[[], Result]) -> Result:
+        barrier.wait()
+        return act()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return [future.result() for future in [pool.submit(run, act) for act in acts]]
+
+
+class Retries:
+    """Repeats what failed in a way that a retry mends, as the service would, and counts how often."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def run(self, act: Callable[[], Result]) -> Result:
+        """Run a function until it ends without a deadlock or a timed-out wait for a lock."""
+        while True:
+            try:
+                return act()
+            except mysql.connector.Error as error:
+                if error.errno not in (LOCK_WAIT_TIMEOUT, DEADLOCK):
+                    raise
+                self.count += 1
 
 
 def url_of(url: str, *, database: str, account: str = "", password: str = "") -> str:

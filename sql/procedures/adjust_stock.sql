@@ -12,6 +12,7 @@ CREATE PROCEDURE adjust_stock(IN in_product_id BIGINT, IN in_quantity BIGINT, IN
 COMMENT 'add units to a product''s stock, or take available ones away'
 BEGIN
     DECLARE v_adjustment_id BIGINT;
+    DECLARE v_found BIGINT;
 
     IF
         COALESCE(in_product_id < 1, TRUE)
@@ -29,7 +30,8 @@ BEGIN
             RESIGNAL;
         END;
 
-        IF NOT EXISTS (SELECT 1 FROM products WHERE id = in_product_id) THEN
+        SELECT COUNT(*) INTO v_found FROM products WHERE id = in_product_id;
+        IF v_found = 0 THEN
             CALL raise_error(30101);
         END IF;
         INSERT INTO stock_adjustments (product_id, quantity, reason, account, adjusted_at)

@@ -10,6 +10,8 @@
 CREATE PROCEDURE change_setting(IN in_name VARCHAR(1024), IN in_value BIGINT)
 COMMENT 'change one of the settings; deadlines that exist do not move'
 BEGIN
+    DECLARE v_fitting BIGINT;
+
     CALL begin_transaction();
     BEGIN
         DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -18,7 +20,11 @@ BEGIN
             RESIGNAL;
         END;
 
-        IF NOT EXISTS (SELECT 1 FROM settings WHERE name = in_name AND in_value BETWEEN minimum AND maximum) THEN
+        SELECT COUNT(*) INTO v_fitting
+        FROM settings
+        WHERE name = in_name AND in_value BETWEEN minimum AND maximum
+        FOR UPDATE;
+        IF v_fitting = 0 THEN
             CALL raise_error(30001);
         END IF;
         UPDATE settings SET value = in_value WHERE name = in_name;

@@ -10,7 +10,10 @@
 CREATE PROCEDURE get_hold(IN in_hold_id BIGINT)
 COMMENT 'read one hold'
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM holds WHERE id = in_hold_id) THEN
+    DECLARE v_found BIGINT;
+
+    SELECT COUNT(*) INTO v_found FROM holds WHERE id = in_hold_id;
+    IF v_found = 0 THEN
         CALL raise_error(30201);
     END IF;
     CALL get_holds(JSON_ARRAY(in_hold_id));

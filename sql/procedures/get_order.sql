@@ -10,7 +10,10 @@
 CREATE PROCEDURE get_order(IN in_order_id BIGINT)
 COMMENT 'read one order'
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM orders WHERE id = in_order_id) THEN
+    DECLARE v_found BIGINT;
+
+    SELECT COUNT(*) INTO v_found FROM orders WHERE id = in_order_id;
+    IF v_found = 0 THEN
         CALL raise_error(30301);
     END IF;
     CALL get_orders(JSON_ARRAY(in_order_id));

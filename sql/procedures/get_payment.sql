@@ -11,8 +11,10 @@ CREATE PROCEDURE get_payment(IN in_idempotency_key VARCHAR(1024))
 COMMENT 'read one payment event'
 BEGIN
     DECLARE v_key VARBINARY(4096) DEFAULT CAST(in_idempotency_key AS BINARY);
+    DECLARE v_found BIGINT;
 
-    IF NOT EXISTS (SELECT 1 FROM payment_events WHERE idempotency_key = v_key) THEN
+    SELECT COUNT(*) INTO v_found FROM payment_events WHERE idempotency_key = v_key;
+    IF v_found = 0 THEN
         CALL raise_error(30401);
     END IF;
     SELECT id AS event_id, order_id, status, outcome, received_at, refund_settled_at

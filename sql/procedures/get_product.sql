@@ -9,7 +9,10 @@
 CREATE PROCEDURE get_product(IN in_product_id BIGINT)
 COMMENT 'read one product and its stock'
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM products WHERE id = in_product_id) THEN
+    DECLARE v_found BIGINT;
+
+    SELECT COUNT(*) INTO v_found FROM products WHERE id = in_product_id;
+    IF v_found = 0 THEN
         CALL raise_error(30101);
     END IF;
     SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version

@@ -24,13 +24,16 @@ BEGIN
         SELECT
             position,
             product_id,
-            -- Chosen: the first open use of its key, and within the running sum of its product.
-            IF(
-                verdict = '.'
-                AND ROW_NUMBER() OVER (PARTITION BY verdict, key_bytes ORDER BY position) = 1
-                AND SUM(quantity) OVER (PARTITION BY verdict, product_id ORDER BY position) <= available,
-                '+', verdict
-            ) AS verdict
+            CASE
+                WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
+                -- An earlier open use of its key comes first: this one may turn out to be a replay, or a reuse.
+                WHEN SUM(verdict = '.') OVER (PARTITION BY key_bytes ORDER BY position) > (verdict = '.') THEN '.'
+                -- Chosen: within the running sum of its product.
+                WHEN verdict = '.'
+                    AND SUM(quantity) OVER (PARTITION BY verdict, product_id ORDER BY position) <= available
+                    THEN '+'
+                ELSE verdict
+            END AS verdict
         FROM (
             SELECT
                 request.position,

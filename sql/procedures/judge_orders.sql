@@ -21,13 +21,15 @@ BEGIN
     FROM (
         SELECT
             position,
-            -- Chosen: the first open use of its key and of its hold.
-            IF(
-                verdict = '.'
-                AND ROW_NUMBER() OVER (PARTITION BY verdict, key_bytes ORDER BY position) = 1
-                AND ROW_NUMBER() OVER (PARTITION BY verdict, hold_id ORDER BY position) = 1,
-                '+', verdict
-            ) AS verdict
+            CASE
+                WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
+                -- An earlier open use of its key comes first: this one may turn out to be a replay, or a reuse.
+                WHEN SUM(verdict = '.') OVER (PARTITION BY key_bytes ORDER BY position) > (verdict = '.') THEN '.'
+                -- Chosen: the first open use of its hold.
+                WHEN verdict = '.' AND ROW_NUMBER() OVER (PARTITION BY verdict, hold_id ORDER BY position) = 1
+                    THEN '+'
+                ELSE verdict
+            END AS verdict
         FROM (
             SELECT
                 request.position,

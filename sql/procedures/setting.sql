@@ -10,4 +10,10 @@ CREATE FUNCTION setting(in_name VARCHAR(64))
 RETURNS BIGINT
 READS SQL DATA
 COMMENT 'the value of one row of settings'
-RETURN (SELECT value FROM settings WHERE name = in_name)
+BEGIN
+    DECLARE v_value BIGINT;
+
+    -- SELECT … INTO reads plainly; a subquery in RETURN, SET, IF or DEFAULT would lock the row until COMMIT.
+    SELECT value INTO v_value FROM settings WHERE name = in_name;
+    RETURN v_value;
+END

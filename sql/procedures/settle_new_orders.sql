@@ -13,13 +13,12 @@ CREATE PROCEDURE settle_new_orders(IN in_order_ids JSON, INOUT io_touched JSON)
 COMMENT 'apply the payment events that were waiting for orders just inserted'
 BEGIN
     DECLARE v_products JSON;
+    DECLARE v_waiting BIGINT;
 
-    IF EXISTS (
-        SELECT 1
-        FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS new_
-        STRAIGHT_JOIN payment_events AS event_
-            ON event_.outcome = 'waiting' AND event_.order_id = new_.order_id
-    ) THEN
+    SELECT COUNT(*) INTO v_waiting
+    FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS new_
+    STRAIGHT_JOIN payment_events AS event_ ON event_.outcome = 'waiting' AND event_.order_id = new_.order_id;
+    IF v_waiting > 0 THEN
         CALL settle_orders(in_order_ids, v_products);
         SET io_touched = JSON_MERGE_PRESERVE(io_touched, v_products);
     END IF;

@@ -40,14 +40,15 @@ class Service(Server):
             "PYTHONPATH": str(PROJECT),
             **settings,
         }
+        self._workers = int(environment["WEB_CONCURRENCY"])
         # SIGTERM lets gunicorn end its workers, which a SIGKILL would leave behind.
         super().__init__(
             "The service", COMMAND, folder, log=self._output, environment=environment, death_signal=SIGTERM
         )
 
     def answers(self) -> bool:
-        """Whether the service is ready."""
-        return self.readiness() == 200
+        """Whether every worker serves, and the service is ready."""
+        return self.text().count("ASGI server listening") >= self._workers and self.readiness() == 200
 
     def readiness(self) -> int:
         """The status of GET /readyz; 0 while nobody listens."""
@@ -94,14 +95,22 @@ _CLIENT_OPTIONS: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "v
 
 
 async def _at_once(url: str, requests: Sequence[dict[str, Any]], clients: int) -> list[httpx.Response]:
-    async with async_client(url, clients) as client:
-        return await asyncio.gather(*(client.request(**request) for request in requests))
+    """Every connection takes the next request as soon as it has its answer."""
+    answers: list[Any] = [None] * len(requests)
+    queue = iter(enumerate(requests))
+
+    async def serve_queue() -> None:
+        async with async_client(url) as client:
+            for position, request in queue:
+                answers[position] = await client.request(**request)
+
+    await asyncio.gather(*(serve_queue() for _ in range(min(clients, len(requests)))))
+    return answers
 
 
-def async_client(url: str, clients: int = CLIENTS) -> httpx.AsyncClient:
-    """A client with so many connections."""
-    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
-    return httpx.AsyncClient(base_url=url, limits=limits, **_CLIENT_OPTIONS)
+def async_client(url: str) -> httpx.AsyncClient:
+    """A client for one connection at a time."""
+    return httpx.AsyncClient(base_url=url, **_CLIENT_OPTIONS)
 
 
 def hold_request(product_id: int, quantity: int = 1, key: str | None = None) -> dict[str, Any]:

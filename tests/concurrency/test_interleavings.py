@@ -1,0 +1,184 @@
+"""Two sessions act on one row in every order, while a third one holds the lock that both want.
+
+The third session lets the first act start, waits until it stands at the lock or is through, does the same with the
+second, and then lets go. Whoever wins, exactly one act takes effect, and stock follows it.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import mysql.connector
+import pytest
+
+from tests.support import Row, Session
+
+Connect = Callable[[], Session]
+
+UNITS = 3
+STOCK = 5
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A product with a hold and an order; and a key that is new."""
+
+    product_id: int
+    hold_id: int
+    order_id: int
+
+
+@dataclass(frozen=True)
+class Act:
+    """One CALL, and what its answer looks like when it took effect."""
+
+    procedure: str
+    arguments: Callable[[Scene], list[Any]]
+    took_effect: Callable[[Row], bool] = lambda row: not row.get("replayed")
+    travel_s: int = 0  # its clock is ahead: the deadline has come for it alone
+
+
+def outcome_is_applied(row: Row) -> bool:
+    """Whether a payment event settled its order."""
+    return bool(row["outcome"] == "applied")
+
+
+ON_A_HOLD = {
+    "order": Act("create_order", lambda scene: [scene.hold_id, None]),
+    "release": Act("release_hold", lambda scene: [scene.hold_id]),
+    "expire": Act("expire_due", lambda _: [1000], lambda row: row["holds"] == 1, 121),
+}
+ON_AN_ORDER = {
+    "success": Act("apply_payment", lambda scene: [f"s{scene.order_id}", scene.order_id, "success"], outcome_is_applied),
+    "failure": Act("apply_payment", lambda scene: [f"f{scene.order_id}", scene.order_id, "failure"], outcome_is_applied),
+    "cancel": Act("cancel_order", lambda scene: [scene.order_id]),
+    "expire": Act("expire_due", lambda _: [1000], lambda row: row["orders"] == 1, 901),
+}
+ON_STOCK = {
+    "hold": Act("create_hold", lambda scene: [scene.product_id, UNITS, None]),
+    "hold all": Act("create_hold", lambda scene: [scene.product_id, STOCK, None]),
+    "take away": Act("adjust_stock", lambda scene: [scene.product_id, -UNITS, "counted"]),
+    "take all away": Act("adjust_stock", lambda scene: [scene.product_id, -STOCK, "counted"]),
+}
+
+GATES = {
+    "hold": "SELECT 1 FROM holds WHERE id = {0.hold_id} FOR UPDATE",
+    "order": "SELECT 1 FROM orders WHERE id = {0.order_id} FOR UPDATE",
+    "stock": "SELECT 1 FROM stock WHERE product_id = {0.product_id} FOR UPDATE",
+}
+
+
+class Performance(threading.Thread):
+    """An act on a session of its own, in a thread of its own."""
+
+    def __init__(self, act: Act, session: Session, scene: Scene) -> None:
+        super().__init__(daemon=True)
+        self.act, self.session, self.scene = act, session, scene
+        self.has_won: bool | None = None
+        self.failure: mysql.connector.Error | None = None
+        if act.travel_s:
+            session.travel(act.travel_s)
+
+    def run(self) -> None:
+        try:
+            (row,) = self.session.call(self.act.procedure, *self.act.arguments(self.scene))
+            self.has_won = self.act.took_effect(row)
+        except mysql.connector.Error as error:
+            self.has_won, self.failure = False, error
+
+    def start_and_settle(self, observer: Session) -> None:
+        """Start, and wait until it waits for a lock or is through."""
+        self.start()
+        while self.is_alive() and not is_waiting_for_a_lock(observer, self.session):
+            self.join(0.002)
+
+    def finish(self) -> bool:
+        """Wait for its end; returns whether it took effect."""
+        self.join()
+        assert self.failure is None or self.failure.sqlstate == "45000", self.failure
+        return bool(self.has_won)
+
+
+def is_waiting_for_a_lock(observer: Session, session: Session) -> bool:
+    """Whether a session's statement waits for a row lock."""
+    statement = (
+        "SELECT 1 FROM performance_schema.data_lock_waits AS wait_ "
+        "INNER JOIN performance_schema.threads AS thread_ ON thread_.thread_id = wait_.requesting_thread_id "
+        "WHERE thread_.processlist_id = %s"
+    )
+    return bool(observer.query(statement, session.connection.connection_id))
+
+
+def perform(connect: Connect, gate: str, scene: Scene, acts: list[Act]) -> list[bool]:
+    """Let acts arrive one after another at a closed gate, then open it; returns which took effect."""
+    keeper, observer = connect(), connect()
+    performances = [Performance(act, connect(), scene) for act in acts]
+    keeper.execute("START TRANSACTION")
+    keeper.query(GATES[gate].format(scene))
+    for performance in performances:
+        performance.start_and_settle(observer)
+    keeper.execute("COMMIT")
+    return [performance.finish() for performance in performances]
+
+
+def pairs(acts: dict[str, Act], *gates: str) -> list[Any]:
+    """Every two acts in both orders, before every gate."""
+    return [
+        pytest.param(gate, names, id=f"{gate}: {', '.join(names)}")
+        for gate in gates
+        for length in (2, 3)
+        for names in permutations(acts, length)
+    ]
+
+
+@pytest.fixture
+def scene(session: Session) -> Scene:
+    """Five units, and nothing else that is due."""
+    session.sweep_everything()
+    return Scene(session.create_product(stock=STOCK), 0, 0)
+
+
+@pytest.mark.parametrize(("gate", "names"), pairs(ON_A_HOLD, "hold", "stock"))
+def test_one_act_on_a_hold_takes_effect(
+    session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
+) -> None:
+    scene = Scene(scene.product_id, session.create_hold(scene.product_id, UNITS), 0)
+    won = perform(connect, gate, scene, [ON_A_HOLD[name] for name in names])
+    winners = [name for name, has_won in zip(names, won, strict=True) if has_won]
+    assert len(winners) == 1
+    (hold,) = session.query("SELECT status FROM holds WHERE id = %s", scene.hold_id)
+    assert hold["status"] == {"order": "ordered", "release": "released", "expire": "expired"}[winners[0]]
+    assert session.available(scene.product_id) == (STOCK - UNITS if winners == ["order"] else STOCK)
+
+
+@pytest.mark.parametrize(("gate", "names"), pairs(ON_AN_ORDER, "order", "stock"))
+def test_one_act_on_an_order_takes_effect(
+    session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
+) -> None:
+    scene = Scene(scene.product_id, 0, session.create_order(scene.product_id, UNITS))
+    won = perform(connect, gate, scene, [ON_AN_ORDER[name] for name in names])
+    winners = [name for name, has_won in zip(names, won, strict=True) if has_won]
+    assert len(winners) == 1
+    is_paid = winners == ["success"]
+    assert session.status_of("order", scene.order_id) == ("paid" if is_paid else "cancelled")
+    assert session.available(scene.product_id) == (STOCK - UNITS if is_paid else STOCK)
+
+
+@pytest.mark.parametrize(("gate", "names"), pairs(ON_STOCK, "stock"))
+def test_one_act_on_the_last_units_takes_effect(
+    session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
+) -> None:
+    won = perform(connect, gate, scene, [ON_STOCK[name] for name in names])
+    (winner,) = [name for name, has_won in zip(names, won, strict=True) if has_won]
+    assert session.available(scene.product_id) == (0 if "all" in winner else STOCK - UNITS)
+
+
+def test_a_shortage_waits_for_the_stock_that_a_release_is_returning(
+    session: Session, connect: Connect, scene: Scene
+) -> None:
+    """A due hold that somebody has locked is waited for, not skipped, before a buyer hears "sold out"."""
+    scene = Scene(scene.product_id, session.create_hold(scene.product_id, STOCK), 0)
+    buyer = Act("create_hold", lambda scene: [scene.product_id, STOCK, None], travel_s=121)
+    assert perform(connect, "hold", scene, [buyer]) == [True]

@@ -1,0 +1,110 @@
+"""Many buyers, few units: exactly the stock is held, whoever comes when."""
+
+import random
+from collections.abc import Callable
+from functools import partial
+
+import mysql.connector
+import pytest
+
+from tests.support import Row, Session, race
+
+Connect = Callable[[], Session]
+
+INSUFFICIENT_STOCK = 30102
+
+
+def try_hold(session: Session, product_id: int, quantity: int) -> int:
+    """Hold units by a direct CALL; returns how many it got."""
+    try:
+        session.create_hold(product_id, quantity)
+    except mysql.connector.Error as error:
+        if error.errno != INSUFFICIENT_STOCK:
+            raise
+        return 0
+    return quantity
+
+
+def buy_until_sold_out(session: Session, product_id: int) -> int:
+    """Hold one unit after the other; returns how many it got."""
+    bought = 0
+    while try_hold(session, product_id, 1):
+        bought += 1
+    return bought
+
+
+def test_sixteen_connections_hold_exactly_the_stock(session: Session, connect: Connect) -> None:
+    product_id = session.create_product(stock=200)
+    buyers = [partial(buy_until_sold_out, connect(), product_id) for _ in range(16)]
+    assert sum(race(*buyers)) == 200
+    assert session.available(product_id) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mixed_quantities_leave_no_unit_stranded(session: Session, connect: Connect, seed: int) -> None:
+    product_id = session.create_product(stock=150)
+
+    def buy(buyer: Session, quantities: list[int]) -> int:
+        return sum(try_hold(buyer, product_id, quantity) for quantity in quantities)
+
+    chosen = random.Random(seed)
+    wishes = [[chosen.randint(1, 7) for _ in range(6)] for _ in range(16)]
+    held = sum(race(*(partial(buy, connect(), quantities) for quantities in wishes)))
+    assert held + session.available(product_id) == 150
+    assert held + buy_until_sold_out(session, product_id) == 150
+
+
+def test_batches_and_single_calls_hold_exactly_the_stock(session: Session, connect: Connect) -> None:
+    product_id, other_id = session.create_product(stock=300), session.create_product(stock=100)
+
+    def buy_in_batches(buyer: Session) -> int:
+        requests = [{"product_id": product_id, "quantity": 1}, {"product_id": other_id, "quantity": 1}] * 10
+        bought = 0
+        while accepted := buyer.errnos("create_holds", requests).count(None):
+            bought += accepted
+        return bought
+
+    buyers = [partial(buy_in_batches, connect()) for _ in range(6)]
+    buyers += [partial(buy_until_sold_out, connect(), product_id) for _ in range(4)]
+    assert sum(race(*buyers)) == 400
+    assert [session.available(sold_out) for sold_out in (product_id, other_id)] == [0, 0]
+
+
+def test_a_hundred_sends_of_one_key_are_one_hold(session: Session, connect: Connect) -> None:
+    product_id = session.create_product(stock=1000)
+
+    def send(sender: Session) -> list[Row]:
+        return [sender.call("create_hold", product_id, 3, "one key")[0] for _ in range(4)]
+
+    answers = sum(race(*(partial(send, connect()) for _ in range(25))), [])
+    assert len({answer["hold_id"] for answer in answers}) == 1
+    assert sorted(answer["replayed"] for answer in answers) == [0] + [1] * 99
+    assert session.available(product_id) == 997
+
+
+def test_a_hundred_sends_of_one_key_for_the_last_unit_all_own_it(session: Session, connect: Connect) -> None:
+    """A retry is never told "sold out" while its original owns the unit."""
+    for number in range(20):
+        product_id = session.create_product(stock=1)
+        senders = [connect() for _ in range(5)] if number == 0 else senders  # noqa: F821
+        calls = [
+            partial(sender.call, "create_hold", product_id, 1, f"last unit {number}") for sender in senders
+        ]
+        assert len({rows[0]["hold_id"] for rows in race(*calls)}) == 1
+
+
+def test_concurrent_orders_of_one_hold_are_one_order(session: Session, connect: Connect) -> None:
+    product_id = session.create_product(stock=50)
+    sessions = [connect() for _ in range(6)]
+
+    def order(buyer: Session, hold_id: int) -> int:
+        try:
+            buyer.call("create_order", hold_id, None)
+        except mysql.connector.Error as error:
+            return error.errno
+        return 0
+
+    for _ in range(20):
+        hold_id = session.create_hold(product_id)
+        answers = race(*(partial(order, buyer, hold_id) for buyer in sessions))
+        assert sorted(answers) == [0] + [30203] * 5

@@ -1,0 +1,188 @@
+"""One connection to a real MySQL: no answer is ever read as the answer to another question."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import mysql.connector
+import pytest
+
+from service.batching import Failure
+from service.database import Connection, classify, connection_options
+from service.settings import SettingsError
+from tests.support import Session
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[Connection]:
+    """A connection under the administrator's account, which may CALL everything."""
+    opened = Connection(database_url)
+    yield opened
+    await opened.close()
+
+
+async def connection_id(connection: Connection) -> int:
+    """The server's number for the connection."""
+    [[(number,)]] = await connection.execute("SELECT CONNECTION_ID()")
+    return int(number)
+
+
+async def test_answers_stay_with_their_questions_whatever_was_asked_before(
+    connection: Connection, session: Session
+) -> None:
+    random.seed(11)
+    products = [session.create_product(stock=1000 + number) for number in range(5)]
+
+    async def read_one() -> None:
+        number = random.randrange(5)
+        (rows,) = await connection.call("get_products", json.dumps([products[number]]))
+        assert [row[0] for row in rows] == [products[number]]
+
+    async def hold_one() -> None:
+        product_id = random.choice(products)
+        request = {"product_id": product_id, "quantity": 1}
+        holds, touched = await connection.call("create_holds", json.dumps([request]))
+        assert len(holds) == 1
+        assert [row[0] for row in touched] == [product_id]
+
+    async def hold_nothing() -> None:
+        holds, touched = await connection.call("create_holds", "[]")
+        assert (holds, touched) == ([], [])
+
+    async def fail_by_signal() -> None:
+        with pytest.raises(mysql.connector.Error) as caught:
+            await connection.call("create_hold", 999_999, 1, None)
+        assert caught.value.errno == 30101
+
+    async def fail_by_absence() -> None:
+        with pytest.raises(mysql.connector.Error) as caught:
+            await connection.call("no_such_procedure")
+        assert caught.value.errno == 1305
+
+    acts = [read_one, hold_one, hold_nothing, fail_by_signal, fail_by_absence]
+    for _ in range(150):
+        await random.choice(acts)()
+
+
+async def test_a_connection_is_kept_while_all_is_well(connection: Connection) -> None:
+    before = await connection_id(connection)
+    await connection.call("get_health")
+    await connection.call("create_holds", "[]")
+    assert await connection_id(connection) == before
+
+
+async def test_a_connection_that_raised_anything_is_replaced(connection: Connection) -> None:
+    before = await connection_id(connection)
+    with pytest.raises(mysql.connector.Error):
+        await connection.call("create_hold", 999_999, 1, None)
+    assert await connection_id(connection) != before
+
+
+async def test_a_call_that_was_cancelled_leaves_nothing_for_the_next_one(
+    connection: Connection, connect: Callable[[], Session]
+) -> None:
+    locker = connect()
+    product_id = locker.create_product(stock=5)
+    await connection.call("get_health")
+    locker.execute("START TRANSACTION")
+    locker.execute("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
+    request = json.dumps([{"product_id": product_id, "quantity": 1}])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connection.call("create_holds", request), 0.2)
+    locker.execute("COMMIT")
+    (rows,) = await connection.call("get_products", json.dumps([product_id]))
+    assert rows[0][0] == product_id
+
+
+async def test_a_connection_that_was_killed_is_replaced_after_one_error(
+    connection: Connection, session: Session
+) -> None:
+    session.execute(f"KILL {await connection_id(connection)}")
+    with pytest.raises((mysql.connector.Error, OSError)) as caught:
+        await connection.call("get_health")
+    assert classify(caught.value) is Failure.RETRY
+    await connection.call("get_health")
+
+
+async def test_a_session_counts_time_in_utc_and_waits_for_a_lock_one_second_at_most(
+    connection: Connection,
+) -> None:
+    [[(zone, timeout_s, autocommit)]] = await connection.execute(
+        "SELECT @@time_zone, @@innodb_lock_wait_timeout, @@autocommit"
+    )
+    assert (zone, timeout_s, autocommit) == ("+00:00", 1, 1)
+
+
+async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
+    connection = Connection("mysql://somebody@127.0.0.1:1/nowhere")
+    with pytest.raises((mysql.connector.Error, OSError)) as caught:
+        await connection.call("get_health")
+    assert classify(caught.value) is Failure.RETRY
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (mysql.connector.Error(errno=1205), Failure.LOCKED),
+        (mysql.connector.Error(errno=1213), Failure.RETRY),
+        (mysql.connector.Error(errno=1305), Failure.RETRY),
+        (mysql.connector.Error(errno=1370), Failure.RETRY),
+        (mysql.connector.Error(errno=1044), Failure.RETRY),
+        (mysql.connector.Error(errno=1040), Failure.RETRY),
+        (mysql.connector.Error(errno=1053), Failure.RETRY),
+        (mysql.connector.Error(errno=2006), Failure.RETRY),
+        (mysql.connector.Error(errno=2013), Failure.RETRY),
+        (TimeoutError(), Failure.RETRY),
+        (ConnectionResetError(), Failure.RETRY),
+        (asyncio.IncompleteReadError(b"", 4), Failure.RETRY),
+        (mysql.connector.Error(errno=30001), Failure.ALONE),
+        (mysql.connector.Error(errno=1142), Failure.ALONE),
+        (mysql.connector.Error(errno=1064), Failure.ALONE),
+        (mysql.connector.Error(errno=3819), Failure.ALONE),
+        (ValueError(), Failure.ALONE),
+    ],
+)
+def test_an_error_asks_for_what_mends_it(error: BaseException, failure: Failure) -> None:
+    assert classify(error) is failure
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        (
+            "mysql://app:p%40ss@db.example:3307/checkout?ssl_ca=/etc/ca.pem&ssl_verify_identity=true",
+            {
+                "user": "app",
+                "password": "p@ss",
+                "host": "db.example",
+                "port": 3307,
+                "database": "checkout",
+                "ssl_ca": "/etc/ca.pem",
+                "ssl_verify_identity": True,
+            },
+        ),
+        (
+            "mysql://app@/checkout?unix_socket=/run/my%20sql.sock&ssl_disabled=false",
+            {
+                "user": "app",
+                "password": "",
+                "host": "127.0.0.1",
+                "port": 3306,
+                "database": "checkout",
+                "unix_socket": "/run/my sql.sock",
+                "ssl_disabled": False,
+            },
+        ),
+    ],
+)
+def test_a_url_says_what_the_driver_is_to_do(url: str, options: dict[str, Any]) -> None:
+    assert connection_options(url) == options
+
+
+@pytest.mark.parametrize("url", ["", "checkout", "postgresql://app@db/checkout", "mysql://db/checkout"])
+def test_a_url_that_means_nothing_is_refused_by_name(url: str) -> None:
+    with pytest.raises(SettingsError, match="MYSQL_URL"):
+        connection_options(url)

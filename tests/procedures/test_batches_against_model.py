@@ -1,0 +1,139 @@
+"""Random batches of every kind answer what their requests answer one after another, by a model in Python."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.procedures.model import Model
+from tests.support import Row, Session
+
+NOBODYS_ID = 10**8
+START_S = 2_000_000_000
+
+
+class Shop:
+    """Three products of small stock, real and modelled, and random requests for them."""
+
+    def __init__(self, session: Session, seed: int, largest_batch: int) -> None:
+        self.session = session
+        self.random = random.Random(seed)
+        self.largest_batch = largest_batch
+        self.prefix = f"{seed}/{largest_batch}/"
+        stock = (0, self.random.randint(1, 4), self.random.randint(5, 30))
+        self.model = Model({session.create_product(units): units for units in stock}, now=START_S)
+        self.last_order_id = self.session.create_order(session.create_product(1))
+
+    def key(self) -> Row:
+        """An idempotency key as a member, mostly one of a few, so that they repeat; sometimes none."""
+        if self.random.random() < 0.2:
+            return {}
+        return {"idempotency_key": f"{self.prefix}{self.random.randint(1, 25)}"}
+
+    def one_of(self, ids: list[int]) -> int:
+        """One of the latest ids, sometimes nobody's."""
+        return NOBODYS_ID if not ids or self.random.random() < 0.05 else self.random.choice(ids[-20:])
+
+    def a_hold(self) -> Row:
+        """A request of create_holds."""
+        product_id = self.random.choice([*self.model.stock, *self.model.stock, NOBODYS_ID])
+        return {"product_id": product_id, "quantity": self.random.choice((0, 1, 1, 1, 2, 3, 9)), **self.key()}
+
+    def an_order(self) -> Row:
+        """A request of create_orders."""
+        return {"hold_id": self.one_of(list(self.model.holds)), **self.key()}
+
+    def an_event(self) -> Row:
+        """An event for an order that exists, or for one of the next."""
+        order_id = self.one_of([*self.model.orders, *range(self.last_order_id + 1, self.last_order_id + 6)])
+        status = self.random.choice(("success", "success", "failure", "failed", "paid"))
+        return {"order_id": order_id, "status": status, "idempotency_key": "", **self.key()} | {
+            "idempotency_key": f"{self.prefix}{self.random.randint(1, 60)}"
+        }
+
+    def batch(self, make: Callable[[], Any]) -> list[Any]:
+        """Requests of one kind, as many as this shop's batches may have."""
+        return [make() for _ in range(self.random.randint(1, self.largest_batch))]
+
+    def compare(self, procedure: str, requests: list[Any], answer: Callable[[Any, int], Row]) -> list[Row]:
+        """CALL a batch procedure and hold each row against the model's answer."""
+        rows = self.session.batch(procedure, requests)
+        assert len(rows) == len(requests)
+        for request, row in zip(requests, rows, strict=True):
+            new_id = next(iter(row.values()))
+            expected = {"errno": None, "replayed": 0, **answer(request, new_id)}
+            found = {"errno": row["errno"], "replayed": row["replayed"]}
+            if "id" in expected:
+                found["id"] = new_id
+            assert found == expected, f"{procedure} {request} in {requests}"
+        return rows
+
+    def hold(self) -> None:
+        """One batch of holds."""
+        self.compare("create_holds", self.batch(self.a_hold), self.model.create_hold)
+
+    def order(self) -> None:
+        """One batch of orders; their ids leave no gap."""
+        known = len(self.model.orders)
+        rows = self.compare("create_orders", self.batch(self.an_order), self.model.create_order)
+        new = [row["order_id"] for row in rows if row["errno"] is None and not row["replayed"]]
+        assert sorted(new) == list(range(self.last_order_id + 1, self.last_order_id + 1 + len(new)))
+        assert len(self.model.orders) == known + len(new)
+        self.last_order_id += len(new)
+
+    def pay(self) -> None:
+        """One batch of events, then each of them has its outcome."""
+        self.wait(1)  # arrival order is by the clock
+        self.sweep()
+        events = self.batch(self.an_event)
+        rows = self.compare("apply_payments", events, self.model.apply_payment)
+        for event, row in zip(events, rows, strict=True):
+            if row["errno"] is None:
+                assert row["outcome"] == self.model.events[event["idempotency_key"]].outcome, (event, events)
+
+    def release(self) -> None:
+        """One batch of releases."""
+        ids = self.batch(lambda: self.one_of(list(self.model.holds)))
+        self.compare("release_holds", ids, self.model.release_hold)
+
+    def cancel(self) -> None:
+        """One batch of cancellations."""
+        self.sweep()
+        ids = self.batch(lambda: self.one_of(list(self.model.orders)))
+        self.compare("cancel_orders", ids, self.model.cancel_order)
+
+    def sweep(self) -> None:
+        """Expire what is due."""
+        self.session.call("expire_due", 1000)
+        self.model.sweep()
+
+    def wait(self, seconds: int = 0) -> None:
+        """Let time pass."""
+        self.model.now += seconds or self.random.choice((1, 30, 120, 400))
+        self.session.stand_at(str(self.model.now))
+
+    def close(self) -> None:
+        """Hold what is left against the model."""
+        self.sweep()
+        for product_id in self.model.stock:
+            assert self.session.available(product_id) == self.model.available(product_id)
+        for hold_id, hold in self.model.holds.items():
+            assert self.session.status_of("hold", hold_id) == hold.status
+        for order_id, order in self.model.orders.items():
+            assert self.session.status_of("order", order_id) == order.status
+
+
+@pytest.mark.parametrize("largest_batch", [1, 8, 40])
+@pytest.mark.parametrize("seed", range(5))
+def test_random_batches_answer_as_their_requests_one_after_another(
+    session: Session, seed: int, largest_batch: int
+) -> None:
+    session.sweep_everything()
+    session.execute("DELETE FROM payment_events WHERE outcome = 'waiting'")
+    shop = Shop(session, seed, largest_batch)
+    shop.wait()
+    steps = (shop.hold, shop.hold, shop.hold, shop.order, shop.order, shop.pay, shop.release, shop.cancel)
+    for _ in range(40 if largest_batch > 1 else 120):
+        shop.random.choice((*steps, shop.sweep, shop.wait))()
+    shop.close()

@@ -1,0 +1,105 @@
+"""No argument of any public procedure is cut or bent in silence, whatever the caller's sql_mode is."""
+
+from itertools import count
+from typing import Any
+
+import mysql.connector
+import pytest
+
+from tests.contract.accounts import PUBLIC_PROCEDURES
+from tests.contract.routines import ROUTINES
+from tests.support import Session
+
+NUMBERS = [None, -1, 0, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 1e300]
+TEXTS = [None, "", "k" * 300, "k" * 2000, "ä" * 500]
+REFUSED_BY_STRICT_MYSQL = {1264, 1406}  # out of range, data too long
+TABLES = (
+    "products",
+    "stock",
+    "holds",
+    "orders",
+    "payment_events",
+    "idempotency_keys",
+    "stock_adjustments",
+    "sweeps",
+    "settings",
+)
+
+ARGUMENTS: dict[str, list[Any]] = {
+    "adjust_stock": [1, 1, "reason"],
+    "apply_payment": ["key", 10**8, "success"],
+    "cancel_order": [10**8],
+    "change_product": [1, "Limited Edition Item", "100.00", 5],
+    "change_setting": ["hold_ttl_s", 120],
+    "create_hold": [1, 1, "key"],
+    "create_order": [10**8, "key"],
+    "create_product": ["Limited Edition Item", "100.00", 5],
+    "expire_due": [10],
+    "get_hold": [10**8],
+    "get_order": [10**8],
+    "get_payment": ["key"],
+    "get_product": [1],
+    "list_products": [0, 10],
+    "purge_history": [10],
+    "release_hold": [10**8],
+    "report_sweeps": [10],
+    "settle_refund": ["key"],
+    "settle_waiting_payments": [10],
+}
+WITHOUT_ARGUMENTS = {"check_stock", "get_health"}
+
+CASES = [
+    pytest.param(procedure, place, wrong, id=f"{procedure}-{place}-{number}")
+    for procedure, arguments in ARGUMENTS.items()
+    for place, good in enumerate(arguments)
+    for number, wrong in enumerate(NUMBERS if isinstance(good, int) or good == "100.00" else TEXTS)
+]
+
+
+def test_every_public_procedure_with_plain_arguments_is_tried() -> None:
+    batches = {name for name in PUBLIC_PROCEDURES if " JSON" in ROUTINES[name].sections["In"]}
+    assert set(ARGUMENTS) | WITHOUT_ARGUMENTS | batches == set(PUBLIC_PROCEDURES)
+
+
+@pytest.fixture(scope="module")
+def numbers() -> count:
+    """Numbers for keys that no other case uses."""
+    return count()
+
+
+@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
+@pytest.mark.parametrize(("procedure", "place", "wrong"), CASES)
+def test_a_wrong_argument_is_refused_with_a_documented_errno_or_taken_as_it_is(
+    session: Session, numbers: count, sql_mode: str, procedure: str, place: int, wrong: Any
+) -> None:
+    if not session.query("SELECT 1 FROM products"):
+        session.create_product(stock=10**9)
+    arguments = [f"key {next(numbers)}" if good == "key" else good for good in ARGUMENTS[procedure]]
+    arguments[place] = wrong
+    before = session.query(f"CHECKSUM TABLE {', '.join(TABLES)}")
+    session.execute("SET sql_mode = %s", sql_mode)
+    places = ", ".join(["%s"] * len(arguments))
+    try:
+        session.execute(f"CALL {procedure}({places})", *arguments)
+    except mysql.connector.Error as error:
+        documented = ROUTINES[procedure].raised
+        assert error.errno in documented | (REFUSED_BY_STRICT_MYSQL if sql_mode else set()), error
+        assert session.query(f"CHECKSUM TABLE {', '.join(TABLES)}") == before
+    else:
+        assert is_meaningful(procedure, place, wrong), f"{procedure} took {wrong!r}"
+
+
+def is_meaningful(procedure: str, place: int, wrong: Any) -> bool:
+    """Whether a value of the lists above may be accepted at a place, being what the header allows."""
+    beyond_every_id = [2**63 - 1, 2**63, 2**64, 1e300]  # MySQL makes 2**63 - 1 of them where it is not strict
+    allowed: dict[tuple[str, int], list[Any]] = {
+        ("apply_payment", 1): beyond_every_id,
+        ("adjust_stock", 1): [-1],
+        ("create_hold", 2): [None],
+        ("change_product", 2): [0],
+        ("change_product", 3): [None],
+        ("create_product", 1): [0],
+        ("create_product", 2): [0],
+        ("list_products", 0): [0, *beyond_every_id],
+    }
+    return any(wrong is value or wrong == value for value in allowed.get((procedure, place), []))

@@ -1,0 +1,176 @@
+"""Private servers: side by side, killed, frozen, left behind."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.database import connection_options
+from stack import servers as stack_servers
+from stack.errors import StackError
+from stack.programs import find_redis_server
+from stack.redis import RedisServer
+from stack.servers import PROJECT, Servers
+from tests.support import Session
+
+SECOND = "test-second"
+START_REDIS_AND_WAIT = """
+import pathlib, signal, sys
+from stack.programs import find_redis_server
+from stack.redis import RedisServer
+folder = pathlib.Path(sys.argv[1])
+redis = RedisServer(folder, folder, find_redis_server())
+redis.start()
+print("started", flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[Servers]:
+    """Private servers of another name than those of the whole run, for these tests to ill-treat."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MYSQL_URL", "")
+        patch.setenv("REDIS_URL", "")
+        with stack_servers.start(SECOND, buffer_pool_mib=64) as started:
+            yield started
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server in a folder of its own, not started yet."""
+    server = RedisServer(tmp_path, tmp_path, find_redis_server())
+    yield server
+    server.stop()
+
+
+def idle_process(*arguments: str) -> subprocess.Popen[str]:
+    """A process in a group of its own, like a server, that has these arguments and does nothing."""
+    script = "import signal; print('started', flush=True); signal.pause()"
+    command = [sys.executable, "-c", script, *arguments]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def count_rows(url: str) -> int:
+    """The rows of the table that the tests below write to."""
+    session = Session(url)
+    count: int = session.query("SELECT COUNT(*) AS n FROM killed.t")[0]["n"]
+    session.close()
+    return count
+
+
+def test_two_names_run_side_by_side(servers: Servers, second: Servers) -> None:
+    """Servers of two names share neither addresses nor data."""
+    uuids = set()
+    for url in (servers.mysql_url, second.mysql_url):
+        session = Session(url)
+        uuids.add(session.query("SELECT @@server_uuid AS uuid")[0]["uuid"])
+        session.close()
+    assert len(uuids) == 2
+    assert servers.redis_url != second.redis_url
+
+
+def test_a_second_run_of_a_name_is_refused(second: Servers) -> None:
+    """It says which process to stop, and leaves the first one alone."""
+    complaint = f"already running in this clone, as process {os.getpid()}"
+    with pytest.raises(StackError, match=complaint), stack_servers.start(SECOND):
+        pass
+    assert second.mysql.is_running()
+
+
+def test_mysql_can_be_reached_by_socket_and_by_port(second: Servers) -> None:
+    """The URL's socket wins, its host and port hold as well."""
+    options = connection_options(second.mysql_url)
+    by_socket = Session(second.mysql_url)
+    by_port = Session(second.mysql_url.partition("?")[0])
+    assert options["host"] == "127.0.0.1"
+    assert by_socket.query("SELECT CURRENT_USER() AS me") == [{"me": "root@localhost"}]
+    assert by_port.query("SELECT CURRENT_USER() AS me") == [{"me": "root@127.0.0.1"}]
+    by_socket.close()
+    by_port.close()
+
+
+def test_mysql_is_durable_and_runs_events_in_utc(second: Servers) -> None:
+    """No stack of ours is faster than production because it may lose a commit."""
+    session = Session(second.mysql_url)
+    settings = session.query(
+        "SELECT @@sync_binlog, @@innodb_flush_log_at_trx_commit, @@log_bin, @@event_scheduler, @@time_zone"
+    )
+    session.close()
+    assert list(settings[0].values()) == [1, 1, 1, "ON", "+00:00"]
+
+
+def test_a_killed_mysql_comes_back_at_the_same_address_with_every_commit(second: Servers) -> None:
+    """A kill -9 loses nothing that was committed."""
+    session = Session(second.mysql_url)
+    session.execute("DROP DATABASE IF EXISTS killed")
+    session.execute("CREATE DATABASE killed")
+    session.execute("CREATE TABLE killed.t (id INT PRIMARY KEY)")
+    session.execute("INSERT INTO killed.t VALUES (1), (2)")
+    second.mysql.kill()
+    assert not second.mysql.is_running()
+    second.mysql.start()
+    assert count_rows(second.mysql_url) == 2
+
+
+def test_a_server_restarted_from_a_thread_outlives_the_thread(second: Servers) -> None:
+    """The kernel's death signal is tied to a thread: it must not be the caller's."""
+    thread = threading.Thread(target=second.redis.restart)
+    thread.start()
+    thread.join()
+    with pytest.raises(StackError, match="running already"):
+        second.redis.start()
+    assert second.redis.answers()
+
+
+def test_a_frozen_server_answers_nobody_until_it_goes_on(second: Servers) -> None:
+    """A pause is what a hanging server looks like: connections stay, answers do not come."""
+    second.redis.pause()
+    assert second.redis.is_running()
+    assert not second.redis.answers()
+    second.redis.resume()
+    assert second.redis.answers()
+
+
+def test_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
+    """A kill -9 of the starter leaves nobody behind."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", START_REDIS_AND_WAIT, tmp_path], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert starter.stdout is not None
+    assert starter.stdout.readline() == "started\n"
+    redis = os.pidfd_open(int((tmp_path / "pid").read_text()))
+    starter.kill()
+    starter.wait()
+    ended, _, _ = select.select([redis], [], [], 10)
+    os.close(redis)
+    assert ended
+
+
+def test_a_leftover_of_the_same_folder_is_killed(redis: RedisServer, tmp_path: Path) -> None:
+    """A server that outlived its run gives way to the next one."""
+    leftover = idle_process(f"{tmp_path}/redis.conf")
+    (tmp_path / "pid").write_text(str(leftover.pid))
+    redis.start()
+    assert leftover.wait(10) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("content", ["", "999999999", "stranger"])
+def test_a_stale_pid_file_harms_nobody(redis: RedisServer, tmp_path: Path, content: str) -> None:
+    """The pid may be missing, gone, or another program's by now."""
+    stranger = idle_process()
+    (tmp_path / "pid").write_text(str(stranger.pid) if content == "stranger" else content)
+    redis.start()
+    assert redis.answers()
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
