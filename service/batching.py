@@ -112,9 +112,10 @@ class Batcher(Generic[Request, Answer]):
 
     def _restart(self, task: "asyncio.Task[None]") -> None:
         """Go on after an error in the batcher itself; those in flight learn that their outcome is unknown."""
-        if task.cancelled() or self._task is None:
+        if task is not self._task:  # drained
             return
-        log.error("batcher_died", batcher=self._name, exc_info=task.exception())
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        log.error("batcher_died", batcher=self._name, exc_info=error)
         self._fail(self._in_flight, DatabaseUnavailable(f"{self._name}: internal error"))
         self._start()
 

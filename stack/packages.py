@@ -7,6 +7,7 @@ environment may need a package before it exists.
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -108,13 +109,15 @@ def _download(packages: Sequence[str], work: Path) -> list[Path]:
 
 
 def _mirror_and_release() -> tuple[str, str]:
-    """Address and release of the first archive that this machine's apt is set up for."""
-    targets = output_of(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"])
-    for line in targets.splitlines():
-        mirror, release = line.split()
-        if "-" not in release:  # bookworm, but not bookworm-security or bookworm-updates
-            return mirror, release
-    raise StackError("apt has no package source on this machine: add Debian's to its sources.list")
+    """Address and release of the first full archive that this machine's apt is set up for.
+
+    `apt-get indextargets` would be the command for it, but lists nothing on a fresh machine, before the first update.
+    """
+    addresses = output_of(["apt-get", "update", "--print-uris"])
+    archive = re.search(r"^'(\S+)/dists/([^/-]+)/main/binary-", addresses, re.MULTILINE)  # not bookworm-updates
+    if archive is None:
+        raise StackError("apt knows no Debian archive here: add one to its sources")
+    return archive[1], archive[2]
 
 
 class _Apt:
