@@ -5,7 +5,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from enum import Enum
-from itertools import groupby
+from itertools import chain
 from typing import Generic, TypeVar
 
 import structlog
@@ -16,6 +16,7 @@ Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 ATTEMPT_LIMIT = 3
+ASIDE_LIMIT = 4
 RETRY_JITTER_S = 0.05
 DEADLINE_CHECK_S = 0.02
 
@@ -26,7 +27,7 @@ class Failure(Enum):
     """What a failed call asks for."""
 
     RETRY = "send the same batch again"
-    LOCKED = "a lock was not given in time: send it lock group by lock group"
+    LOCKED = "a lock was not given in time: send it lock group by lock group, out of the others' way"
     ALONE = "send the requests one by one, so that only the culprit fails"
 
 
@@ -48,6 +49,7 @@ class Batcher(Generic[Request, Answer]):
     name         for the log
     send         takes the requests of a batch, returns an answer for each, in order
     classify     what an exception of `send` asks for
+    send_aside   the same over a connection of its own, while `send` goes on with other requests
     lock_group   requests with the same one contend for the same lock
     batch_limit  requests in one call
     queue_limit  requests that may wait
@@ -60,6 +62,7 @@ class Batcher(Generic[Request, Answer]):
         send: Callable[[list[Request]], Awaitable[list[Answer]]],
         classify: Callable[[BaseException], Failure],
         *,
+        send_aside: Callable[[list[Request]], Awaitable[list[Answer]]] | None = None,
         lock_group: Callable[[Request], Hashable] = lambda _request: None,
         batch_limit: int,
         queue_limit: int,
@@ -67,6 +70,7 @@ class Batcher(Generic[Request, Answer]):
     ) -> None:
         self._name = name
         self._send = send
+        self._send_aside = send_aside or send
         self._classify = classify
         self._lock_group = lock_group
         self._batch_limit = batch_limit
@@ -74,6 +78,9 @@ class Batcher(Generic[Request, Answer]):
         self._deadline_s = deadline_s
         self._queue: deque[Entry[Request, Answer]] = deque()
         self._in_flight: list[Entry[Request, Answer]] = []
+        self._aside: dict[Hashable, list[Entry[Request, Answer]]] = {}
+        self._aside_tasks: set[asyncio.Task[None]] = set()
+        self._aside_slots = asyncio.Semaphore(ASIDE_LIMIT)
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -127,26 +134,36 @@ class Batcher(Generic[Request, Answer]):
             self._in_flight = []
             if not self._queue:
                 self._arrived.clear()
-                self._idle.set()
+                self._rest()
+
+    def _rest(self) -> None:
+        """Say so where nobody waits any more."""
+        if not (self._queue or self._in_flight or self._aside):
+            self._idle.set()
 
     def _take(self) -> list[Entry[Request, Answer]]:
-        """The next batch: those at the head of the queue whose callers still wait."""
+        """The next batch: those at the head of the queue whose callers still wait, and whose lock is not waited for."""
         batch: list[Entry[Request, Answer]] = []
         while self._queue and len(batch) < self._batch_limit:
             entry = self._queue.popleft()
-            if not entry.future.done():
+            if entry.future.done():
+                continue
+            if self._aside and (group := self._lock_group(entry.request)) in self._aside:
+                self._aside[group].append(entry)
+            else:
                 batch.append(entry)
         return batch
 
-    async def _deliver(self, batch: list[Entry[Request, Answer]]) -> None:
-        """Send a batch until every entry has an answer or an error."""
+    async def _deliver(self, batch: list[Entry[Request, Answer]], *, aside: bool = False) -> None:
+        """Send a batch until every entry has an answer or an error, or is set aside."""
+        send = self._send_aside if aside else self._send
         while batch := [entry for entry in batch if not entry.future.done()]:
             for entry in batch:
                 entry.attempt += 1
             try:
-                answers = await self._send([entry.request for entry in batch])
+                answers = await send([entry.request for entry in batch])
             except Exception as error:  # noqa: BLE001 every failure is answered, and the batcher goes on
-                if await self._may_try_again(batch, error):
+                if await self._is_to_be_sent_again(batch, error, aside=aside):
                     continue
                 return
             for entry, answer in zip(batch, answers, strict=True):
@@ -154,52 +171,76 @@ class Batcher(Generic[Request, Answer]):
                     entry.future.set_result(answer)
             return
 
-    async def _may_try_again(self, batch: list[Entry[Request, Answer]], error: Exception) -> bool:
-        """Deal with a failed call; True where the whole batch is to be sent again."""
+    async def _is_to_be_sent_again(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> bool:
+        """Deal with a failed call; True where the same batch is to be sent again."""
         failure = self._classify(error)
-        attempt = max(entry.attempt for entry in batch)
-        groups = self._split(batch, failure)
-        if len(groups) > 1:
-            for group in groups:
-                for entry in group:
-                    entry.attempt = 0
-                await self._deliver(group)
-            return False
         if failure is Failure.ALONE:
-            self._fail(batch, error)
+            await self._deliver_one_by_one(batch, error, aside=aside)
             return False
-        log.warning(
-            "contention_retry",
-            batcher=self._name,
-            requests=len(batch),
-            attempt=attempt,
-            errno=getattr(error, "errno", None),
-            error=type(error).__name__,
-        )
+        attempt = self._log("contention_retry", batch, error)
+        if failure is Failure.LOCKED and not aside:
+            self._set_aside(batch)
+            return False
         if attempt >= ATTEMPT_LIMIT:
             self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
             return False
         await asyncio.sleep(random.uniform(0, RETRY_JITTER_S * attempt))  # noqa: S311 jitter is no secret
         return True
 
-    def _split(self, batch: list[Entry[Request, Answer]], failure: Failure) -> list[list[Entry[Request, Answer]]]:
-        """The parts in which a failed batch is to be sent again; one part: it cannot be split further."""
-        if failure is Failure.ALONE:
-            return [[entry] for entry in batch]
-        if failure is Failure.LOCKED:
-            ordered = sorted(batch, key=lambda entry: hash(self._lock_group(entry.request)))
-            return [list(part) for _, part in groupby(ordered, key=lambda entry: self._lock_group(entry.request))]
-        return [batch]
+    async def _deliver_one_by_one(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> None:
+        """Find the culprit of a failed batch; one that fails alone is it."""
+        if len(batch) == 1:
+            self._fail(batch, error)
+            return
+        self._log("batch_split", batch, error)
+        for entry in batch:
+            entry.attempt = 0
+            await self._deliver([entry], aside=aside)
+
+    def _log(self, event: str, batch: list[Entry[Request, Answer]], error: Exception) -> int:
+        """Log what is done about a failed call; returns the number of the attempt that failed."""
+        attempt = max(entry.attempt for entry in batch)
+        log.warning(
+            event,
+            batcher=self._name,
+            requests=len(batch),
+            attempt=attempt,
+            errno=getattr(error, "errno", None),
+            error=type(error).__name__,
+        )
+        return attempt
+
+    def _set_aside(self, batch: list[Entry[Request, Answer]]) -> None:
+        """Deliver a batch lock group by lock group beside the others, so that one lock stalls one group."""
+        for entry in batch:
+            group = self._lock_group(entry.request)
+            if group not in self._aside:
+                self._aside[group] = []
+                task = asyncio.create_task(self._run_aside(group), name=f"{self._name} aside")
+                self._aside_tasks.add(task)
+                task.add_done_callback(self._aside_tasks.discard)
+            entry.attempt = 0
+            self._aside[group].append(entry)
+
+    async def _run_aside(self, group: Hashable) -> None:
+        """Deliver one lock group's requests until none is left; then it may travel with the others again."""
+        async with self._aside_slots:
+            while entries := self._aside[group][: self._batch_limit]:
+                await self._deliver(entries, aside=True)
+                del self._aside[group][: len(entries)]
+        del self._aside[group]
+        self._rest()
 
     def _give_up_overdue(self) -> None:
         """Answer those whose deadline has passed, queued or in flight, and look again while there are any."""
         now = asyncio.get_running_loop().time()
-        overdue = [entry for entry in self._in_flight if entry.deadline <= now]
+        waiting = chain(self._in_flight, *self._aside.values())
+        overdue = [entry for entry in waiting if entry.deadline <= now]
         while self._queue and self._queue[0].deadline <= now:
             overdue.append(self._queue.popleft())
         self._fail(overdue, Overloaded(f"{self._name}: no answer within {self._deadline_s} s"))
         self._timer = None
-        if self._queue or self._in_flight:
+        if self._queue or self._in_flight or self._aside:
             self._timer = asyncio.get_running_loop().call_later(DEADLINE_CHECK_S, self._give_up_overdue)
 
     @staticmethod

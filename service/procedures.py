@@ -197,10 +197,19 @@ class Gate:
         lock_group: Callable[[Any], Hashable] = lambda _request: None,
     ) -> Callable[[Any], "asyncio.Future[Any]"]:
         connection = Connection(self._settings.mysql_url)
+
+        async def send_aside(requests: list[Any]) -> list[Any]:
+            extra = Connection(self._settings.mysql_url)
+            try:
+                return await send(extra, requests)
+            finally:
+                await extra.close()
+
         batcher = Batcher[Any, Any](
             procedure,
             lambda requests: send(connection, requests),
             classify,
+            send_aside=send_aside,
             lock_group=lock_group,
             batch_limit=batch_limit,
             queue_limit=self._settings.queue_limit,

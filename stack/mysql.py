@@ -33,8 +33,9 @@ max-connections                = 500
 sync-binlog                    = 1
 innodb-flush-log-at-trx-commit = 1
 
+binlog-expire-logs-seconds     = 86400
 innodb-buffer-pool-size        = {buffer_pool_mib}M
-innodb-redo-log-capacity       = {buffer_pool_mib}M
+innodb-redo-log-capacity       = {redo_log_mib}M
 event-scheduler                = ON
 default-time-zone              = +00:00
 """
@@ -112,11 +113,13 @@ class MysqlServer(Server):
             options={"unix_socket": str(self._socket)},
         )
         write_private(folder / "init.sql", INIT_SQL.format(password=self.url.password))
+        buffer_pool_mib = min(buffer_pool_mib, _memory_mib() // 4)
         settings = MY_CNF.format(
             folder=folder,
             socket=self._socket,
             port=self.url.port,
-            buffer_pool_mib=min(buffer_pool_mib, _memory_mib() // 4),
+            buffer_pool_mib=buffer_pool_mib,
+            redo_log_mib=buffer_pool_mib // 2,
         )
         if program.base_folder:
             settings += MY_CNF_UNPACKED.format(base=program.base_folder)

@@ -58,6 +58,13 @@ def unpacked(packages: Sequence[str]) -> Path:
     return folder
 
 
+def command(packages: Sequence[str], program: str) -> list[str]:
+    """How to run a program of some packages, with the loader and the libraries that came with it."""
+    folder = unpacked(packages)
+    loader = next(folder.glob("usr/lib/*/ld-linux*.so.*"))
+    return [str(loader), "--library-path", str(loader.parent), str(folder / program)]
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock, waiting for it; the kernel takes it from a process that dies."""

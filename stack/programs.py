@@ -32,8 +32,7 @@ def find_mysqld() -> MysqlProgram:
     found = shutil.which("mysqld")
     if found and _is_recent_mysql(output_of([found, "--version"])):
         return MysqlProgram([found])
-    root = _unpacked_root()
-    return MysqlProgram(_unpacked_command(root, "usr/sbin/mysqld"), root / "usr")
+    return MysqlProgram(_unpacked("usr/sbin/mysqld"), packages.unpacked(PACKAGES) / "usr")
 
 
 def find_mysql_client() -> Command:
@@ -41,13 +40,13 @@ def find_mysql_client() -> Command:
     found = shutil.which("mysql")
     if found and _is_recent_mysql(output_of([found, "--version"])):
         return [found]
-    return _unpacked_command(_unpacked_root(), "usr/bin/mysql")
+    return _unpacked("usr/bin/mysql")
 
 
 def find_redis_server() -> Command:
     """The Redis server: on PATH, else Debian's."""
     found = shutil.which("redis-server")
-    return [found] if found else _unpacked_command(_unpacked_root(), "usr/bin/redis-server")
+    return [found] if found else _unpacked("usr/bin/redis-server")
 
 
 def _is_recent_mysql(version_text: str) -> bool:
@@ -56,16 +55,11 @@ def _is_recent_mysql(version_text: str) -> bool:
     return version is not None and (int(version[1]), int(version[2])) >= OLDEST_MYSQL
 
 
-def _unpacked_root() -> Path:
+def _unpacked(program: str) -> Command:
+    """A program of Debian's packages."""
     if not packages.apt_is_available():
         raise StackError(f"found no servers to start.\n{START_THEM_YOURSELF}")
     try:
-        return packages.unpacked(PACKAGES)
+        return packages.command(PACKAGES, program)
     except StackError as error:
         raise StackError(f"cannot fetch servers: {error}\n{START_THEM_YOURSELF}") from error
-
-
-def _unpacked_command(root: Path, program: str) -> Command:
-    """Run an unpacked program with the loader and the libraries that came with it, newer than the machine's."""
-    loader = next(root.glob("usr/lib/*/ld-linux*.so.*"))
-    return [str(loader), "--library-path", str(loader.parent), str(root / program)]

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import mysql.connector
 
 from service.database import connection_options
-from service.deploy import deploy
+from service.deploy import OWNER, deploy
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ class Session:
 
     def __init__(self, url: str) -> None:
         self.connection = mysql.connector.connect(**connection_options(url), use_pure=True, autocommit=True)
-        self.cursor = self.connection.cursor(dictionary=True)
+        self.cursor: Any = self.connection.cursor(dictionary=True)
 
     def execute(self, statement: str, *parameters: Any) -> list[list[Row]]:
         """Run a statement; returns every result set, each a list of rows by column name."""
@@ -119,11 +119,11 @@ class Session:
         self.connection.close()
 
 
-def race(*acts: Callable[[], Result]) -> list[Result]:
+def race(*acts: Callable[[], Any]) -> list[Any]:
     """Run functions in threads of their own, started together; returns their results, in order."""
     barrier = threading.Barrier(len(acts))
 
-    def run(act: Callable[[], Result]) -> Result:
+    def run(act: Callable[[], Any]) -> Any:
         barrier.wait()
         return act()
 
@@ -166,7 +166,7 @@ def new_database(administrator_url: str, name: str) -> Iterator[str]:
     server = Session(url_of(administrator_url, database=""))
     server.execute(f"DROP DATABASE IF EXISTS {name}")
     deploy(url)
-    server.execute(f"ALTER EVENT {name}.sweep_due DISABLE")
+    server.execute(f"ALTER DEFINER = {OWNER} EVENT {name}.sweep_due DISABLE")
     yield url
     server.execute(f"DROP DATABASE {name}")
     server.close()

@@ -15,9 +15,9 @@ BEGIN
         oldest_code,
         COALESCE(
             (
-                SELECT TIMESTAMPDIFF(SECOND, MIN(expires_at), UTC_TIMESTAMP())
+                SELECT TIMESTAMPDIFF(SECOND, MIN(holds.expires_at), UTC_TIMESTAMP())
                 FROM holds
-                WHERE status = 'active' AND expires_at <= UTC_TIMESTAMP()
+                WHERE holds.status = 'active' AND holds.expires_at <= UTC_TIMESTAMP()
             ),
             0
         ) AS sweep_lag_s

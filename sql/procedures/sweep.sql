@@ -1,4 +1,6 @@
--- sweep: what expire_due and the EVENT do: release up to in_limit due holds and orders, one sweeper at a time.
+-- sweep: release up to in_limit due holds and orders, one sweeper at a time.
+--
+-- What expire_due and the EVENT do.
 --
 -- In      in_limit      BIGINT   holds, and orders, at the most
 --         in_wait_s     INT      seconds to wait for a sweep that is running

@@ -5,7 +5,7 @@
 -- In      in_requests   JSON           as create_holds
 --         in_verdicts   VARCHAR(1000)  short (s) and open (.) requests name the products
 -- Out     out_released  BIGINT         due holds and orders that were found, released by this or another sweep
--- Errors  none
+-- Errors  30003 transaction_in_progress
 -- Locks   holds, orders, then stock, each by primary key, ascending; until COMMIT
 -- Retry   safe
 -- Txn     its own

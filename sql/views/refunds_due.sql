@@ -1,7 +1,7 @@
 -- refunds_due: money that came and has to go back, until settle_refund ticks it off.
 --
--- Columns event_id, idempotency_key (text, for settle_refund), order_id, amount (NULL where no order ever came), outcome,
---         received_at (UTC)
+-- Columns event_id, idempotency_key (text, for settle_refund), order_id, amount (NULL where no order ever came),
+--         outcome, received_at (UTC)
 CREATE VIEW refunds_due AS
 SELECT
     event_.id AS event_id,

@@ -51,8 +51,12 @@ ON_A_HOLD = {
     "expire": Act("expire_due", lambda _: [1000], lambda row: row["holds"] == 1, 121),
 }
 ON_AN_ORDER = {
-    "success": Act("apply_payment", lambda scene: [f"s{scene.order_id}", scene.order_id, "success"], outcome_is_applied),
-    "failure": Act("apply_payment", lambda scene: [f"f{scene.order_id}", scene.order_id, "failure"], outcome_is_applied),
+    "success": Act(
+        "apply_payment", lambda scene: [f"s{scene.order_id}", scene.order_id, "success"], outcome_is_applied
+    ),
+    "failure": Act(
+        "apply_payment", lambda scene: [f"f{scene.order_id}", scene.order_id, "failure"], outcome_is_applied
+    ),
     "cancel": Act("cancel_order", lambda scene: [scene.order_id]),
     "expire": Act("expire_due", lambda _: [1000], lambda row: row["orders"] == 1, 901),
 }
@@ -82,6 +86,7 @@ class Performance(threading.Thread):
             session.travel(act.travel_s)
 
     def run(self) -> None:
+        """CALL, and note whether it took effect."""
         try:
             (row,) = self.session.call(self.act.procedure, *self.act.arguments(self.scene))
             self.has_won = self.act.took_effect(row)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 
 import mysql.connector
 import pytest
@@ -76,7 +77,7 @@ def test_a_hundred_sends_of_one_key_are_one_hold(session: Session, connect: Conn
     def send(sender: Session) -> list[Row]:
         return [sender.call("create_hold", product_id, 3, "one key")[0] for _ in range(4)]
 
-    answers = sum(race(*(partial(send, connect()) for _ in range(25))), [])
+    answers = list(chain.from_iterable(race(*(partial(send, connect()) for _ in range(25)))))
     assert len({answer["hold_id"] for answer in answers}) == 1
     assert sorted(answer["replayed"] for answer in answers) == [0] + [1] * 99
     assert session.available(product_id) == 997
@@ -84,12 +85,10 @@ def test_a_hundred_sends_of_one_key_are_one_hold(session: Session, connect: Conn
 
 def test_a_hundred_sends_of_one_key_for_the_last_unit_all_own_it(session: Session, connect: Connect) -> None:
     """A retry is never told "sold out" while its original owns the unit."""
+    senders = [connect() for _ in range(5)]
     for number in range(20):
         product_id = session.create_product(stock=1)
-        senders = [connect() for _ in range(5)] if number == 0 else senders  # noqa: F821
-        calls = [
-            partial(sender.call, "create_hold", product_id, 1, f"last unit {number}") for sender in senders
-        ]
+        calls = [partial(sender.call, "create_hold", product_id, 1, f"last unit {number}") for sender in senders]
         assert len({rows[0]["hold_id"] for rows in race(*calls)}) == 1
 
 

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 
 import mysql.connector
 import pytest
@@ -37,9 +38,7 @@ def test_two_thousand_webhooks_racing_their_orders_are_all_applied(
             for order_id, status in statuses.items()
         ]
         chosen.shuffle(events)
-        made, _ = race(
-            partial(buyer.batch, "create_orders", orders), partial(provider.batch, "apply_payments", events)
-        )
+        made, _ = race(partial(buyer.batch, "create_orders", orders), partial(provider.batch, "apply_payments", events))
         assert [row["order_id"] for row in made] == list(ids)
         expected.update(statuses)
     assert no_event_waits(session, first)
@@ -58,27 +57,22 @@ def test_fifty_deliveries_of_one_event_act_once(session: Session, connect: Conne
         def deliver(provider: Session, order_id: int = order_id, status: str = status) -> list[Row]:
             return [provider.call("apply_payment", f"fifty {status}", order_id, status)[0] for _ in range(2)]
 
-        answers = sum(race(*(partial(deliver, connect()) for _ in range(25))), [])
+        answers = list(chain.from_iterable(race(*(partial(deliver, connect()) for _ in range(25)))))
         assert sorted(answer["replayed"] for answer in answers) == [0] + [1] * 49
         assert session.status_of("order", order_id) == order_status
         assert session.call("get_payment", f"fifty {status}")[0]["outcome"] == "applied"
     assert session.available(product_id) == 4
 
 
-def test_deliveries_of_one_event_in_batches_of_opposite_order_act_once(
-    session: Session, connect: Connect
-) -> None:
+def test_deliveries_of_one_event_in_batches_of_opposite_order_act_once(session: Session, connect: Connect) -> None:
     product_id = session.create_product(stock=40)
     orders = [session.create_order(product_id) for _ in range(40)]
     events = [
-        {"idempotency_key": f"opposite {order_id}", "order_id": order_id, "status": "failure"}
-        for order_id in orders
+        {"idempotency_key": f"opposite {order_id}", "order_id": order_id, "status": "failure"} for order_id in orders
     ]
     sessions = [connect() for _ in range(8)]
     batches = [json.dumps(events[:: 1 - 2 * (number % 2)]) for number in range(8)]
-    answers = race(
-        *(partial(sessions[number].call, "apply_payments", batch) for number, batch in enumerate(batches))
-    )
+    answers = race(*(partial(sessions[number].call, "apply_payments", batch) for number, batch in enumerate(batches)))
     assert sorted(row["replayed"] for rows in answers for row in rows) == [0] * 40 + [1] * 280
     assert session.available(product_id) == 40
 

@@ -4,9 +4,7 @@ import re
 
 from service.deploy import read_account_statements
 
-ROUTINE_GRANTS = re.findall(
-    r"GRANT EXECUTE ON PROCEDURE (\w+) TO (\w+)@", ";".join(read_account_statements())
-)
+ROUTINE_GRANTS = re.findall(r"GRANT EXECUTE ON PROCEDURE (\w+) TO (\w+)@", ";".join(read_account_statements()))
 PUBLIC_PROCEDURES = sorted({procedure for procedure, _ in ROUTINE_GRANTS})
 
 

@@ -34,7 +34,7 @@ class RoutineFile:
 
     @cached_property
     def sections(self) -> dict[str, str]:
-        """The header's sections by name: In, Out, Errors, …"""
+        """The header's sections by name."""
         found: dict[str, str] = {}
         current = ""
         for line in self.header:

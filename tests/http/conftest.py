@@ -1,6 +1,7 @@
 """The service in front of the test file's database, and a client of it."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -41,8 +42,8 @@ def start_service(
         return services[-1]
 
     yield start
-    for service in services:
-        service.finish()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(Service.finish, services))
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,16 @@ def test_an_unknown_product_is_not_found(session: Session) -> None:
 @pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
 @pytest.mark.parametrize(
     ("quantity", "reason"),
-    [(0, "r"), (None, "r"), (10**12 + 1, "r"), (-(10**12) - 1, "r"), (1, None), (1, ""), (1, "r" * 256), (1, "r" * 1024)],
+    [
+        (0, "r"),
+        (None, "r"),
+        (10**12 + 1, "r"),
+        (-(10**12) - 1, "r"),
+        (1, None),
+        (1, ""),
+        (1, "r" * 256),
+        (1, "r" * 1024),
+    ],
 )
 def test_a_malformed_adjustment_is_refused(
     session: Session, sql_mode: str, quantity: int | None, reason: str | None

@@ -32,6 +32,7 @@ def new_key(request: pytest.FixtureRequest) -> KeyMaker:
 @pytest.mark.parametrize(("before", "event", "outcome", "status", "returned"), SETTLED)
 def test_an_event_after_its_order_settles_it(
     session: Session,
+    *,
     new_key: KeyMaker,
     before: list[str],
     event: str,
@@ -52,6 +53,7 @@ def test_an_event_after_its_order_settles_it(
 @pytest.mark.parametrize(("before", "event", "outcome", "status", "returned"), SETTLED)
 def test_events_before_their_order_settle_it_in_arrival_order(
     session: Session,
+    *,
     new_key: KeyMaker,
     before: list[str],
     event: str,
@@ -172,9 +174,7 @@ def test_a_swept_order_stays_cancelled_and_its_money_is_due_back(session: Sessio
     assert session.available(product_id) == 1
 
 
-def test_an_event_whose_order_came_without_it_is_settled_by_its_redelivery(
-    session: Session, new_key: KeyMaker
-) -> None:
+def test_an_event_whose_order_came_without_it_is_settled_by_its_redelivery(session: Session, new_key: KeyMaker) -> None:
     """A crash between the two transactions of apply_payment leaves a waiting event beside its order."""
     order_id = session.create_order(session.create_product(stock=1))
     key = new_key()

@@ -49,9 +49,7 @@ def test_events_of_one_order_are_settled_in_array_order_whatever_their_keys(
     product_id = session.create_product(stock=5)
     order_id = session.create_order(product_id) + is_early
     # Keys descend, while arrival goes on.
-    events = [
-        event(f"{9 - number} of {order_id}", order_id, status) for number, status in enumerate(statuses)
-    ]
+    events = [event(f"{9 - number} of {order_id}", order_id, status) for number, status in enumerate(statuses)]
     rows = session.batch("apply_payments", events)
     if is_early:
         assert {row["outcome"] for row in rows} == {"waiting"}

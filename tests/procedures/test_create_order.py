@@ -128,9 +128,7 @@ def test_a_rejection_is_not_recorded(session: Session) -> None:
 
 
 @pytest.mark.parametrize(("event", "status", "left"), [("success", "paid", 3), ("failure", "cancelled", 5)])
-def test_a_waiting_payment_settles_the_order_at_once(
-    session: Session, event: str, status: str, left: int
-) -> None:
+def test_a_waiting_payment_settles_the_order_at_once(session: Session, event: str, status: str, left: int) -> None:
     product_id = session.create_product(stock=5)
     order_id = session.create_order(product_id) + 1
     session.call("cancel_order", order_id - 1)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.deploy import OWNER
 from tests.support import Session
 
 DEADLINE_S = 15
@@ -15,9 +16,9 @@ def _event_runs(session: Session) -> Iterator[None]:
     session.execute("SET GLOBAL event_scheduler = ON")
     session.call("change_setting", "hold_ttl_s", 1)
     session.call("change_setting", "payment_ttl_s", 1)
-    session.execute("ALTER EVENT sweep_due ENABLE")
+    session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due ENABLE")
     yield
-    session.execute("ALTER EVENT sweep_due DISABLE")
+    session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE")
 
 
 def test_due_holds_and_overdue_orders_come_back_without_any_call(session: Session) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,18 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-def idle_process(*arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def idle_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A process in a group of its own, like a server, that has these arguments and does nothing."""
     script = "import signal; print('started', flush=True); signal.pause()"
     command = [sys.executable, "-c", script, *arguments]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def count_rows(url: str) -> int:
@@ -158,19 +163,23 @@ def test_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
 
 def test_a_leftover_of_the_same_folder_is_killed(redis: RedisServer, tmp_path: Path) -> None:
     """A server that outlived its run gives way to the next one."""
-    leftover = idle_process(f"{tmp_path}/redis.conf")
-    (tmp_path / "pid").write_text(str(leftover.pid))
-    redis.start()
-    assert leftover.wait(10) == -signal.SIGKILL
+    with idle_process(f"{tmp_path}/redis.conf") as leftover:
+        (tmp_path / "pid").write_text(str(leftover.pid))
+        redis.start()
+        assert leftover.wait(10) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("content", ["", "999999999", "stranger"])
-def test_a_stale_pid_file_harms_nobody(redis: RedisServer, tmp_path: Path, content: str) -> None:
-    """The pid may be missing, gone, or another program's by now."""
-    stranger = idle_process()
-    (tmp_path / "pid").write_text(str(stranger.pid) if content == "stranger" else content)
+def test_another_program_with_the_pid_of_a_leftover_lives_on(redis: RedisServer, tmp_path: Path) -> None:
+    """The kernel gives a pid away again."""
+    with idle_process() as stranger:
+        (tmp_path / "pid").write_text(str(stranger.pid))
+        redis.start()
+        assert stranger.poll() is None
+
+
+@pytest.mark.parametrize("content", ["", "999999999"])
+def test_a_useless_pid_file_stops_nobody(redis: RedisServer, tmp_path: Path, content: str) -> None:
+    """It was being written when its run was killed, or its server is gone."""
+    (tmp_path / "pid").write_text(content)
     redis.start()
     assert redis.answers()
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()

@@ -1,0 +1,140 @@
+-- What the migrations and the views come to. Generated: python -m tests.contract.snapshot > sql/schema.sql
+-- A test fails when it differs from a fresh deploy.
+
+CREATE TABLE `holds` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `product_id` bigint NOT NULL,
+  `quantity` int NOT NULL COMMENT 'units',
+  `status` enum('active','ordered','expired','released') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'active',
+  `expires_at` datetime NOT NULL COMMENT 'UTC; expired from this second on',
+  `inserted_by` int unsigned NOT NULL COMMENT 'connection id',
+  `position` smallint unsigned NOT NULL COMMENT 'in its batch, from 1',
+  PRIMARY KEY (`id`),
+  KEY `holds_by_deadline` (`status`,`expires_at`),
+  CONSTRAINT `holds_quantity_positive` CHECK ((`quantity` >= 1))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units reserved for a short time';
+
+CREATE TABLE `idempotency_keys` (
+  `operation` enum('hold','order') COLLATE utf8mb4_0900_bin NOT NULL,
+  `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty while callers are not told apart',
+  `idempotency_key` varbinary(255) NOT NULL,
+  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity, or the hold',
+  `result_id` bigint NOT NULL COMMENT 'hold or order',
+  `result_expires_at` datetime DEFAULT NULL COMMENT 'of a hold, as first answered',
+  `result_status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of an order, as first answered',
+  `purge_after` datetime NOT NULL COMMENT 'UTC',
+  PRIMARY KEY (`operation`,`caller`,`idempotency_key`),
+  KEY `idempotency_keys_by_purge` (`purge_after`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='accepted requests and their first answers';
+
+CREATE TABLE `installed_objects` (
+  `name` varchar(128) COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'the file below sql/',
+  `sha256` char(64) COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'of the text that is installed',
+  PRIMARY KEY (`name`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='which text of each routine, view and EVENT is installed';
+
+CREATE TABLE `orders` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `hold_id` bigint NOT NULL,
+  `product_id` bigint NOT NULL,
+  `quantity` int NOT NULL COMMENT 'units',
+  `amount` decimal(20,2) NOT NULL COMMENT 'quantity times the price at order time',
+  `status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
+  `payment_due_at` datetime NOT NULL COMMENT 'UTC; a pending order is cancelled from this second on',
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `orders_by_hold` (`hold_id`),
+  KEY `orders_by_deadline` (`status`,`payment_due_at`),
+  CONSTRAINT `orders_quantity_positive` CHECK ((`quantity` >= 1))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='holds that were bought; at most one order a hold';
+
+CREATE TABLE `payment_events` (
+  `id` bigint NOT NULL AUTO_INCREMENT COMMENT 'arrival order',
+  `idempotency_key` varbinary(255) NOT NULL COMMENT 'the event''s own key: bytes, no collation',
+  `order_id` bigint NOT NULL COMMENT 'may not exist yet',
+  `status` enum('success','failure') COLLATE utf8mb4_0900_bin NOT NULL,
+  `outcome` enum('waiting','applied','ignored','refund_due','orphaned') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'waiting',
+  `received_at` datetime(6) NOT NULL COMMENT 'UTC',
+  `recorded_by` int unsigned NOT NULL COMMENT 'connection id: tells the first delivery from a redelivery',
+  `refund_settled_at` datetime DEFAULT NULL COMMENT 'UTC; when an operator ticked the refund off',
+  `refund_settled_by` varchar(288) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'account',
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `payment_events_by_key` (`idempotency_key`),
+  KEY `payment_events_by_outcome` (`outcome`,`order_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='payment webhook inbox';
+
+CREATE TABLE `products` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `name` varchar(255) COLLATE utf8mb4_0900_bin NOT NULL,
+  `price` decimal(12,2) NOT NULL,
+  `maximum_per_hold` bigint DEFAULT NULL COMMENT 'units; NULL: no maximum',
+  PRIMARY KEY (`id`),
+  CONSTRAINT `products_maximum_positive` CHECK ((`maximum_per_hold` >= 1)),
+  CONSTRAINT `products_price_not_negative` CHECK ((`price` >= 0))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what is sold';
+
+CREATE TABLE `schema_release` (
+  `only_row` tinyint NOT NULL DEFAULT '1',
+  `schema_version` int NOT NULL COMMENT 'what the migrations have reached',
+  `oldest_code` int NOT NULL COMMENT 'the oldest code that may run on this schema',
+  PRIMARY KEY (`only_row`),
+  CONSTRAINT `schema_release_one_row` CHECK ((`only_row` = 1))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='which code fits this schema; later migrations UPDATE the row';
+
+CREATE TABLE `settings` (
+  `name` varchar(64) COLLATE utf8mb4_0900_bin NOT NULL,
+  `value` bigint NOT NULL,
+  `minimum` bigint NOT NULL,
+  `maximum` bigint NOT NULL,
+  `description` varchar(255) COLLATE utf8mb4_0900_bin NOT NULL,
+  PRIMARY KEY (`name`),
+  CONSTRAINT `settings_value_within_range` CHECK ((`value` between `minimum` and `maximum`))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what procedures, the EVENT and DBAs share; changed by change_setting';
+
+CREATE TABLE `stock` (
+  `product_id` bigint NOT NULL,
+  `total` bigint NOT NULL COMMENT 'units: available + held + pending + sold',
+  `available` bigint NOT NULL COMMENT 'units that may be held',
+  `version` bigint NOT NULL DEFAULT '1' COMMENT 'goes up with every change of the product or its stock',
+  PRIMARY KEY (`product_id`),
+  CONSTRAINT `stock_available_within_total` CHECK ((`available` between 0 and `total`))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units of a product, one row each';
+
+CREATE TABLE `stock_adjustments` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `product_id` bigint NOT NULL,
+  `quantity` bigint NOT NULL COMMENT 'units added, negative when taken away',
+  `reason` varchar(255) COLLATE utf8mb4_0900_bin NOT NULL,
+  `account` varchar(288) COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'who called',
+  `adjusted_at` datetime NOT NULL COMMENT 'UTC',
+  PRIMARY KEY (`id`),
+  KEY `stock_adjustments_by_product` (`product_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='every change of a total, with its reason';
+
+CREATE TABLE `sweeps` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `swept_at` datetime(6) NOT NULL COMMENT 'UTC',
+  `holds` int NOT NULL COMMENT 'expired',
+  `orders` int NOT NULL COMMENT 'cancelled, payment overdue',
+  `units` bigint NOT NULL COMMENT 'returned to stock',
+  `duration_ms` int NOT NULL,
+  `reported_at` datetime DEFAULT NULL COMMENT 'UTC; when the log line was written',
+  PRIMARY KEY (`id`),
+  KEY `sweeps_by_report` (`reported_at`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='one row a sweep that released something';
+
+-- view refunds_due:
+--   event_id bigint
+--   idempotency_key varchar(255)
+--   order_id bigint
+--   amount decimal(20,2)
+--   outcome enum('waiting','applied','ignored','refund_due','orphaned')
+--   received_at datetime(6)
+
+-- view stock_levels:
+--   product_id bigint
+--   name varchar(255)
+--   total_stock bigint
+--   available_stock bigint
+--   held decimal(32,0)
+--   pending decimal(32,0)
+--   sold decimal(32,0)
