@@ -23,8 +23,8 @@ LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
 # DROP and CREATE leave a moment without the routine (1305), then without its grant (1370, 1044).
 ROUTINE_BEING_REPLACED = {1305, 1370, 1044}
-# Access denied, too many connections, shutdown, aborted, interrupted, read-only, disk full, table full, killed, idle for
-# too long; then the driver's own: no socket, no host, gone away, lost.
+# Access denied, too many connections, shutdown, aborted, interrupted, read-only, disk full, table full, killed, idle
+# for too long; then the driver's own: no socket, no host, gone away, lost.
 SERVER_AWAY = {1045, 1040, 1053, 1152, 1317, 1290, 1836, 1021, 1114, 3169, 4031, 2002, 2003, 2006, 2013, 2055}
 
 ResultSets = list[list[tuple[Any, ...]]]

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def read_examples() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def fresh_copy(tmp_path: Path) -> Path:
-    """The project as git has it, in another folder, with this run's virtual environment."""
+    """The project as git has it, in another folder, with the project's virtual environment."""
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],  # noqa: S607 git is on PATH
         cwd=PROJECT,
@@ -41,7 +40,8 @@ def fresh_copy(tmp_path: Path) -> Path:
         if (PROJECT / name).exists():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
+    if (PROJECT / ".venv").exists():
+        (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     return tmp_path
 
 
