@@ -31,6 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
+# MySQL's own default, whatever the server's is.
+SQL_MODE = (
+    "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION"
+)
 
 
 class DeployError(Exception):
@@ -181,6 +186,9 @@ def deploy(url: str, *, seed: bool = False) -> str:
         with deploy_lock(cursor, database):
             cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin")
             cursor.execute(f"USE `{database}`")
+            # A routine keeps the mode and the collation that it was created under.
+            cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
+            cursor.execute("SET sql_mode = %s", (SQL_MODE,))
             migrated = migrate(url)
             statements = read_account_statements()
             grants = [statement for statement in statements if re.match(r"GRANT (EXECUTE|SELECT) ON \w", statement)]

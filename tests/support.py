@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -163,10 +163,12 @@ def new_database(administrator_url: str, name: str) -> Iterator[str]:
     Its EVENT is off: time travels in tests, and only tests of the EVENT want it to act.
     """
     url = url_of(administrator_url, database=name)
-    server = Session(url_of(administrator_url, database=""))
-    server.execute(f"DROP DATABASE IF EXISTS {name}")
-    deploy(url)
-    server.execute(f"ALTER DEFINER = {OWNER} EVENT {name}.sweep_due DISABLE")
+    server_url = url_of(administrator_url, database="")
+    with closing(Session(server_url)) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {name}")
+        deploy(url)
+        server.execute(f"ALTER DEFINER = {OWNER} EVENT {name}.sweep_due DISABLE")
     yield url
-    server.execute(f"DROP DATABASE {name}")
-    server.close()
+    # A session of its own: a test may have restarted MySQL.
+    with closing(Session(server_url)) as server:
+        server.execute(f"DROP DATABASE {name}")

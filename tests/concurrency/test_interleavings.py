@@ -1,7 +1,7 @@
-"""Two sessions act on one row in every order, while a third one holds the lock that both want.
+"""Sessions act on one row in every order, while another one holds the lock that all of them want.
 
-The third session lets the first act start, waits until it stands at the lock or is through, does the same with the
-second, and then lets go. Whoever wins, exactly one act takes effect, and stock follows it.
+That one lets the first act start, waits until it stands at the lock or is through, does the same with the
+next, and then lets go. Whoever wins, exactly one act takes effect, and stock follows it.
 """
 
 import threading
@@ -128,8 +128,8 @@ def perform(connect: Connect, gate: str, scene: Scene, acts: list[Act]) -> list[
     return [performance.finish() for performance in performances]
 
 
-def pairs(acts: dict[str, Act], *gates: str) -> list[Any]:
-    """Every two acts in both orders, before every gate."""
+def sequences(acts: dict[str, Act], *gates: str) -> list[Any]:
+    """Every two and every three acts in every order, before every gate."""
     return [
         pytest.param(gate, names, id=f"{gate}: {', '.join(names)}")
         for gate in gates
@@ -145,7 +145,7 @@ def scene(session: Session) -> Scene:
     return Scene(session.create_product(stock=STOCK), 0, 0)
 
 
-@pytest.mark.parametrize(("gate", "names"), pairs(ON_A_HOLD, "hold", "stock"))
+@pytest.mark.parametrize(("gate", "names"), sequences(ON_A_HOLD, "hold", "stock"))
 def test_one_act_on_a_hold_takes_effect(
     session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
 ) -> None:
@@ -158,7 +158,7 @@ def test_one_act_on_a_hold_takes_effect(
     assert session.available(scene.product_id) == (STOCK - UNITS if winners == ["order"] else STOCK)
 
 
-@pytest.mark.parametrize(("gate", "names"), pairs(ON_AN_ORDER, "order", "stock"))
+@pytest.mark.parametrize(("gate", "names"), sequences(ON_AN_ORDER, "order", "stock"))
 def test_one_act_on_an_order_takes_effect(
     session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
 ) -> None:
@@ -171,7 +171,7 @@ def test_one_act_on_an_order_takes_effect(
     assert session.available(scene.product_id) == (STOCK - UNITS if is_paid else STOCK)
 
 
-@pytest.mark.parametrize(("gate", "names"), pairs(ON_STOCK, "stock"))
+@pytest.mark.parametrize(("gate", "names"), sequences(ON_STOCK, "stock"))
 def test_one_act_on_the_last_units_takes_effect(
     session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
 ) -> None:

@@ -75,7 +75,8 @@ class Service(Server):
 
     def events(self, name: str, **members: Any) -> list[dict[str, Any]]:
         """The lines of the log with this event and these members."""
-        lines = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        complete = self.text().rpartition("\n")[0]
+        lines = [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
         wanted = {"event": name, **members}
         return [line for line in lines if wanted.items() <= line.items()]
 

@@ -148,14 +148,12 @@ def test_a_frozen_server_answers_nobody_until_it_goes_on(second: Servers) -> Non
 
 def test_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     """A kill -9 of the starter leaves nobody behind."""
-    starter = subprocess.Popen(
-        [sys.executable, "-c", START_REDIS_AND_WAIT, tmp_path], cwd=PROJECT, stdout=subprocess.PIPE, text=True
-    )
-    assert starter.stdout is not None
-    assert starter.stdout.readline() == "started\n"
-    redis = os.pidfd_open(int((tmp_path / "pid").read_text()))
-    starter.kill()
-    starter.wait()
+    command = [sys.executable, "-c", START_REDIS_AND_WAIT, str(tmp_path)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "started\n"
+        redis = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        starter.kill()
     ended, _, _ = select.select([redis], [], [], 10)
     os.close(redis)
     assert ended
