@@ -104,6 +104,16 @@ class Session:
         else:
             self.execute("SET timestamp = UNIX_TIMESTAMP(SYSDATE(6)) + %s", seconds)
 
+    def locked_tables(self, other: "Session") -> set[str]:
+        """The tables in which another session holds or awaits a lock."""
+        rows = self.query(
+            "SELECT DISTINCT lock_.object_name AS name FROM performance_schema.data_locks AS lock_ "
+            "INNER JOIN performance_schema.threads AS thread_ ON thread_.thread_id = lock_.thread_id "
+            "WHERE thread_.processlist_id = %s",
+            other.connection.connection_id,
+        )
+        return {row["name"] for row in rows}
+
     def stand_at(self, timestamp: str) -> None:
         """Let this session's clock stand still at a Unix time; `travel(0)` ends it."""
         self.execute(f"SET timestamp = {timestamp}")

@@ -180,6 +180,24 @@ def test_one_act_on_the_last_units_takes_effect(
     assert session.available(scene.product_id) == (0 if "all" in winner else STOCK - UNITS)
 
 
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [("hold", {"holds", "idempotency_keys", "stock"}), ("take away", {"stock_adjustments", "stock"})],
+)
+def test_who_waits_for_stock_locks_no_row_that_it_only_reads(
+    connect: Connect, scene: Scene, name: str, tables: set[str]
+) -> None:
+    """Settings and products that somebody is changing hold nobody up."""
+    keeper, observer = connect(), connect()
+    performance = Performance(ON_STOCK[name], connect(), scene)
+    keeper.execute("START TRANSACTION")
+    keeper.query(GATES["stock"].format(scene))
+    performance.start_and_settle(observer)
+    assert observer.locked_tables(performance.session) == tables
+    keeper.execute("COMMIT")
+    assert performance.finish()
+
+
 def test_a_shortage_waits_for_the_stock_that_a_release_is_returning(
     session: Session, connect: Connect, scene: Scene
 ) -> None:

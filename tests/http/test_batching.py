@@ -343,3 +343,23 @@ async def test_a_batcher_that_dies_says_so_and_goes_on(
     assert await results(batcher.submit("b")) == ["answer to b"]
     async with asyncio.timeout(PATIENCE_S):
         await batcher.drain()
+
+
+@pytest.mark.parametrize("defect", [send_too_few, send_cancelled])
+async def test_a_lock_group_goes_on_after_a_defect_hit_it_while_it_was_set_aside(
+    defect: Callable[[list[str]], Awaitable[list[str]]],
+) -> None:
+    database = Database(fail_while(Failure.LOCKED, 1))
+    sends = iter([defect])
+
+    async def send_aside(batch: list[str]) -> list[str]:
+        return await next(sends, database.send)(batch)
+
+    batcher = batcher_of(database.send, send_aside=send_aside)
+    with capture_logs() as lines:
+        (victim,) = await results(batcher.submit("a1"))
+    assert isinstance(victim, DatabaseUnavailable)
+    assert "batcher_died" in [line["event"] for line in lines]
+    assert await results(batcher.submit("a2"), batcher.submit("b1")) == ["answer to a2", "answer to b1"]
+    async with asyncio.timeout(PATIENCE_S):
+        await batcher.drain()

@@ -1,0 +1,79 @@
+"""The errnos: one registry, told by the procedures, their headers, the service and the README alike."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.deploy import ROOT
+from service.errors import ERRORS
+from tests.contract.accounts import PUBLIC_PROCEDURES
+from tests.contract.registry import REGISTRY, VERDICTS, answered, raised
+from tests.contract.routines import ROUTINES
+
+# What a caller cannot reach: these make the array that they hand on themselves.
+UNREACHABLE = {"get_hold": {30001}, "get_order": {30001}}
+SIGNALLERS = {"raise_error", "verdict_errno"}
+SHARED_TESTS = ("test_every_argument.py", "test_every_batch.py", "test_every_transaction.py", "test_reads.py")
+
+
+def test_errnos_stay_where_every_driver_reads_them() -> None:
+    assert all(30001 <= errno <= 32767 for errno in REGISTRY)
+    assert len(set(REGISTRY.values())) == len(REGISTRY)
+
+
+def test_every_verdict_of_a_batch_is_registered() -> None:
+    assert set(VERDICTS.values()) <= set(REGISTRY)
+
+
+def test_only_raise_error_signals() -> None:
+    signalling = [name for name, routine in ROUTINES.items() if re.search(r"(?<!RE)SIGNAL SQLSTATE", routine.statement)]
+    assert signalling == ["raise_error"]
+
+
+@pytest.mark.parametrize("name", sorted(set(ROUTINES) - SIGNALLERS))
+def test_a_header_lists_the_errnos_that_its_routine_raises(name: str) -> None:
+    assert ROUTINES[name].raised == raised(name) - UNREACHABLE.get(name, set())
+
+
+@pytest.mark.parametrize("name", sorted(set(ROUTINES) - SIGNALLERS))
+def test_a_header_lists_the_errnos_that_its_rows_carry(name: str) -> None:
+    assert ROUTINES[name].answered == answered(name)
+
+
+def test_headers_name_every_errno_by_its_slug() -> None:
+    for routine in ROUTINES.values():
+        for errno, slug in re.findall(r"\b(3\d{4}) (\w+)", routine.sections["Errors"]):
+            assert REGISTRY[int(errno)] == slug, routine.name
+
+
+def test_every_errno_is_raised_or_answered_by_a_public_procedure() -> None:
+    public = [ROUTINES[name] for name in PUBLIC_PROCEDURES]
+    assert set().union(*(routine.raised | routine.answered for routine in public)) == set(REGISTRY)
+
+
+def test_the_service_knows_the_same_errnos_and_slugs() -> None:
+    assert {errno: error.slug for errno, error in ERRORS.items()} == REGISTRY
+
+
+def test_the_readme_s_table_is_the_service_s_registry() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\|\s*`?(3\d{4})`?\s*\|\s*`?(\w+)`?\s*\|", readme, re.M)
+    assert {int(errno): slug for errno, slug in rows} == REGISTRY
+
+
+@pytest.mark.parametrize("name", PUBLIC_PROCEDURES)
+def test_every_errno_of_a_public_procedure_has_a_test_that_provokes_it(name: str) -> None:
+    folder = ROOT / "tests" / "procedures"
+    own = folder / f"test_{name}.py"
+    texts = [path.read_text() for path in (own, *(folder / shared for shared in SHARED_TESTS)) if path.exists()]
+    tried = {int(errno) for text in texts for errno in re.findall(r"\b3\d{4}\b", text)}
+    assert ROUTINES[name].raised | ROUTINES[name].answered <= tried
+
+
+def test_every_public_procedure_has_a_file_of_tests() -> None:
+    folder = ROOT / "tests" / "procedures"
+    tested = {path.stem.removeprefix("test_") for path in folder.glob("test_*.py")}
+    reads = {f"get_{kind}{plural}" for kind in ("product", "hold", "order") for plural in ("", "s")}
+    assert set(PUBLIC_PROCEDURES) - tested == reads
+    assert Path(folder / "test_reads.py").exists()

@@ -1,0 +1,174 @@
+"""The hot queries use the index meant for them and read what they want, not the history beside it.
+
+The statements are taken out of the procedures' own files; EXPLAIN sees them with values in the place of parameters.
+Then the procedures are called, and the rows that they read are counted.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.contract.routines import ROUTINES
+from tests.support import Row, Session
+
+HOLDS = 3000
+ORDERS = 1200
+DUE = 20
+
+VALUES = {
+    "in_after": "0",
+    "in_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
+    "in_hold_ids": "'[1, 2, 3]'",
+    "in_limit": "10",
+    "in_made_key": "'made-'",
+    "in_order_ids": "'[1, 2, 3]'",
+    "in_product_ids": "'[1, 2, 3]'",
+    "in_requests": '\'[{"product_id": 1, "quantity": 1, "hold_id": 1}, {"idempotency_key": "key"}]\'',
+    "in_verdicts": "'..'",
+    "io_verdicts": "'..'",
+    "v_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
+    "v_made_key": "'made-'",
+    "v_now": "UTC_TIMESTAMP()",
+    "v_verdicts": "'aa'",
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """A statement of a routine, from a pattern on to its end, and the indexes that it must use by table."""
+
+    routine: str
+    begins: str
+    indexes: dict[str, str]
+    most_rows: int = 2 * DUE
+
+    @property
+    def statement(self) -> str:
+        """The statement, with values in the place of parameters and without INTO."""
+        found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported)\b)", self._text, re.S)
+        assert found, f"{self.routine} has no statement that begins {self.begins}"
+        text = re.sub(r"\bINTO (?!\w+ \()[\w, ]+(?=\n)", "", found[0])
+        return re.sub(r"\b(?:in|io|out|v)_\w+", lambda name: VALUES[name[0]], text)
+
+    @property
+    def _text(self) -> str:
+        return ROUTINES[self.routine].statement
+
+
+QUERIES = [
+    Query("sweep_once", r"SELECT id, product_id, quantity\s+FROM holds", {"holds": "holds_by_deadline"}),
+    Query("sweep_once", r"SELECT id, product_id, quantity\s+FROM orders", {"orders": "orders_by_deadline"}),
+    Query("sweep_short_products", r"SELECT hold\.id", {"hold": "holds_by_deadline"}),
+    Query("sweep_short_products", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
+    Query(
+        "judge_holds",
+        r"SELECT /\*\+",
+        {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY"},
+    ),
+    Query("judge_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY"}),
+    Query("create_holds", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY", "stock": "PRIMARY"}),
+    Query("create_orders", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY"}),
+    Query("lock_waiting_events", r"SELECT JSON_ARRAYAGG\(event_\.id\)", {"event_": "payment_events_by_outcome"}),
+    Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY"}),
+    Query("get_orders", r"SELECT\s+order_\.id", {"order_": "PRIMARY"}),
+    Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
+    Query("list_products", r"SELECT product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}, 250),
+    Query("purge_history", r"DELETE FROM idempotency_keys", {"idempotency_keys": "idempotency_keys_by_purge"}, 4 * DUE),
+    Query("purge_history", r"DELETE FROM holds", {"holds": "holds_by_deadline"}),
+    Query("purge_history", r"DELETE FROM sweeps", {"sweeps": "sweeps_by_report"}),
+    Query("purge_orders", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
+    Query("report_sweeps", r"SELECT id FROM sweeps", {"sweeps": "sweeps_by_report"}),
+]
+
+
+@pytest.fixture(scope="module")
+def filled(database_url: str) -> Iterator[Session]:
+    """Thousands of holds, orders, keys and events, a few of them due, waiting or to be refunded."""
+    session = Session(database_url)
+    for _ in range(200):
+        session.create_product(stock=20)
+    product_id = session.create_product(stock=2 * HOLDS)
+    holds = make(session, "create_holds", [{"product_id": product_id, "quantity": 1}] * HOLDS, "hold_id")
+    orders = make(session, "create_orders", [{"hold_id": hold} for hold in holds[:ORDERS]], "order_id")
+    events = [
+        {"idempotency_key": f"paid {order}", "order_id": order, "status": "success"} for order in orders[: -2 * DUE]
+    ]
+    make(session, "apply_payments", events, "order_id")
+    for number in range(DUE):
+        session.call("apply_payment", f"waiting {number}", 10**8 + number, "success")
+        session.call("apply_payment", f"refund {number}", orders[number], "success")
+    session.travel(-2000)
+    due = make(session, "create_holds", [{"product_id": product_id, "quantity": 1}] * 2 * DUE, "hold_id")
+    make(session, "create_orders", [{"hold_id": hold} for hold in due[:DUE]], "order_id")
+    session.travel(0)
+    session.execute("ANALYZE TABLE products, stock, holds, orders, payment_events, idempotency_keys, sweeps")
+    yield session
+    session.close()
+
+
+def make(session: Session, procedure: str, requests: list[Row], column: str) -> list[int]:
+    """CALL a batch procedure as often as it takes; returns a column of the rows."""
+    found: list[int] = []
+    for start in range(0, len(requests), 1000):
+        rows = session.call(procedure, json.dumps(requests[start : start + 1000]))
+        assert {row["errno"] for row in rows} == {None}
+        found.extend(row[column] for row in rows)
+    return found
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.routine}: {', '.join(query.indexes)}")
+def test_a_hot_query_uses_its_index(filled: Session, query: Query) -> None:
+    plan = {row["table"]: row for row in filled.query(f"EXPLAIN FORMAT = TRADITIONAL {query.statement}")}
+    for table, index in query.indexes.items():
+        assert plan[table]["key"] == index, plan
+        assert plan[table]["type"] in {"range", "ref", "eq_ref", "const"}, plan
+        assert plan[table]["rows"] <= query.most_rows, plan
+
+
+def test_the_register_of_refunds_reads_refunds_only(filled: Session) -> None:
+    plan = {row["table"]: row for row in filled.query("EXPLAIN FORMAT = TRADITIONAL SELECT * FROM refunds_due")}
+    assert plan["event_"]["key"] == "payment_events_by_outcome"
+    assert plan["event_"]["rows"] <= 2 * DUE
+    assert (plan["order_"]["key"], plan["order_"]["type"]) == ("PRIMARY", "eq_ref")
+
+
+def rows_read(session: Session, procedure: str, *arguments: object) -> int:
+    """The rows and index entries of real tables that a CALL reads, by the server's own count."""
+    statement = "SHOW SESSION STATUS WHERE variable_name REGEXP '^Handler_read_(first|key|last|next|prev|rnd)$'"
+    before = sum(int(row["Value"]) for row in session.query(statement))
+    session.call(procedure, *arguments)
+    return sum(int(row["Value"]) for row in session.query(statement)) - before
+
+
+@pytest.mark.parametrize(
+    ("procedure", "arguments", "most_rows"),
+    [
+        ("create_hold", (1, 1, None), 40),
+        ("get_hold", (1,), 10),
+        ("get_order", (1,), 10),
+        ("get_payment", ("paid 1",), 10),
+        ("get_product", (1,), 10),
+        ("apply_payment", ("paid 1", 1, "success"), 60),
+        ("list_products", (100, 20), 80),
+        ("settle_waiting_payments", (1000,), 20 * DUE),
+        ("report_sweeps", (1000,), 20),
+        ("purge_history", (1000,), 40 * DUE),
+        ("expire_due", (1000,), 40 * DUE),
+        ("expire_due", (1000,), 20),
+    ],
+)
+def test_a_call_reads_no_more_rows_than_it_acts_on(
+    filled: Session, procedure: str, arguments: tuple[object, ...], most_rows: int
+) -> None:
+    assert rows_read(filled, procedure, *arguments) <= most_rows
+
+
+def test_a_shortage_reads_due_rows_only(filled: Session) -> None:
+    product_id = filled.create_product(stock=1)
+    before = filled.query("SHOW SESSION STATUS LIKE 'Handler_read_next'")
+    assert filled.errno("create_hold", product_id, 2, None) == 30102
+    after = filled.query("SHOW SESSION STATUS LIKE 'Handler_read_next'")
+    assert int(after[0]["Value"]) - int(before[0]["Value"]) <= 4 * DUE

@@ -1,0 +1,180 @@
+"""Who may do what: an explicit list, and the app account is tried against everything else."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import PASSWORDS
+from tests.contract.accounts import PUBLIC_PROCEDURES, procedures_of
+from tests.contract.routines import ROUTINES
+from tests.support import Session, url_of
+
+APP = {
+    "apply_payments",
+    "cancel_orders",
+    "create_holds",
+    "create_orders",
+    "get_health",
+    "get_holds",
+    "get_orders",
+    "get_products",
+    "list_products",
+    "release_holds",
+}
+CRON = {
+    "check_stock",
+    "expire_due",
+    "get_products",
+    "list_products",
+    "purge_history",
+    "report_sweeps",
+    "settle_waiting_payments",
+}
+OPERATOR = {
+    "adjust_stock",
+    "apply_payment",
+    "apply_payments",
+    "cancel_order",
+    "cancel_orders",
+    "change_product",
+    "change_setting",
+    "check_stock",
+    "create_hold",
+    "create_holds",
+    "create_order",
+    "create_orders",
+    "create_product",
+    "expire_due",
+    "get_health",
+    "get_hold",
+    "get_holds",
+    "get_order",
+    "get_orders",
+    "get_payment",
+    "get_product",
+    "get_products",
+    "list_products",
+    "purge_history",
+    "release_hold",
+    "release_holds",
+    "report_sweeps",
+    "settle_refund",
+    "settle_waiting_payments",
+}
+OPERATOR_READS = {"refunds_due", "settings", "stock_levels"}
+
+TABLE_DENIED, ROUTINE_DENIED, DATABASE_DENIED = 1142, 1370, 1044
+
+
+@pytest.fixture
+def database(database_url: str) -> str:
+    """The name of the file's database."""
+    return urlsplit(database_url).path.lstrip("/")
+
+
+@pytest.fixture
+def app(database_url: str, database: str) -> Iterator[Session]:
+    """A session of the service's account."""
+    account = "checkout_app"
+    session = Session(url_of(database_url, database=database, account=account, password=PASSWORDS[account]))
+    yield session
+    session.close()
+
+
+def grants(session: Session, account: str, database: str) -> set[str]:
+    """SHOW GRANTS of an account, without those on other tests' databases."""
+    rows = session.query(f"SHOW GRANTS FOR {account}")
+    shown = {grant for row in rows for grant in row.values()}
+    return {grant for grant in shown if f"`{database}`." in grant or not re.search(r" ON (\w+ )?`", grant)}
+
+
+def executes(database: str, account: str, procedures: set[str]) -> set[str]:
+    """EXECUTE on each procedure, as SHOW GRANTS tells it."""
+    return {f"GRANT EXECUTE ON PROCEDURE `{database}`.`{name}` TO `{account}`@`%`" for name in procedures}
+
+
+@pytest.mark.parametrize(("account", "procedures"), [("checkout_app", APP), ("checkout_cron", CRON)])
+def test_a_login_account_executes_its_procedures_and_nothing_else(
+    session: Session, database: str, account: str, procedures: set[str]
+) -> None:
+    usage = f"GRANT USAGE ON *.* TO `{account}`@`%`"
+    assert grants(session, account, database) == {usage, *executes(database, account, procedures)}
+
+
+def test_an_operator_executes_every_public_procedure_and_reads_three_tables(session: Session, database: str) -> None:
+    account = "checkout_operator"
+    assert grants(session, account, database) == {
+        f"GRANT USAGE ON *.* TO `{account}`@`%`",
+        *executes(database, account, OPERATOR),
+        *(f"GRANT SELECT ON `{database}`.`{table}` TO `{account}`@`%`" for table in OPERATOR_READS),
+    }
+
+
+def test_a_dba_is_an_operator(session: Session, database: str) -> None:
+    assert grants(session, "checkout_dba", database) == {
+        "GRANT USAGE ON *.* TO `checkout_dba`@`%`",
+        "GRANT `checkout_operator`@`%` TO `checkout_dba`@`%`",
+    }
+
+
+def test_the_owner_has_its_database_and_cannot_log_in(session: Session, database: str) -> None:
+    account = "`checkout_owner`@`localhost`"
+    assert grants(session, "checkout_owner@localhost", database) == {
+        f"GRANT USAGE ON *.* TO {account}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON `{database}`.* TO {account}",
+    }
+    locked = session.query("SELECT user FROM mysql.user WHERE user LIKE 'checkout\\_%' AND account_locked = 'Y'")
+    assert {row["user"] for row in locked} == {"checkout_owner", "checkout_operator"}
+
+
+def test_the_lists_here_are_those_of_the_accounts_file() -> None:
+    assert {*procedures_of("checkout_app")} == APP
+    assert {*procedures_of("checkout_cron")} == CRON
+    assert {*procedures_of("checkout_operator")} == OPERATOR
+    assert set(PUBLIC_PROCEDURES) == APP | CRON | OPERATOR
+
+
+def test_the_app_account_touches_no_table_or_view(session: Session, app: Session) -> None:
+    for row in session.query("SHOW TABLES"):
+        (table,) = row.values()
+        for statement in (
+            f"SELECT 1 FROM {table}",
+            f"INSERT INTO {table} VALUES (1)",
+            f"UPDATE {table} SET id = 1",
+            f"DELETE FROM {table}",
+            f"TRUNCATE {table}",
+            f"DROP TABLE {table}",
+        ):
+            assert app.error(statement).errno == TABLE_DENIED, statement
+
+
+def test_the_app_account_calls_no_other_routine(app: Session) -> None:
+    for name in sorted(set(ROUTINES) - APP):
+        parameters = re.search(r"\((.*?)\)\n(?:RETURNS|COMMENT)", ROUTINES[name].statement, re.S)
+        assert parameters, name
+        places = ", ".join(["NULL"] * len(re.findall(r"\bin_\w+|\bio_\w+|\bout_\w+", parameters[1])))
+        verb = "SELECT" if "CREATE FUNCTION" in ROUTINES[name].statement else "CALL"
+        assert app.error(f"{verb} {name}({places})").errno == ROUTINE_DENIED, name
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE t (id INT)",
+        "CREATE PROCEDURE p() DO 1",
+        "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DO 1",
+        "ALTER EVENT sweep_due DISABLE",
+        "DROP PROCEDURE create_holds",
+        "CREATE DATABASE another",
+    ],
+)
+def test_the_app_account_changes_no_schema(app: Session, statement: str) -> None:
+    assert app.error(statement).errno in {TABLE_DENIED, ROUTINE_DENIED, DATABASE_DENIED, 1305}
+
+
+def test_the_app_account_does_its_work(session: Session, app: Session) -> None:
+    product_id = session.create_product(stock=1)
+    (row,) = app.batch("create_holds", [{"product_id": product_id, "quantity": 1}])
+    assert row["errno"] is None

@@ -1,0 +1,108 @@
+"""A TCP proxy in front of MySQL that misbehaves when it is told to."""
+
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from enum import Enum, auto
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+WAKE_INTERVAL_S = 0.02
+
+
+class Loss(Enum):
+    """What happens to the next request that a client sends."""
+
+    CONNECTION = auto()  # both sides are cut as soon as the request is on its way
+    ANSWER = auto()  # MySQL does it all and answers, and then both sides are cut
+    FUTURE = auto()  # that connection falls silent: nobody hears anything, and nobody is told
+
+
+class Proxy(ThreadingTCPServer):
+    """Passes bytes on, TLS included, until the next loss is due."""
+
+    daemon_threads = True
+
+    def __init__(self, mysql_url: str) -> None:
+        """Listen on a free port, for the MySQL of a URL."""
+        super().__init__(("127.0.0.1", 0), _Passage)
+        self._target = urlsplit(mysql_url)
+        self._next_loss: Loss | None = None
+        self._lock = threading.Lock()
+        self.losses = 0
+
+    @property
+    def url(self) -> str:
+        """The URL that leads through the proxy."""
+        account = self._target.netloc.rpartition("@")[0]
+        return urlunsplit(self._target._replace(netloc=f"{account}@127.0.0.1:{self.server_address[1]}", query=""))
+
+    def lose_next(self, loss: Loss) -> None:
+        """Let the next request meet with a loss."""
+        self._next_loss = loss
+
+    def take_loss(self) -> Loss | None:
+        """What is to happen to the request that has just come."""
+        with self._lock:
+            loss, self._next_loss = self._next_loss, None
+            self.losses += loss is not None
+        return loss
+
+    def connect(self) -> socket.socket:
+        """A new connection to MySQL itself."""
+        path = parse_qs(self._target.query).get("unix_socket")
+        if path:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(path[0])
+            return connection
+        return socket.create_connection((self._target.hostname or "127.0.0.1", self._target.port or 3306))
+
+
+class _Passage(BaseRequestHandler):
+    """One client's connection and the one to MySQL behind it."""
+
+    server: Proxy
+    request: socket.socket
+
+    def handle(self) -> None:
+        with closing(self.server.connect()) as upstream, suppress(OSError):
+            self._pass_on(self.request, upstream)
+
+    def _pass_on(self, client: socket.socket, upstream: socket.socket) -> None:
+        loss = None
+        while True:
+            for source in select.select([client, upstream], [], [])[0]:
+                text = source.recv(65536)
+                if not text or (source is upstream and loss is Loss.ANSWER):
+                    return
+                if source is upstream:
+                    client.sendall(text)
+                    continue
+                loss = self.server.take_loss()
+                if loss is Loss.FUTURE:
+                    self._fall_silent(client)
+                    return
+                upstream.sendall(text)
+                if loss is Loss.CONNECTION:
+                    return
+
+    @staticmethod
+    def _fall_silent(client: socket.socket) -> None:
+        """Hear the client out, and do nothing."""
+        while client.recv(65536):
+            pass
+
+
+@contextmanager
+def proxy_of(mysql_url: str) -> Iterator[Proxy]:
+    """A running proxy, stopped with the block."""
+    with Proxy(mysql_url) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=(WAKE_INTERVAL_S,))
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            proxy.shutdown()
+            thread.join()

@@ -1,0 +1,127 @@
+"""The service's log: one JSON line a fact, with the request's id, and no secrets."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import PASSWORDS
+from tests.http.support import Service, eventually, hold_request, order_request, payment_request
+from tests.support import Session
+
+
+class Witness:
+    """Sends requests under ids of their own, and finds their lines in the log."""
+
+    def __init__(self, service: Service, client: httpx.Client) -> None:
+        self._service = service
+        self._client = client
+
+    def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Send a request; returns its answer and the one line it left."""
+        request_id = str(uuid.uuid4())
+        headers = {**request.get("headers", {}), "X-Request-Id": request_id}
+        response = self._client.request(**{**request, "headers": headers})
+        (line,) = eventually(lambda: self._lines(request_id))
+        return (response.json() if response.content else {}), line
+
+    def _lines(self, request_id: str) -> list[dict[str, Any]]:
+        lines = [line for line in self._service.text().splitlines() if request_id in line]
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def witness(service: Service) -> Iterator[Witness]:
+    """Who reads the log."""
+    with service.client() as client:
+        yield Witness(service, client)
+
+
+def assert_line(line: dict[str, Any], event: str, **members: Any) -> None:
+    """Check a line: its event, level and time, these members, and a plausible duration."""
+    assert {"event": event, "level": "info", **members}.items() <= line.items()
+    assert datetime.fromisoformat(line["timestamp"])
+    assert 0 <= line["duration_ms"] < 10_000
+    assert set(line) == {"event", "level", "timestamp", "request_id", "duration_ms", *members}
+
+
+def test_a_hold_leaves_a_line_and_so_does_its_replay(session: Session, witness: Witness) -> None:
+    product_id = session.create_product(stock=5)
+    facts = {"product_id": product_id, "quantity": 2}
+    for is_replay in (False, True):
+        hold, line = witness.ask(hold_request(product_id, 2, "a hold leaves a line"))
+        assert_line(line, "hold_created", hold_id=hold["hold_id"], replayed=is_replay, **facts)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "slug"), [(6, "insufficient_stock"), (4, "quantity_out_of_range"), (-1, "invalid_request")]
+)
+def test_a_refused_hold_leaves_a_line_with_the_reason(
+    session: Session, witness: Witness, quantity: int, slug: str
+) -> None:
+    product_id = session.create_product(stock=5)
+    if slug == "quantity_out_of_range":
+        session.execute("UPDATE products SET maximum_per_hold = 3 WHERE id = %s", product_id)
+    _, line = witness.ask(hold_request(product_id, quantity))
+    assert_line(line, "hold_rejected", reason=slug, product_id=product_id, quantity=quantity)
+
+
+def test_an_order_and_its_payments_leave_a_line_each(session: Session, witness: Witness) -> None:
+    product_id = session.create_product(stock=5)
+    hold, _ = witness.ask(hold_request(product_id))
+    order, line = witness.ask(order_request(hold["hold_id"]))
+    order_id = order["order_id"]
+    assert_line(
+        line, "order_created", order_id=order_id, hold_id=hold["hold_id"], status="pending", replayed=False
+    )
+
+    for key, event, outcome in (
+        ("a payment", "payment_applied", "applied"),
+        ("a payment", "payment_duplicate", "applied"),
+        ("another payment", "payment_refund_due", "refund_due"),
+    ):
+        _, line = witness.ask(payment_request(key, order_id))
+        assert_line(line, event, order_id=order_id, outcome=outcome)
+
+    _, line = witness.ask(payment_request("a failure after it", order_id, "failure"))
+    assert_line(line, "payment_ignored", order_id=order_id, outcome="ignored")
+    _, line = witness.ask(payment_request("too early", order_id + 1000))
+    assert_line(line, "payment_waiting", order_id=order_id + 1000, outcome="waiting")
+
+
+def test_what_is_given_back_leaves_a_line(session: Session, witness: Witness) -> None:
+    product_id = session.create_product(stock=5)
+    hold, _ = witness.ask(hold_request(product_id))
+    _, line = witness.ask({"method": "DELETE", "url": f"/api/holds/{hold['hold_id']}"})
+    assert {"event": "hold_released", "hold_id": hold["hold_id"]}.items() <= line.items()
+    hold, _ = witness.ask(hold_request(product_id))
+    order, _ = witness.ask(order_request(hold["hold_id"]))
+    _, line = witness.ask({"method": "POST", "url": f"/api/orders/{order['order_id']}/cancel"})
+    assert {"event": "order_cancelled", "order_id": order["order_id"]}.items() <= line.items()
+
+
+def test_no_secret_and_no_key_of_a_client_gets_into_the_log(
+    service: Service, session: Session, client: httpx.Client
+) -> None:
+    product_id = session.create_product(stock=5)
+    secret = "a key that opens a payment"
+    hold_id = client.request(**hold_request(product_id, key=secret)).json()["hold_id"]
+    order_id = client.request(**order_request(hold_id, key=secret)).json()["order_id"]
+    client.request(**payment_request(secret, order_id), headers={"Authorization": "Bearer of a secret"})
+    client.post("/api/holds", content=b'{"secret": "of a body"')
+    text = service.text()
+    for word in (secret, *PASSWORDS.values(), "Bearer", "of a body"):
+        assert word not in text
+
+
+def test_a_line_can_not_be_forged(service: Service, client: httpx.Client) -> None:
+    forged = '"} {"event":"order_created"'
+    client.get("/healthz", headers={"X-Request-Id": forged})
+    client.post("/api/payments/webhook", json={"idempotency_key": "x", "order_id": 1, "status": f"x\n{forged}"})
+    for line in service.text().splitlines():
+        if line.startswith("{"):
+            json.loads(line)

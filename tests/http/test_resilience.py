@@ -1,0 +1,349 @@
+"""What goes wrong between the service and MySQL, and what its clients notice of it: as little as possible, and never a lie."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import mysql.connector
+import pytest
+
+from service.deploy import deploy
+from stack.errors import StackError
+from stack.process import Server
+from stack.servers import Servers
+from tests.http.proxy import Loss, Proxy, proxy_of
+from tests.http.support import (
+    Service,
+    Shop,
+    assert_problem,
+    eventually,
+    hold_request,
+    order_request,
+    payment_request,
+)
+from tests.support import Session
+
+LOSSES = [Loss.CONNECTION, Loss.ANSWER]
+
+
+@pytest.fixture(scope="module")
+def proxy(app_url: str) -> Iterator[Proxy]:
+    """A proxy between a service and MySQL."""
+    with proxy_of(app_url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Service:
+    """A service whose every byte to MySQL goes through the proxy, encrypted."""
+    return start_service(mysql_url=proxy.url, WEB_CONCURRENCY="1")
+
+
+@pytest.fixture
+def distant_client(distant_service: Service) -> Iterator[httpx.Client]:
+    """A client of that service."""
+    with distant_service.client() as client:
+        yield client
+
+
+@pytest.fixture
+def distant_shop(distant_client: httpx.Client) -> Shop:
+    """The same client, as a shop uses it."""
+    return Shop(distant_client)
+
+
+def new_key() -> str:
+    """A key that was never used."""
+    return str(uuid.uuid4())
+
+
+def count(session: Session, table: str) -> int:
+    """The rows of a table."""
+    return int(session.query(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("key", [None, "the client's"])
+def test_a_hold_whose_answer_was_lost_is_made_once(
+    distant_service: Service,
+    distant_client: httpx.Client,
+    session: Session,
+    proxy: Proxy,
+    loss: Loss,
+    key: str | None,
+) -> None:
+    product_id = session.create_product(stock=5)
+    Shop(distant_client).hold(product_id)
+    holds, retries = count(session, "holds"), len(distant_service.events("contention_retry"))
+    proxy.lose_next(loss)
+    response = distant_client.request(**hold_request(product_id, 2, key and new_key()))
+    assert response.status_code == 201
+    assert count(session, "holds") == holds + 1
+    assert session.available(product_id) == 2
+    assert len(distant_service.events("contention_retry")) == retries + 1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_order_whose_answer_was_lost_is_made_once(
+    distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy, loss: Loss
+) -> None:
+    product_id = session.create_product(stock=5)
+    distant_shop.ordered(product_id)
+    hold_id = distant_shop.hold(product_id)
+    orders = count(session, "orders")
+    proxy.lose_next(loss)
+    response = distant_client.request(**order_request(hold_id))
+    assert (response.status_code, response.json()["hold_id"]) == (201, hold_id)
+    assert count(session, "orders") == orders + 1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_whatever_else_lost_its_answer_takes_effect_once(
+    distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy, loss: Loss
+) -> None:
+    product_id = session.create_product(stock=9)
+    released = distant_shop.hold(product_id)
+    paid, failed, cancelled = (distant_shop.ordered(product_id) for _ in range(3))
+    requests: list[tuple[dict[str, Any], int, Any]] = [
+        ({"method": "DELETE", "url": f"/api/holds/{released}"}, 204, None),
+        (payment_request(new_key(), paid, "success"), 200, "paid"),
+        (payment_request(new_key(), failed, "failure"), 200, "cancelled"),
+        ({"method": "POST", "url": f"/api/orders/{cancelled}/cancel"}, 200, "cancelled"),
+        ({"method": "GET", "url": f"/api/orders/{paid}"}, 200, "paid"),
+        ({"method": "GET", "url": "/api/products"}, 200, None),
+    ]
+    for request, status, final in requests:
+        distant_client.request(**request)  # its connection to MySQL is open and in use
+        losses = proxy.losses
+        proxy.lose_next(loss)
+        response = distant_client.request(**request)
+        assert response.status_code == status
+        assert proxy.losses == losses + 1
+        if final:
+            assert response.json()["status"] == final
+    assert session.available(product_id) == 8
+
+
+def test_a_connection_that_falls_silent_costs_one_answer_and_not_the_next_ones(
+    distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy
+) -> None:
+    product_id = session.create_product(stock=5)
+    distant_shop.hold(product_id)
+    request = hold_request(product_id, 1, new_key())
+    proxy.lose_next(Loss.FUTURE)
+    response = distant_client.request(**request)
+    assert_problem(response, 503, "overloaded", None)
+    assert response.headers["Retry-After"]
+    assert eventually(lambda: distant_client.request(**request).status_code == 201)
+    assert session.available(product_id) == 3
+
+
+class Crowd:
+    """Clients that go on holding single units until they are stopped; `statuses` counts what they were told."""
+
+    def __init__(self, service: Service, requests: Callable[[], dict[str, Any]], clients: int = 8) -> None:
+        self._service = service
+        self._requests = requests
+        self._clients = clients
+        self._is_over = threading.Event()
+        self._pool = ThreadPoolExecutor(clients)
+        self._tasks: list[Future[list[httpx.Response]]] = []
+
+    def __enter__(self) -> "Crowd":
+        self._tasks = [self._pool.submit(self._go_on) for _ in range(self._clients)]
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._is_over.set()
+        self._pool.shutdown()
+
+    def answers(self) -> list[httpx.Response]:
+        """What the clients were told, after the block."""
+        return [answer for task in self._tasks for answer in task.result()]
+
+    def _go_on(self) -> list[httpx.Response]:
+        answers = []
+        with self._service.client() as client:
+            while not self._is_over.is_set():
+                answers.append(client.request(**self._requests()))
+        return answers
+
+
+def assert_all_well(answers: list[httpx.Response], session: Session, product_id: int, stock: int) -> None:
+    """Check that every hold succeeded, and that the ledger has those and no others."""
+    refused = [answer.text for answer in answers if answer.status_code != 201]
+    assert refused == [], f"{len(refused)} of {len(answers)}"
+    assert len({answer.json()["hold_id"] for answer in answers}) == len(answers)
+    assert session.available(product_id) == stock - len(answers)
+
+
+def kill_connections(session: Session) -> None:
+    """Kill every other connection to this database, busy or not."""
+    for row in session.query(
+        "SELECT processlist_id AS id FROM performance_schema.threads"
+        " WHERE processlist_db = DATABASE() AND processlist_id <> CONNECTION_ID()"
+    ):
+        try:
+            session.execute(f"KILL {row['id']}")
+        except mysql.connector.Error as error:
+            assert error.errno == 1094, error  # it has ended by itself
+
+
+def test_an_administrator_who_kills_connections_is_not_noticed(service: Service, session: Session) -> None:
+    product_id = session.create_product(stock=100_000)
+    with Crowd(service, lambda: hold_request(product_id)) as crowd:
+        for _ in range(5):
+            holds, retries = len(service.events("hold_created")), len(service.events("contention_retry"))
+            eventually(lambda: len(service.events("hold_created")) > holds)  # noqa: B023 called in this turn
+            kill_connections(session)
+            eventually(lambda: len(service.events("contention_retry")) > retries)  # noqa: B023
+    assert_all_well(crowd.answers(), session, product_id, 100_000)
+
+
+def test_a_deploy_that_replaces_every_routine_under_load_is_not_noticed(
+    service: Service, session: Session, database_url: str
+) -> None:
+    product_id = session.create_product(stock=100_000)
+    with Crowd(service, lambda: hold_request(product_id)) as crowd:
+        for _ in range(2):
+            session.execute("DELETE FROM installed_objects WHERE name LIKE 'procedures/%%'")
+            deploy(database_url)
+    assert_all_well(crowd.answers(), session, product_id, 100_000)
+
+
+def wait_for_a_lock_wait(session: Session) -> None:
+    """Return when a transaction of this database waits for a lock."""
+    statement = (
+        "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
+        " JOIN performance_schema.data_locks AS lock_ ON lock_.engine_lock_id = wait_.requesting_engine_lock_id"
+        " WHERE lock_.object_schema = DATABASE()"
+    )
+    eventually(lambda: session.query(statement))
+
+
+def test_a_deadlock_is_mended_by_a_retry(
+    service: Service, client: httpx.Client, connect: Callable[[], Session]
+) -> None:
+    """A DBA's transaction and the service's wait for each other; the DBA's is the heavier one and wins."""
+    watcher, rival = connect(), connect()
+    product_id = watcher.create_product(stock=5)
+    key = new_key()
+    record = (
+        "INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id, purge_after)"
+        " VALUES ('hold', %s, '', 0, UTC_TIMESTAMP())"
+    )
+    rival.execute("START TRANSACTION")
+    for _ in range(100):
+        rival.execute(record, new_key())
+    rival.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.request, **hold_request(product_id, 1, key))
+        wait_for_a_lock_wait(watcher)
+        rival.execute(record, key)
+        rival.execute("ROLLBACK")
+        assert answer.result().status_code == 201
+    assert service.events("contention_retry", errno=1213, batcher="create_holds")
+    assert watcher.available(product_id) == 4
+
+
+def test_a_lock_that_a_dba_holds_on_one_product_stalls_only_that_product(
+    service: Service, client: httpx.Client, connect: Callable[[], Session]
+) -> None:
+    dba, session = connect(), connect()
+    locked_id, other_id = session.create_product(stock=100_000), session.create_product(stock=100)
+    dba.execute("START TRANSACTION")
+    dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", locked_id)
+    with Crowd(service, lambda: hold_request(locked_id)) as crowd:
+        wait_for_a_lock_wait(session)
+        others = [client.request(**hold_request(other_id)) for _ in range(5)]
+        dba.execute("COMMIT")
+        settled = client.request(**hold_request(locked_id))
+    assert [other.status_code for other in others] == [201] * 5
+    assert settled.status_code == 201
+    assert {answer.status_code for answer in crowd.answers()} <= {201, 503}
+
+
+def test_a_full_queue_refuses_at_once_and_what_was_accepted_is_answered(
+    start_service: Callable[..., Service], connect: Callable[[], Session]
+) -> None:
+    """One request is in flight and waits for a DBA's lock; two fit into the queue."""
+    service = start_service(WEB_CONCURRENCY="1", QUEUE_LIMIT="2")
+    dba, session = connect(), connect()
+    product_id = session.create_product(stock=100)
+    dba.execute("START TRANSACTION")
+    dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
+    request = hold_request(product_id)
+    with ThreadPoolExecutor(1) as pool, service.client() as client:
+        first = pool.submit(client.request, **request)
+        wait_for_a_lock_wait(session)
+        crowd = pool.submit(service.at_once, [request] * 10, 10)
+        eventually(lambda: len(service.events("hold_created")) == 0)
+        dba.execute("COMMIT")
+        answers = [first.result(), *crowd.result()]
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    refused = [answer for answer in answers if answer.status_code == 503]
+    for answer in refused:
+        assert_problem(answer, 503, "overloaded", None)
+        assert answer.headers["Retry-After"]
+        assert answer.headers["Idempotency-Key"]
+    assert session.available(product_id) == 100 - (len(answers) - len(refused))
+
+
+@pytest.fixture
+def mysql_server(servers: Servers) -> Iterator[Server]:
+    """The MySQL of this run, to pause and to kill; it runs again after the test."""
+    try:
+        server = servers.mysql
+    except StackError as error:
+        pytest.skip(str(error))
+    yield server
+    if not server.is_running():
+        server.start()
+    server.resume()
+
+
+def test_while_mysql_says_nothing_everybody_is_told_to_come_back_and_may(
+    service: Service, client: httpx.Client, session: Session, shop: Shop, mysql_server: Server
+) -> None:
+    product_id = session.create_product(stock=5)
+    hold_id = shop.hold(product_id)
+    requests = [
+        hold_request(product_id, 1, new_key()),
+        order_request(hold_id, new_key()),
+        hold_request(product_id),
+    ]
+    mysql_server.pause()
+    *answers, readiness = service.at_once([*requests, {"method": "GET", "url": "/readyz"}])
+    for answer in answers:
+        assert_problem(answer, 503, "overloaded", None)
+        assert answer.headers["Retry-After"]
+    assert [answer.headers["Idempotency-Key"] for answer in answers[:2]] == [
+        request["headers"]["Idempotency-Key"] for request in requests[:2]
+    ]
+    assert (readiness.status_code, readiness.json()["missing"]) == (503, "mysql")
+    assert client.get("/healthz").status_code == 200
+    mysql_server.resume()
+    requests[2]["headers"]["Idempotency-Key"] = answers[2].headers["Idempotency-Key"]
+    for request in requests:
+        eventually(lambda: client.request(**request).status_code == 201)  # noqa: B023 called in this turn
+    assert client.get("/readyz").status_code == 200
+    assert session.available(product_id) == 2
+
+
+def test_a_mysql_that_died_is_away_until_it_is_back_and_then_knows_everything_it_answered(
+    client: httpx.Client, connect: Callable[[], Session], shop: Shop, mysql_server: Server
+) -> None:
+    product_id = connect().create_product(stock=5)
+    hold_id = shop.hold(product_id)
+    request = hold_request(product_id, 1, new_key())
+    mysql_server.kill()
+    response = client.request(**request)
+    assert_problem(response, 503, "database_unavailable", None)
+    assert response.headers["Retry-After"]
+    mysql_server.start()
+    eventually(lambda: client.request(**request).status_code == 201)
+    assert client.get(f"/api/holds/{hold_id}").json()["status"] == "active"
+    assert connect().available(product_id) == 3

@@ -1,0 +1,134 @@
+"""A stop in the middle of traffic: who was answered has what the answer says, and nobody holds what nobody was told."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+
+import httpx
+
+from tests.http.support import Service, async_client, eventually, hold_request
+from tests.support import Session
+
+CLIENTS = 24
+
+Told = dict[str, int | None]
+
+
+async def hold_until_nobody_answers(service: Service, product_id: int) -> Told:
+    """Hold single units until the service is gone; returns what was told for every key: a hold, or nothing."""
+    told: Told = {}
+    async with async_client(service.url) as client:
+        try:
+            while True:
+                key = str(uuid.uuid4())
+                told[key] = None
+                response = await client.request(**hold_request(product_id, 1, key))
+                assert response.status_code == 201, response.text
+                told[key] = response.json()["hold_id"]
+        except httpx.TransportError:
+            return told
+
+
+async def stop_under_load(service: Service, product_id: int) -> Told:
+    """Stop the service while many clients hold; returns what they were told."""
+    clients = [asyncio.create_task(hold_until_nobody_answers(service, product_id)) for _ in range(CLIENTS)]
+    await asyncio.to_thread(eventually, lambda: len(service.events("hold_created")) > 200)
+    await asyncio.to_thread(service.stop)
+    told: Told = {}
+    for client in clients:
+        told |= await client
+    return told
+
+
+def test_a_stop_under_load_loses_nothing_that_was_accepted(
+    start_service: Callable[..., Service], session: Session
+) -> None:
+    service = start_service()
+    product_id = session.create_product(stock=1_000_000)
+    told = asyncio.run(stop_under_load(service, product_id))
+    rows = session.query(
+        "SELECT CONVERT(recorded.idempotency_key USING ascii) AS k, hold.id"
+        " FROM holds AS hold JOIN idempotency_keys AS recorded ON recorded.result_id = hold.id"
+        " WHERE hold.product_id = %s",
+        product_id,
+    )
+    ledger = {row["k"]: row["id"] for row in rows}
+    answered = {key: hold_id for key, hold_id in told.items() if hold_id is not None}
+    assert len(answered) > 200
+    assert answered.items() <= ledger.items()
+    assert ledger.keys() <= told.keys()
+    unanswered = ledger.keys() - answered.keys()
+    assert unanswered == set(), f"{len(unanswered)} holds were made and nobody was told"
+
+
+def test_an_idle_connection_does_not_hold_up_the_stop(start_service: Callable[..., Service]) -> None:
+    service = start_service()
+    with service.client() as client:
+        client.get("/healthz")
+        service.stop()
+    assert service.exit_code() == 0
+    assert service.text().count("Worker exiting") == 2, "a worker was killed"
+
+
+def test_a_request_that_is_being_worked_on_is_answered_before_the_end(
+    start_service: Callable[..., Service], connect: Callable[[], Session]
+) -> None:
+    """A DBA's lock keeps the request waiting until the stop has begun."""
+    service = start_service()
+    dba, session = connect(), connect()
+    product_id = session.create_product(stock=5)
+    dba.execute("START TRANSACTION")
+    dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
+
+    async def stop_while_a_hold_waits() -> httpx.Response:
+        async with async_client(service.url) as client:
+            answer = asyncio.create_task(client.request(**hold_request(product_id)))
+            await asyncio.to_thread(eventually, lambda: is_waited_for(session))
+            stop = asyncio.create_task(asyncio.to_thread(service.stop))
+            await asyncio.to_thread(eventually, lambda: "Handling signal: term" in service.text())
+            await asyncio.to_thread(dba.execute, "COMMIT")
+            await stop
+            return await answer
+
+    response = asyncio.run(stop_while_a_hold_waits())
+    assert response.status_code == 201
+    assert session.available(product_id) == 4
+
+
+def is_waited_for(session: Session) -> bool:
+    """Whether a transaction waits for a lock in this database."""
+    return bool(
+        session.query(
+            "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
+            " JOIN performance_schema.data_locks AS lock_ ON lock_.engine_lock_id = wait_.requesting_engine_lock_id"
+            " WHERE lock_.object_schema = DATABASE()"
+        )
+    )
+
+
+def test_callers_that_give_up_leave_a_ledger_that_adds_up(
+    start_service: Callable[..., Service], session: Session
+) -> None:
+    """Every client breaks off in the middle of its request, at another moment each."""
+    service = start_service()
+    product_id = session.create_product(stock=500)
+
+    async def break_off(patience_s: float) -> None:
+        async with async_client(service.url) as client:
+            client.timeout = httpx.Timeout(patience_s)
+            try:
+                await client.request(**hold_request(product_id))
+            except httpx.TransportError:
+                return
+
+    async def crowd() -> None:
+        await asyncio.gather(*(break_off(0.0005 * number) for number in range(1, 101)))
+
+    asyncio.run(crowd())
+    started_at = time.monotonic()
+    with service.client() as client:
+        assert client.request(**hold_request(product_id)).status_code == 201
+    assert time.monotonic() - started_at < 10
+    held = session.query("SELECT COUNT(*) AS n FROM holds WHERE product_id = %s", product_id)[0]["n"]
+    assert session.available(product_id) == 500 - held

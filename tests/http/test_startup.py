@@ -1,0 +1,117 @@
+"""A service that cannot work does not start, and says what mends it without giving a secret away."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stack.process import free_port
+from stack.servers import PROJECT
+from tests.conftest import PASSWORDS
+from tests.http.support import COMMAND
+from tests.support import Session, url_of
+
+PASSWORD = PASSWORDS["checkout_app"]
+DEPLOY = "python -m service.deploy"
+
+
+@pytest.fixture
+def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
+    """Starts a service with some settings, which is to refuse; returns what it said."""
+
+    def start(**settings: str) -> str:
+        environment = {
+            **os.environ,
+            "MYSQL_URL": app_url,
+            "REDIS_URL": redis_url,
+            "PORT": str(free_port()),
+            **settings,
+        }
+        done = subprocess.run(
+            COMMAND, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode != 0, said
+        assert "Traceback" not in said
+        assert "Booting worker" not in said
+        assert PASSWORD not in said
+        assert "secret" not in said
+        return said
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MYSQL_URL", ""),
+        ("MYSQL_URL", "postgresql://app:a secret@127.0.0.1/checkout"),
+        ("MYSQL_URL", "a secret"),
+        ("MYSQL_URL", "mysql://127.0.0.1/checkout"),
+        ("MYSQL_URL", "mysql://app:a secret@127.0.0.1:port/checkout"),
+        ("REDIS_URL", ""),
+        ("REDIS_URL", "http://:a secret@127.0.0.1"),
+        ("PORT", "abc"),
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("WEB_CONCURRENCY", "0"),
+        ("WEB_CONCURRENCY", "two"),
+        ("BATCH_LIMIT", "0"),
+        ("BATCH_LIMIT", "1001"),
+        ("QUEUE_LIMIT", "-1"),
+        ("QUEUE_LIMIT", "1.5"),
+        ("REQUEST_DEADLINE_S", "0"),
+        ("REQUEST_DEADLINE_S", "nan"),
+        ("REQUEST_DEADLINE_S", "soon"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(refusal: Callable[..., str], name: str, value: str) -> None:
+    assert name in refusal(**{name: value})
+
+
+def test_a_database_that_is_missing_is_said_to_want_a_deploy(refusal: Callable[..., str], app_url: str) -> None:
+    assert DEPLOY in refusal(MYSQL_URL=url_of(app_url, database="no_such_database"))
+
+
+@pytest.fixture
+def empty_database(database_url: str) -> Iterator[str]:
+    """The administrator's URL of a database in which nothing was installed."""
+    name = "tests_http_empty"
+    administrator = Session(database_url)
+    administrator.execute(f"DROP DATABASE IF EXISTS {name}")
+    administrator.execute(f"CREATE DATABASE {name}")
+    yield url_of(database_url, database=name)
+    administrator.execute(f"DROP DATABASE {name}")
+    administrator.close()
+
+
+def test_a_database_without_tables_is_said_to_want_a_deploy(
+    refusal: Callable[..., str], empty_database: str
+) -> None:
+    assert DEPLOY in refusal(MYSQL_URL=empty_database)
+
+
+def test_a_wrong_password_is_said_and_not_shown(refusal: Callable[..., str], app_url: str) -> None:
+    database = app_url.partition("?")[0].rpartition("/")[2]
+    url = url_of(app_url, database=database, account="checkout_app", password="a secret")
+    assert "checkout_app" in refusal(MYSQL_URL=url)
+
+
+def test_a_mysql_that_is_not_there_is_said_to_be_away(refusal: Callable[..., str]) -> None:
+    said = refusal(MYSQL_URL=f"mysql://checkout_app:a%20secret@127.0.0.1:{free_port()}/checkout")
+    assert "MYSQL_URL" in said
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "mends"), [("schema_version", 0, DEPLOY), ("oldest_code", 1000, "newer release")]
+)
+def test_a_schema_that_does_not_fit_is_refused_with_what_mends_it(
+    refusal: Callable[..., str], session: Session, column: str, value: int, mends: str
+) -> None:
+    (before,) = session.query(f"SELECT {column} AS value FROM schema_release")
+    session.execute(f"UPDATE schema_release SET {column} = %s", value)
+    try:
+        assert mends in refusal()
+    finally:
+        session.execute(f"UPDATE schema_release SET {column} = %s", before["value"])
