@@ -5,6 +5,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from enum import Enum
+from functools import partial
 from itertools import chain
 from typing import Generic, TypeVar
 
@@ -79,7 +80,7 @@ class Batcher(Generic[Request, Answer]):
         self._queue: deque[Entry[Request, Answer]] = deque()
         self._in_flight: list[Entry[Request, Answer]] = []
         self._aside: dict[Hashable, list[Entry[Request, Answer]]] = {}
-        self._aside_tasks: set[asyncio.Task[None]] = set()
+        self._aside_tasks: dict[Hashable, asyncio.Task[None]] = {}
         self._aside_slots = asyncio.Semaphore(ASIDE_LIMIT)
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -118,13 +119,17 @@ class Batcher(Generic[Request, Answer]):
         self._task.add_done_callback(self._restart)
 
     def _restart(self, task: "asyncio.Task[None]") -> None:
-        """Go on after an error in the batcher itself; those in flight learn that their outcome is unknown."""
-        if task is not self._task:  # drained
-            return
+        """Go on after a defect in the batcher itself."""
+        if task is self._task:  # not drained
+            self._fail_after_defect(task, self._in_flight)
+            self._start()
+
+    def _fail_after_defect(self, task: "asyncio.Task[None]", entries: list[Entry[Request, Answer]]) -> None:
+        """Log what ended a task that should not have ended; its entries learn that their outcome is unknown."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        log.error("batcher_died", batcher=self._name, exc_info=error)
-        self._fail(self._in_flight, DatabaseUnavailable(f"{self._name}: internal error"))
-        self._start()
+        if error is not None:
+            log.error("batcher_died", batcher=self._name, exc_info=error)
+            self._fail(entries, DatabaseUnavailable(f"{self._name}: internal error"))
 
     async def _run(self) -> None:
         while True:
@@ -217,18 +222,22 @@ class Batcher(Generic[Request, Answer]):
             if group not in self._aside:
                 self._aside[group] = []
                 task = asyncio.create_task(self._run_aside(group), name=f"{self._name} aside")
-                self._aside_tasks.add(task)
-                task.add_done_callback(self._aside_tasks.discard)
+                self._aside_tasks[group] = task
+                task.add_done_callback(partial(self._end_aside, group))
             entry.attempt = 0
             self._aside[group].append(entry)
 
     async def _run_aside(self, group: Hashable) -> None:
-        """Deliver one lock group's requests until none is left; then it may travel with the others again."""
+        """Deliver one lock group's requests until none is left."""
         async with self._aside_slots:
             while entries := self._aside[group][: self._batch_limit]:
                 await self._deliver(entries, aside=True)
                 del self._aside[group][: len(entries)]
-        del self._aside[group]
+
+    def _end_aside(self, group: Hashable, task: "asyncio.Task[None]") -> None:
+        """Let a lock group travel with the others again; after a defect those who still wait for it fail."""
+        del self._aside_tasks[group]
+        self._fail_after_defect(task, self._aside.pop(group))
         self._rest()
 
     def _give_up_overdue(self) -> None:

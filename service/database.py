@@ -40,14 +40,19 @@ def connection_options(url: str) -> dict[str, Any]:
     Members of the query are passed on as the driver names them (unix_socket, ssl_ca, ssl_verify_identity, …).
     Raises SettingsError.
     """
-    parts = urlsplit(url)
+    expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 3306
+    except ValueError:  # its message quotes what may be a password
+        raise SettingsError(expected) from None
     if parts.scheme != "mysql" or not parts.username:
-        raise SettingsError("MYSQL_URL: expected mysql://user:password@host:port/database")
+        raise SettingsError(expected)
     options: dict[str, Any] = {
         "user": unquote(parts.username),
         "password": unquote(parts.password or ""),
         "host": parts.hostname or "127.0.0.1",
-        "port": parts.port or 3306,
+        "port": port,
         "database": parts.path.lstrip("/") or None,
     }
     switches = {"true": True, "false": False}

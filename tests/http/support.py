@@ -1,6 +1,7 @@
 """What the HTTP tests share: the service as real processes, its clients, and the shape of an error."""
 
 import asyncio
+import inspect
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ import httpx
 
 from stack.process import Server, free_port
 from stack.servers import PROJECT
+from tests.support import Session
 
 CLIENTS = 64
 POLL_INTERVAL_S = 0.02
@@ -189,9 +191,25 @@ def assert_common_headers(response: httpx.Response) -> None:
     assert response.headers["X-Request-Id"]
 
 
-def assert_stock_is_whole(rows: list[Any]) -> None:
-    """Check the answer of check_stock()."""
-    assert rows == [], f"stock differs: {rows}"
+async def eventually_async(condition: Callable[[], Any]) -> None:
+    """Poll a condition, or the coroutine of one, until it is true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            result = condition()
+            if await result if inspect.isawaitable(result) else result:
+                return
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+
+def is_waited_for(session: Session) -> bool:
+    """Whether a transaction waits for a lock in the session's database."""
+    return bool(
+        session.query(
+            "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
+            " JOIN performance_schema.data_locks AS lock_ ON lock_.engine_lock_id = wait_.requesting_engine_lock_id"
+            " WHERE lock_.object_schema = DATABASE()"
+        )
+    )
 
 
 def eventually(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:

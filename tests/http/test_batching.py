@@ -9,8 +9,7 @@ from structlog.testing import capture_logs
 
 from service.batching import ATTEMPT_LIMIT, Batcher, Failure
 from service.errors import DatabaseUnavailable, Overloaded
-
-PATIENCE_S = 10
+from tests.http.support import PATIENCE_S, eventually_async
 
 
 class SendError(Exception):
@@ -51,9 +50,7 @@ class Database:
 
     async def wait_for_batches(self, number: int) -> None:
         """Return when so many batches have been sent."""
-        async with asyncio.timeout(PATIENCE_S):
-            while len(self.batches) < number:
-                await asyncio.sleep(0.001)
+        await eventually_async(lambda: len(self.batches) >= number)
 
 
 def answer_to(request: str) -> str:

@@ -34,9 +34,7 @@ def assert_same_answer(first: httpx.Response, again: httpx.Response) -> None:
     assert replayed(again)
 
 
-def test_a_hundred_sends_of_one_key_at_once_make_one_hold(
-    service: Service, session: Session, shop: Shop
-) -> None:
+def test_a_hundred_sends_of_one_key_at_once_make_one_hold(service: Service, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=5)
     answers = service.at_once([hold_request(product_id, 2, new_key())] * 100)
     assert {answer.status_code for answer in answers} == {201}
@@ -45,9 +43,7 @@ def test_a_hundred_sends_of_one_key_at_once_make_one_hold(
     assert shop.available(product_id) == 3
 
 
-def test_a_hundred_sends_of_one_key_at_once_make_one_order(
-    service: Service, session: Session, shop: Shop
-) -> None:
+def test_a_hundred_sends_of_one_key_at_once_make_one_order(service: Service, session: Session, shop: Shop) -> None:
     hold_id = shop.hold(session.create_product(stock=5))
     answers = service.at_once([order_request(hold_id, new_key())] * 100)
     assert {answer.status_code for answer in answers} == {201}
@@ -103,9 +99,7 @@ def test_a_hold_replays_after_its_stock_is_gone(client: httpx.Client, session: S
 
 
 @pytest.mark.parametrize("end", ["released", "ordered", "expired", "purged"])
-def test_a_hold_replays_whatever_became_of_it(
-    client: httpx.Client, session: Session, shop: Shop, end: str
-) -> None:
+def test_a_hold_replays_whatever_became_of_it(client: httpx.Client, session: Session, shop: Shop, end: str) -> None:
     product_id = session.create_product(stock=2)
     request = hold_request(product_id, 1, new_key())
     first = client.request(**request)
@@ -230,9 +224,7 @@ def test_keys_that_differ_in_any_byte_are_different_keys(
     assert session.available(product_id) == 20 - len(keys)
 
 
-def test_a_hold_made_by_call_replays_over_http_and_the_other_way_round(
-    client: httpx.Client, session: Session
-) -> None:
+def test_a_hold_made_by_call_replays_over_http_and_the_other_way_round(client: httpx.Client, session: Session) -> None:
     product_id = session.create_product(stock=5)
     by_call, by_http = new_key(), new_key()
     made = session.call("create_hold", product_id, 1, by_call)[0]

@@ -75,9 +75,7 @@ def test_an_order_and_its_payments_leave_a_line_each(session: Session, witness: 
     hold, _ = witness.ask(hold_request(product_id))
     order, line = witness.ask(order_request(hold["hold_id"]))
     order_id = order["order_id"]
-    assert_line(
-        line, "order_created", order_id=order_id, hold_id=hold["hold_id"], status="pending", replayed=False
-    )
+    assert_line(line, "order_created", order_id=order_id, hold_id=hold["hold_id"], status="pending", replayed=False)
 
     for key, event, outcome in (
         ("a payment", "payment_applied", "applied"),
@@ -111,7 +109,8 @@ def test_no_secret_and_no_key_of_a_client_gets_into_the_log(
     secret = "a key that opens a payment"
     hold_id = client.request(**hold_request(product_id, key=secret)).json()["hold_id"]
     order_id = client.request(**order_request(hold_id, key=secret)).json()["order_id"]
-    client.request(**payment_request(secret, order_id), headers={"Authorization": "Bearer of a secret"})
+    client.headers["Authorization"] = "Bearer of a secret"
+    client.request(**payment_request(secret, order_id))
     client.post("/api/holds", content=b'{"secret": "of a body"')
     text = service.text()
     for word in (secret, *PASSWORDS.values(), "Bearer", "of a body"):

@@ -49,9 +49,7 @@ def test_an_orders_location_shows_it(client: httpx.Client, session: Session, sho
     assert_common_headers(response)
 
 
-def test_an_order_may_wait_900_seconds_for_its_payment(
-    client: httpx.Client, session: Session, shop: Shop
-) -> None:
+def test_an_order_may_wait_900_seconds_for_its_payment(client: httpx.Client, session: Session, shop: Shop) -> None:
     order_id = shop.ordered(session.create_product(stock=5))
     text = client.get(f"/api/orders/{order_id}").json()["payment_due_at"]
     (row,) = session.query(
@@ -60,18 +58,14 @@ def test_an_order_may_wait_900_seconds_for_its_payment(
     assert 800 < row["remaining_s"] <= 901
 
 
-def test_an_order_keeps_the_price_at_which_it_was_made(
-    client: httpx.Client, session: Session, shop: Shop
-) -> None:
+def test_an_order_keeps_the_price_at_which_it_was_made(client: httpx.Client, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=5, price="10.00")
     order_id = shop.ordered(product_id, 2)
     session.execute("UPDATE products SET price = 99 WHERE id = %s", product_id)
     assert client.get(f"/api/orders/{order_id}").json()["amount"] == 20.0
 
 
-def test_order_ids_count_up_by_one_however_many_come_at_once(
-    service: Service, session: Session, shop: Shop
-) -> None:
+def test_order_ids_count_up_by_one_however_many_come_at_once(service: Service, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=200)
     holds = [shop.hold(product_id) for _ in range(100)]
     first = shop.ordered(product_id)

@@ -55,7 +55,7 @@ def test_an_event_for_a_pending_order_is_applied(
     ],
 )
 def test_a_second_event_finds_the_order_in_its_final_state(
-    client: httpx.Client, session: Session, shop: Shop, first: str, second: str, outcome: str
+    session: Session, shop: Shop, first: str, second: str, outcome: str
 ) -> None:
     product_id = session.create_product(stock=5)
     order_id = shop.ordered(product_id)

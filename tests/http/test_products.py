@@ -73,9 +73,7 @@ def pages(client: httpx.Client, limit: int) -> list[dict]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
-def test_pages_list_every_product_once_in_the_order_of_ids(
-    client: httpx.Client, session: Session, limit: int
-) -> None:
+def test_pages_list_every_product_once_in_the_order_of_ids(client: httpx.Client, session: Session, limit: int) -> None:
     session.create_product(stock=3)
     everything = [row["id"] for row in session.query("SELECT id FROM products ORDER BY id")]
     found = pages(client, limit)
@@ -117,8 +115,19 @@ def test_a_page_shows_the_same_items_as_the_products_themselves(
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=abc", "limit=-1", "limit=1.5", "limit=", "limit=1_0", "after=-1", "after=abc",
-     "after=9223372036854775808", "limit=99999999999999999999999"],
-)  # fmt: skip
+    [
+        "limit=0",
+        "limit=201",
+        "limit=abc",
+        "limit=-1",
+        "limit=1.5",
+        "limit=",
+        "limit=1_0",
+        "after=-1",
+        "after=abc",
+        "after=9223372036854775808",
+        "limit=99999999999999999999999",
+    ],
+)
 def test_a_page_that_makes_no_sense_is_refused(client: httpx.Client, query: str) -> None:
     assert_problem(client.get(f"/api/products?{query}"), 422, "invalid_request", 30001)

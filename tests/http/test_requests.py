@@ -75,12 +75,34 @@ def test_what_is_not_json_is_refused(client: httpx.Client, path: str, body: byte
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize(
     "member",
-    [b"NaN", b"Infinity", b"01", b"1.", b'"\xff"', b'"\xed\xa0\x80"', b'"\xc0\xaf"', b'"\x01"', b"tru", b'"open', b"[" * 4000 + b"]" * 4000],
-    ids=["NaN", "Infinity", "leading zero", "no decimals", "bad UTF-8", "surrogate", "overlong", "control", "half a word", "open string", "nested too deep"],
-)  # fmt: skip
-def test_what_is_not_json_is_refused_in_an_ignored_member_too(
-    client: httpx.Client, path: str, member: bytes
-) -> None:
+    [
+        b"NaN",
+        b"Infinity",
+        b"01",
+        b"1.",
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b'"\xc0\xaf"',
+        b'"\x01"',
+        b"tru",
+        b'"open',
+        b"[" * 4000 + b"]" * 4000,
+    ],
+    ids=[
+        "NaN",
+        "Infinity",
+        "leading zero",
+        "no decimals",
+        "bad UTF-8",
+        "surrogate",
+        "overlong",
+        "control",
+        "half a word",
+        "open string",
+        "nested too deep",
+    ],
+)
+def test_what_is_not_json_is_refused_in_an_ignored_member_too(client: httpx.Client, path: str, member: bytes) -> None:
     response = client.post(path, content=with_member(path, member), headers={"Content-Type": "application/json"})
     assert_problem(response, 400, "invalid_request", 30001)
     assert_key_comes_back(response, path)
@@ -94,17 +116,13 @@ def test_json_that_is_no_request_is_refused(client: httpx.Client, path: str, bod
     assert_key_comes_back(response, path)
 
 
-@pytest.mark.parametrize(
-    ("path", "member"), [(path, member) for path, body in BODIES.items() for member in body]
-)
+@pytest.mark.parametrize(("path", "member"), [(path, member) for path, body in BODIES.items() for member in body])
 @pytest.mark.parametrize(
     "value",
     [True, None, 1.5, [], {}, 10**30, -(10**30), 2**63, "missing"],
     ids=["true", "null", "fraction", "array", "object", "10**30", "-10**30", "2**63", "missing"],
 )
-def test_a_member_of_the_wrong_type_is_refused(
-    client: httpx.Client, path: str, member: str, value: Any
-) -> None:
+def test_a_member_of_the_wrong_type_is_refused(client: httpx.Client, path: str, member: str, value: Any) -> None:
     body = {name: given for name, given in BODIES[path].items() if name != member or value != "missing"}
     if value != "missing":
         body[member] = value
@@ -198,9 +216,7 @@ def test_another_media_type_is_refused(client: httpx.Client, path: str, media_ty
 
 
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON", "application/json;"])
-def test_json_is_recognised_however_it_is_spelt(
-    client: httpx.Client, session: Session, media_type: str
-) -> None:
+def test_json_is_recognised_however_it_is_spelt(client: httpx.Client, session: Session, media_type: str) -> None:
     body = json.dumps({"product_id": session.create_product(stock=5), "quantity": 1})
     response = client.post(HOLDS, content=body, headers={"Content-Type": media_type})
     assert response.status_code == 201
@@ -209,9 +225,7 @@ def test_json_is_recognised_however_it_is_spelt(
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["with its length", "in chunks"])
 @pytest.mark.parametrize("length", [BODY_LIMIT + 1, 17 * 1024, 1_000_000])
-def test_a_body_over_16_kib_is_refused(
-    client: httpx.Client, path: str, is_chunked: bool, length: int
-) -> None:
+def test_a_body_over_16_kib_is_refused(client: httpx.Client, path: str, is_chunked: bool, length: int) -> None:
     body = padded(path, length)
     chunks: Any = (body[start : start + 1000] for start in range(0, length, 1000)) if is_chunked else body
     try:
@@ -230,7 +244,9 @@ def test_a_body_of_exactly_16_kib_is_read(client: httpx.Client, path: str) -> No
     assert response.status_code in {200, 201, 202, 404, 409}
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/api", "/api/", "/api/holds/1/2", "/api/orders/1/refund", "/API/holds"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nope", "/api", "/api/", "/api/holds/1/2", "/api/orders/1/refund", "/API/holds"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_unknown_path_is_not_found(client: httpx.Client, method: str, path: str) -> None:
     assert_problem(client.request(method, path), 404, "not_found", None)
@@ -347,9 +363,7 @@ def received(connection: socket.socket) -> bytes:
     ],
     ids=["nonsense", "version", "length", "header", "chunk", "long path", "long header"],
 )
-def test_what_is_not_http_harms_only_its_own_connection(
-    client: httpx.Client, raw: socket.socket, text: bytes
-) -> None:
+def test_what_is_not_http_harms_only_its_own_connection(client: httpx.Client, raw: socket.socket, text: bytes) -> None:
     raw.sendall(text)
     raw.shutdown(socket.SHUT_WR)
     answer = received(raw)

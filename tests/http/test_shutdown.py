@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.http.support import Service, async_client, eventually, hold_request
+from tests.http.support import Service, async_client, eventually, hold_request, is_waited_for
 from tests.support import Session
 
 CLIENTS = 24
@@ -94,17 +94,6 @@ def test_a_request_that_is_being_worked_on_is_answered_before_the_end(
     response = asyncio.run(stop_while_a_hold_waits())
     assert response.status_code == 201
     assert session.available(product_id) == 4
-
-
-def is_waited_for(session: Session) -> bool:
-    """Whether a transaction waits for a lock in this database."""
-    return bool(
-        session.query(
-            "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
-            " JOIN performance_schema.data_locks AS lock_ ON lock_.engine_lock_id = wait_.requesting_engine_lock_id"
-            " WHERE lock_.object_schema = DATABASE()"
-        )
-    )
 
 
 def test_callers_that_give_up_leave_a_ledger_that_adds_up(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from service.settings import SettingsError, load_settings
 from stack.process import free_port
 from stack.servers import PROJECT
 from tests.conftest import PASSWORDS
@@ -47,12 +48,22 @@ def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
     [
         ("MYSQL_URL", ""),
         ("MYSQL_URL", "postgresql://app:a secret@127.0.0.1/checkout"),
-        ("MYSQL_URL", "a secret"),
-        ("MYSQL_URL", "mysql://127.0.0.1/checkout"),
         ("MYSQL_URL", "mysql://app:a secret@127.0.0.1:port/checkout"),
+        ("REDIS_URL", "redis://:a secret@127.0.0.1:port/0"),
+        ("PORT", "abc"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(refusal: Callable[..., str], name: str, value: str) -> None:
+    assert name in refusal(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MYSQL_URL", "a secret"),
+        ("MYSQL_URL", "http://app:a secret@127.0.0.1/checkout"),
         ("REDIS_URL", ""),
         ("REDIS_URL", "http://:a secret@127.0.0.1"),
-        ("PORT", "abc"),
         ("PORT", "0"),
         ("PORT", "70000"),
         ("WEB_CONCURRENCY", "0"),
@@ -62,12 +73,21 @@ def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
         ("QUEUE_LIMIT", "-1"),
         ("QUEUE_LIMIT", "1.5"),
         ("REQUEST_DEADLINE_S", "0"),
+        ("REQUEST_DEADLINE_S", "61"),
         ("REQUEST_DEADLINE_S", "nan"),
         ("REQUEST_DEADLINE_S", "soon"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named(refusal: Callable[..., str], name: str, value: str) -> None:
-    assert name in refusal(**{name: value})
+def test_a_setting_out_of_its_range_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("MYSQL_URL", "mysql://app@127.0.0.1/checkout")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1")
+    load_settings()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as refused:
+        load_settings()
+    assert "secret" not in str(refused.value)
 
 
 def test_a_database_that_is_missing_is_said_to_want_a_deploy(refusal: Callable[..., str], app_url: str) -> None:
@@ -86,9 +106,7 @@ def empty_database(database_url: str) -> Iterator[str]:
     administrator.close()
 
 
-def test_a_database_without_tables_is_said_to_want_a_deploy(
-    refusal: Callable[..., str], empty_database: str
-) -> None:
+def test_a_database_without_tables_is_said_to_want_a_deploy(refusal: Callable[..., str], empty_database: str) -> None:
     assert DEPLOY in refusal(MYSQL_URL=empty_database)
 
 

@@ -143,7 +143,9 @@ def test_the_callers_isolation_level_is_kept(session: Session, scene: Scene, iso
 
 
 @pytest.mark.parametrize("procedure", READS)
-def test_a_read_joins_the_callers_transaction(session: Session, scene: Scene, procedure: str) -> None:
+def test_a_read_joins_the_callers_transaction_and_locks_nothing(
+    session: Session, connect: Callable[[], Session], scene: Scene, procedure: str
+) -> None:
     arguments: dict[str, list[Any]] = {
         "check_stock": [],
         "get_health": [],
@@ -160,6 +162,7 @@ def test_a_read_joins_the_callers_transaction(session: Session, scene: Scene, pr
     session.execute("INSERT INTO callers_work () VALUES ()")
     work = session.query("SELECT * FROM callers_work")
     session.call(procedure, *arguments[procedure])
+    assert connect().locked_tables(session) == {"callers_work"}
     assert session.query("SELECT * FROM callers_work") == work
     session.execute("ROLLBACK")
     assert len(session.query("SELECT * FROM callers_work")) == len(work) - 1
