@@ -19,7 +19,7 @@ worker_class = "asgi"
 worker_connections = 10_000
 backlog = 4096
 keepalive = 75
-graceful_timeout = 10
+graceful_timeout = math.ceil(settings.request_deadline_s) + 8
 control_socket_disable = True
 # A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import load_dotenv
@@ -26,6 +27,14 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
     queue_limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 8192
     batch_limit: Annotated[int, Meta(ge=1, le=1000)] = 256
     request_deadline_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse URLs that cannot be read; the message must not quote them, since they hold passwords."""
+        for name, url in (("MYSQL_URL", self.mysql_url), ("REDIS_URL", self.redis_url)):
+            try:
+                urlsplit(url).port  # noqa: B018 reading it is the check
+            except ValueError:
+                raise ValueError(f"{name} is no URL; percent-encode the password") from None
 
 
 def load_environment() -> None:
