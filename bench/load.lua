@@ -1,0 +1,113 @@
+-- What wrk sends, and a line of JSON about what came back.
+-- Arguments: kind (hold, read, mix or flow), products, keys (made or client), delay_ms
+
+statuses = {} -- of one thread; global, so that done() finds it
+
+local threads, steps, first_step, last_step = {}, {}, 1, 0
+local products, has_client_keys, is_flow
+
+function setup(thread)
+  threads[#threads + 1] = thread
+end
+
+local function seed()
+  local file = io.open("/dev/urandom", "rb")
+  local a, b, c = file:read(3):byte(1, 3)
+  file:close()
+  math.randomseed(a * 65536 + b * 256 + c)
+end
+
+local function random_key()
+  local r = math.random
+  return string.format("%08x-%04x-4%03x-%04x-%012x", r(0, 4294967295), r(0, 65535), r(0, 4095), r(32768, 49151), r(0, 2 ^ 46))
+end
+
+local function post(path, body, key)
+  return wrk.format("POST", path, { ["Content-Type"] = "application/json", ["Idempotency-Key"] = key }, body)
+end
+
+local function hold()
+  local product_id = products == 1 and 1 or math.random(products)
+  return post("/api/holds", '{"product_id":' .. product_id .. ',"quantity":1}', has_client_keys and random_key() or nil)
+end
+
+local function read()
+  return wrk.format("GET", "/api/products/" .. (products == 1 and 1 or math.random(products)))
+end
+
+local function mix()
+  return math.random(10) == 1 and hold() or read()
+end
+
+-- wrk does not tell connections apart. Whichever may send takes the oldest step that an answer made possible: as many
+-- requests are under way, and in the same order for each hold, as if every connection followed its own.
+local function flow()
+  local step = steps[first_step]
+  if not step then
+    return hold()
+  end
+  steps[first_step] = nil
+  first_step = first_step + 1
+  return step
+end
+
+-- Makes the next step possible; returns the status, or 0 for a payment that was answered but not applied.
+local function follow(status, body)
+  if status >= 400 then
+    return status
+  elseif body:find('"outcome":', 1, true) then
+    return body:find('"outcome":"applied"', 1, true) and status or 0
+  end
+  local order_id = body:match('"order_id":(%d+)')
+  last_step = last_step + 1
+  if order_id then
+    local event = '{"idempotency_key":"%s","order_id":%s,"status":"success"}'
+    steps[last_step] = post("/api/payments/webhook", string.format(event, random_key(), order_id))
+  else
+    steps[last_step] = post("/api/orders", '{"hold_id":' .. body:match('"hold_id":(%d+)') .. "}")
+  end
+  return status
+end
+
+local kinds = { hold = hold, read = read, mix = mix, flow = flow }
+
+function init(arguments)
+  seed()
+  local kind, delay_ms = arguments[1], tonumber(arguments[4])
+  products, has_client_keys = tonumber(arguments[2]), arguments[3] == "client"
+  request = kinds[kind]
+  if products == 1 and not has_client_keys and (kind == "hold" or kind == "read") then
+    local always = request()
+    request = function() return always end
+  end
+  if delay_ms > 0 then
+    delay = function() return delay_ms end
+  end
+  is_flow = kind == "flow"
+end
+
+function response(status, _, body)
+  if is_flow then
+    status = follow(status, body)
+  end
+  statuses[status] = (statuses[status] or 0) + 1
+end
+
+function done(summary, latency)
+  local totals = {}
+  for _, thread in ipairs(threads) do
+    for status, count in pairs(thread:get("statuses")) do
+      totals[status] = (totals[status] or 0) + count
+    end
+  end
+  local parts = {}
+  for status, count in pairs(totals) do
+    parts[#parts + 1] = string.format('"%d":%d', status, count)
+  end
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"seconds":%.6f,"p50_ms":%.3f,"p99_ms":%.3f,"connection_errors":%d,"statuses":{%s}}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    errors.connect + errors.read + errors.write + errors.timeout, table.concat(parts, ",")
+  ))
+end
