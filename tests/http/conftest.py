@@ -1,7 +1,6 @@
 """The service in front of the test file's database, and a client of it."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -28,9 +27,18 @@ def redis_url(servers: Servers) -> str:
     return servers.redis_url
 
 
+@pytest.fixture(scope="package")
+def stopping() -> Iterator[list[Service]]:
+    """Services that have been asked to stop. gunicorn takes a second to notice, and the next file need not wait."""
+    services: list[Service] = []
+    yield services
+    for service in services:
+        service.finish()
+
+
 @pytest.fixture(scope="module")
 def start_service(
-    app_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    app_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, stopping: list[Service]
 ) -> Iterator[Callable[..., Service]]:
     """Starts services on the file's database, with further settings; each is stopped and its log examined."""
     services: list[Service] = []
@@ -42,8 +50,9 @@ def start_service(
         return services[-1]
 
     yield start
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(Service.finish, services))
+    stopping += services
+    for service in services:
+        service.begin_stop()
 
 
 @pytest.fixture(scope="module")

@@ -86,10 +86,20 @@ class Service(Server):
         """All that the service has printed."""
         return self._output.read_text()
 
+    def begin_stop(self) -> None:
+        """Ask the service to stop, and complain about whatever it should not have printed until now."""
+        if self.is_running():
+            self._signal(SIGTERM)
+        self.assert_without_defects()
+
     def finish(self) -> None:
-        """Stop the service the polite way, and complain about whatever it should not have printed."""
+        """Wait for the end of a stop, and complain unless it was an orderly one."""
         self.stop()
         assert self.exit_code() == 0, self.text()[-3000:]
+        self.assert_without_defects()
+
+    def assert_without_defects(self) -> None:
+        """Check that nothing went wrong in the service itself."""
         defects = [line for line in self.text().splitlines() if any(sign in line for sign in DEFECTS)]
         assert defects == [], f"{self._output} tells of defects: {defects[:3]}"
 
