@@ -17,7 +17,8 @@ def servers() -> Iterator[Servers]:
     """The private MySQL and Redis of this run, or those that MYSQL_URL and REDIS_URL name."""
     for account, password in PASSWORDS.items():
         os.environ[f"{account.upper()}_PASSWORD"] = password
-    with stack_servers.start("test") as started:
+    # Each of pytest's workers has servers of its own.
+    with stack_servers.start(os.environ.get("PYTEST_XDIST_WORKER", "test")) as started:
         yield started
 
 
