@@ -14,6 +14,9 @@ from service.database import Connection
 from service.logs import configure_logs
 from service.settings import SettingsError, load_environment
 
+CALL_TIMEOUT_S = 300
+LOCK_WAIT_TIMEOUT_S = 2
+
 log = structlog.get_logger()
 
 
@@ -36,7 +39,7 @@ def run(name: str, description: str, work: Callable[[Connection, bool], Awaitabl
     except SettingsError as error:
         sys.exit(f"{name}: {error}")
     except (mysql.connector.Error, OSError) as error:
-        log.error("job_failed", job=name, errno=getattr(error, "errno", None), error=str(error))
+        log.error("job_failed", job=name, errno=getattr(error, "errno", None), error=str(error) or type(error).__name__)
         sys.exit(1)
     sys.exit(0 if is_well else 1)
 
@@ -59,11 +62,11 @@ async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
 
 
 async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Awaitable[bool]], once: bool) -> bool:
-    holder, worker = Connection(url), Connection(url)
+    holder, worker = Connection(url), Connection(url, call_timeout_s=CALL_TIMEOUT_S)
     try:
-        # The lock is gone with its connection, however this program ends.
+        # The last run may be about to end. The lock is gone with its connection, however this program ends.
         [[(has_lock,)]] = await holder.execute(
-            "SELECT GET_LOCK(LEFT(CONCAT('cron.', %s, '.', DATABASE()), 64), 0)", name
+            "SELECT GET_LOCK(LEFT(CONCAT('cron.', %s, '.', DATABASE()), 64), %s)", name, LOCK_WAIT_TIMEOUT_S
         )
         if not has_lock:
             log.info("job_overlapped", job=name)

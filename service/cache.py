@@ -4,6 +4,7 @@ One hash a product holds the answer's bytes, the `version` of the row and `fresh
 is fresh, so that no host's clock matters. A value that went stale still refuses an older one for an hour.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -46,7 +47,6 @@ for i, key in ipairs(KEYS) do
   else
     if tonumber(version) == tonumber(held[1]) and fresh_until > tonumber(held[3]) then
       redis.call('HSET', key, 'fresh_until', fresh_until)
-      redis.call('PEXPIRE', key, ARGV[2])
     end
     winners[i] = held[2]
   end
@@ -89,7 +89,9 @@ class ProductCache:
         if self.is_left_alone():
             return {}
         try:
-            bodies = await self._read(keys=[_key(product_id) for product_id in product_ids])
+            # Bounds connecting, asking and teaching Redis the script together, each of which has a time limit too.
+            async with asyncio.timeout(REDIS_TIMEOUT_S):
+                bodies = await self._read(keys=[_key(product_id) for product_id in product_ids])
         except (RedisError, OSError) as error:
             self._leave_alone("read", error)
             return {}
@@ -102,7 +104,8 @@ class ProductCache:
             for value in values:
                 arguments += (value.version, value.body)
             try:
-                bodies = await self._publish(keys=[_key(value.product_id) for value in values], args=arguments)
+                async with asyncio.timeout(REDIS_TIMEOUT_S):
+                    bodies = await self._publish(keys=[_key(value.product_id) for value in values], args=arguments)
             except (RedisError, OSError) as error:
                 self._leave_alone("publish", error)
             else:
@@ -110,7 +113,7 @@ class ProductCache:
         return {value.product_id: value.body for value in values}
 
     async def product_ids(self) -> list[int]:
-        """The products that somebody asked for within the last hour; none while Redis is away."""
+        """The products that somebody asked for within an hour of their last change; none while Redis is away."""
         try:
             return [int(key.rpartition(b":")[2]) async for key in self._redis.scan_iter(f"{KEY_PREFIX}*", count=1000)]
         except (RedisError, OSError) as error:

@@ -75,8 +75,9 @@ def classify(error: BaseException) -> Failure:
 class Connection:
     """One connection, opened when it is first needed, and replaced after anything went wrong on it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._options = connection_options(url)
+        self._call_timeout_s = call_timeout_s
         self._connection: Any = None
         self._cursor: Any = None
 
@@ -90,7 +91,7 @@ class Connection:
     async def execute(self, statement: str, *arguments: Any) -> ResultSets:
         """Run any statement, as `call` does."""
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(self._call_timeout_s):
                 cursor = self._cursor or await self._open()
                 await cursor.execute(statement, arguments)
                 # Every result is read to its end: what is left over would answer the next call.

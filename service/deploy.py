@@ -115,23 +115,36 @@ def install_routines(cursor: Any, grants: list[str]) -> int:
     """Replace what changed since it was installed and drop what is gone; returns how many were touched."""
     cursor.execute("SELECT name, sha256 FROM installed_objects")
     installed = dict(cursor.fetchall())
+    present = find_present(cursor)
     touched = 0
     for routine in read_routines():
-        if installed.pop(routine.path, None) == routine.sha256:
+        if installed.pop(routine.path, None) == routine.sha256 and (routine.kind, routine.name) in present:
             continue
+        # A deploy that is killed from here on leaves a routine of unknown text: without its row the next one mends it.
+        cursor.execute("DELETE FROM installed_objects WHERE name = %s", (routine.path,))
         cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
         cursor.execute(routine.create_statement)
         # DROP took the accounts' EXECUTE along: give it back at once, callers are waiting.
         for grant in grants:
             if re.search(rf"ON {routine.kind} {routine.name} ", grant):
                 cursor.execute(grant)
-        cursor.execute("REPLACE INTO installed_objects (name, sha256) VALUES (%s, %s)", (routine.path, routine.sha256))
+        cursor.execute("INSERT INTO installed_objects (name, sha256) VALUES (%s, %s)", (routine.path, routine.sha256))
         touched += 1
     for path in installed:
         drop_everywhere(cursor, Path(path))
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (path,))
         touched += 1
     return touched
+
+
+def find_present(cursor: Any) -> set[tuple[str, str]]:
+    """The kind and name of every routine, view and EVENT that the database has, whatever was installed."""
+    cursor.execute(
+        "SELECT routine_type, routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
+        " UNION ALL SELECT 'VIEW', table_name FROM information_schema.views WHERE table_schema = DATABASE()"
+        " UNION ALL SELECT 'EVENT', event_name FROM information_schema.events WHERE event_schema = DATABASE()"
+    )
+    return set(cursor.fetchall())
 
 
 def drop_everywhere(cursor: Any, path: Path) -> None:

@@ -127,7 +127,7 @@ CREATE TABLE `sweeps` (
 --   idempotency_key varchar(255)
 --   order_id bigint
 --   amount decimal(20,2)
---   outcome enum('waiting','applied','ignored','refund_due','orphaned')
+--   outcome varchar(16)
 --   received_at datetime(6)
 
 -- view stock_levels:

@@ -86,7 +86,9 @@ def serve() -> NoReturn:
         _deploy(administrator, passwords)
         _write_operator_files(running, administrator, passwords)
         application = str(administrator.for_account("checkout_app", passwords["checkout_app"]))
-        environment = {**os.environ, "MYSQL_URL": application, "REDIS_URL": running.redis_url}
+        # The service is not to know the passwords of other accounts.
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("_PASSWORD")}
+        environment |= {"MYSQL_URL": application, "REDIS_URL": running.redis_url}
         gunicorn = Gunicorn(running.folder / "gunicorn", host, port, environment)
         try:
             start_timed(gunicorn)

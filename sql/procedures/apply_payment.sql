@@ -27,7 +27,11 @@ BEGIN
         CALL raise_error(verdict_errno(v_verdict));
     END IF;
 
-    SELECT recorded.order_id, order_.status, recorded.outcome, v_verdict = 'r' AS replayed
+    SELECT
+        recorded.order_id,
+        order_.status,
+        current_outcome(recorded.outcome, recorded.received_at) AS outcome,
+        v_verdict = 'r' AS replayed
     FROM payment_events AS recorded
     LEFT JOIN orders AS order_ ON order_.id = recorded.order_id
     WHERE recorded.idempotency_key = CAST(in_idempotency_key AS BINARY);

@@ -21,7 +21,7 @@ BEGIN
     SELECT
         recorded.order_id,
         order_.status,
-        recorded.outcome,
+        current_outcome(recorded.outcome, recorded.received_at) AS outcome,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
         IF(
             SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),

@@ -12,6 +12,9 @@
 CREATE PROCEDURE check_stock()
 COMMENT 'find products whose stock differs from what their holds and orders say'
 BEGIN
+    DECLARE v_is_own BOOLEAN;
+
+    CALL begin_read(v_is_own);
     SELECT
         product_id,
         total_stock,
@@ -22,4 +25,5 @@ BEGIN
         total_stock - available_stock - held - pending - sold AS difference
     FROM stock_levels
     WHERE total_stock <> available_stock + held + pending + sold;
+    CALL end_read(v_is_own);
 END

@@ -75,7 +75,8 @@ BEGIN
         STRAIGHT_JOIN orders AS order_ ON order_.id = chosen.order_id;
 
         IF v_cancelled IS NOT NULL THEN
-            UPDATE JSON_TABLE(v_cancelled, '$[*]' COLUMNS (order_id BIGINT PATH '$.id')) AS cancelled
+            UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+            JSON_TABLE(v_cancelled, '$[*]' COLUMNS (order_id BIGINT PATH '$.id')) AS cancelled
             STRAIGHT_JOIN orders AS order_ ON order_.id = cancelled.order_id
             SET order_.status = 'cancelled';
             CALL return_stock(v_cancelled);

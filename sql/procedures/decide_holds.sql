@@ -23,19 +23,27 @@ BEGIN
     -- request beyond the running sum) stays open for the next. One round is the rule.
     WHILE LOCATE('.', out_verdicts) > 0 DO
         CALL begin_transaction();
-        CALL judge_holds(in_requests, in_made_key, out_verdicts, v_chosen_products);
-        SET v_released = 0;
-        IF LOCATE('s', out_verdicts) > 0 OR LOCATE('.', out_verdicts) > 0 THEN
-            COMMIT;
-            CALL sweep_short_products(in_requests, out_verdicts, v_released);
-            IF v_released = 0 THEN
-                CALL begin_transaction();
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION
+            BEGIN
+                ROLLBACK;
+                RESIGNAL;
+            END;
+
+            CALL judge_holds(in_requests, in_made_key, out_verdicts, v_chosen_products);
+            SET v_released = 0;
+            IF LOCATE('s', out_verdicts) > 0 OR LOCATE('.', out_verdicts) > 0 THEN
+                COMMIT;
+                CALL sweep_short_products(in_requests, out_verdicts, v_released);
+                IF v_released = 0 THEN
+                    CALL begin_transaction();
+                END IF;
             END IF;
-        END IF;
-        IF v_released > 0 THEN
-            SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', '.'), 's', '.');
-        ELSE
-            CALL place_holds(in_requests, in_made_key, v_chosen_products, out_verdicts, out_touched);
-        END IF;
+            IF v_released > 0 THEN
+                SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', '.'), 's', '.');
+            ELSE
+                CALL place_holds(in_requests, in_made_key, v_chosen_products, out_verdicts, out_touched);
+            END IF;
+        END;
     END WHILE;
 END

@@ -19,7 +19,15 @@ BEGIN
     -- A second use of a key or a hold waits for the round after the first.
     WHILE LOCATE('.', out_verdicts) > 0 DO
         CALL begin_transaction();
-        CALL judge_orders(in_requests, in_made_key, out_verdicts);
-        CALL place_orders(in_requests, in_made_key, out_verdicts, out_touched);
+        BEGIN
+            DECLARE EXIT HANDLER FOR SQLEXCEPTION
+            BEGIN
+                ROLLBACK;
+                RESIGNAL;
+            END;
+
+            CALL judge_orders(in_requests, in_made_key, out_verdicts);
+            CALL place_orders(in_requests, in_made_key, out_verdicts, out_touched);
+        END;
     END WHILE;
 END

@@ -78,7 +78,8 @@ BEGIN
         STRAIGHT_JOIN holds AS hold ON hold.id = chosen.hold_id;
 
         IF v_released IS NOT NULL THEN
-            UPDATE JSON_TABLE(v_released, '$[*]' COLUMNS (hold_id BIGINT PATH '$.id')) AS released
+            UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+            JSON_TABLE(v_released, '$[*]' COLUMNS (hold_id BIGINT PATH '$.id')) AS released
             STRAIGHT_JOIN holds AS hold ON hold.id = released.hold_id
             SET hold.status = 'released';
             CALL return_stock(v_released);

@@ -10,6 +10,9 @@
 CREATE PROCEDURE get_health()
 COMMENT 'what readiness needs to know'
 BEGIN
+    DECLARE v_is_own BOOLEAN;
+
+    CALL begin_read(v_is_own);
     SELECT
         schema_version,
         oldest_code,
@@ -22,4 +25,5 @@ BEGIN
             0
         ) AS sweep_lag_s
     FROM schema_release;
+    CALL end_read(v_is_own);
 END

@@ -11,10 +11,14 @@ CREATE PROCEDURE get_hold(IN in_hold_id BIGINT)
 COMMENT 'read one hold'
 BEGIN
     DECLARE v_found BIGINT;
+    DECLARE v_is_own BOOLEAN;
 
+    CALL begin_read(v_is_own);
     SELECT COUNT(*) INTO v_found FROM holds WHERE id = in_hold_id;
     IF v_found = 0 THEN
+        CALL end_read(v_is_own);
         CALL raise_error(30201);
     END IF;
     CALL get_holds(JSON_ARRAY(in_hold_id));
+    CALL end_read(v_is_own);
 END

@@ -10,7 +10,10 @@
 CREATE PROCEDURE get_holds(IN in_hold_ids JSON)
 COMMENT 'read holds'
 BEGIN
+    DECLARE v_is_own BOOLEAN;
+
     CALL require_batch(in_hold_ids);
+    CALL begin_read(v_is_own);
     SELECT
         hold.id AS hold_id,
         hold.product_id,
@@ -25,4 +28,5 @@ BEGIN
         ON hold.id = request.hold_id
         AND JSON_TYPE(request.hold_type) IN ('INTEGER', 'UNSIGNED INTEGER')
     ORDER BY request.position;
+    CALL end_read(v_is_own);
 END

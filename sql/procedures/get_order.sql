@@ -11,10 +11,14 @@ CREATE PROCEDURE get_order(IN in_order_id BIGINT)
 COMMENT 'read one order'
 BEGIN
     DECLARE v_found BIGINT;
+    DECLARE v_is_own BOOLEAN;
 
+    CALL begin_read(v_is_own);
     SELECT COUNT(*) INTO v_found FROM orders WHERE id = in_order_id;
     IF v_found = 0 THEN
+        CALL end_read(v_is_own);
         CALL raise_error(30301);
     END IF;
     CALL get_orders(JSON_ARRAY(in_order_id));
+    CALL end_read(v_is_own);
 END

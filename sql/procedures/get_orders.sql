@@ -10,7 +10,10 @@
 CREATE PROCEDURE get_orders(IN in_order_ids JSON)
 COMMENT 'read orders'
 BEGIN
+    DECLARE v_is_own BOOLEAN;
+
     CALL require_batch(in_order_ids);
+    CALL begin_read(v_is_own);
     SELECT
         order_.id AS order_id,
         order_.hold_id,
@@ -27,4 +30,5 @@ BEGIN
         ON order_.id = request.order_id
         AND JSON_TYPE(request.order_type) IN ('INTEGER', 'UNSIGNED INTEGER')
     ORDER BY request.position;
+    CALL end_read(v_is_own);
 END

@@ -12,12 +12,22 @@ COMMENT 'read one payment event'
 BEGIN
     DECLARE v_key VARBINARY(4096) DEFAULT CAST(in_idempotency_key AS BINARY);
     DECLARE v_found BIGINT;
+    DECLARE v_is_own BOOLEAN;
 
+    CALL begin_read(v_is_own);
     SELECT COUNT(*) INTO v_found FROM payment_events WHERE idempotency_key = v_key;
     IF v_found = 0 THEN
+        CALL end_read(v_is_own);
         CALL raise_error(30401);
     END IF;
-    SELECT id AS event_id, order_id, status, outcome, received_at, refund_settled_at
+    SELECT
+        id AS event_id,
+        order_id,
+        status,
+        current_outcome(outcome, received_at) AS outcome,
+        received_at,
+        refund_settled_at
     FROM payment_events
     WHERE idempotency_key = v_key;
+    CALL end_read(v_is_own);
 END

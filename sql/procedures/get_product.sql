@@ -10,13 +10,17 @@ CREATE PROCEDURE get_product(IN in_product_id BIGINT)
 COMMENT 'read one product and its stock'
 BEGIN
     DECLARE v_found BIGINT;
+    DECLARE v_is_own BOOLEAN;
 
+    CALL begin_read(v_is_own);
     SELECT COUNT(*) INTO v_found FROM products WHERE id = in_product_id;
     IF v_found = 0 THEN
+        CALL end_read(v_is_own);
         CALL raise_error(30101);
     END IF;
     SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version
     FROM products AS product
     INNER JOIN stock ON stock.product_id = product.id
     WHERE product.id = in_product_id;
+    CALL end_read(v_is_own);
 END

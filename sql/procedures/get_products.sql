@@ -10,7 +10,10 @@
 CREATE PROCEDURE get_products(IN in_product_ids JSON)
 COMMENT 'read products and their stock'
 BEGIN
+    DECLARE v_is_own BOOLEAN;
+
     CALL require_batch(in_product_ids);
+    CALL begin_read(v_is_own);
     SELECT
         product.id,
         product.name,
@@ -26,4 +29,5 @@ BEGIN
         AND JSON_TYPE(request.product_type) IN ('INTEGER', 'UNSIGNED INTEGER')
     LEFT JOIN stock ON stock.product_id = product.id
     ORDER BY request.position;
+    CALL end_read(v_is_own);
 END

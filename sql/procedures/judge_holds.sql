@@ -47,7 +47,7 @@ BEGIN
                     WHEN NOT request.is_valid THEN 'i'
                     WHEN recorded.fingerprint = CONCAT(request.product_id, ':', request.quantity) THEN 'r'
                     WHEN recorded.fingerprint IS NOT NULL THEN 'k'
-                    WHEN product.id IS NULL THEN 'p'
+                    WHEN product.id IS NULL OR stock.product_id IS NULL THEN 'p'
                     WHEN request.quantity > product.maximum_per_hold THEN 'q'
                     WHEN request.quantity > stock.available THEN 's'
                     ELSE '.'

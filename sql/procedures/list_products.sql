@@ -10,13 +10,17 @@
 CREATE PROCEDURE list_products(IN in_after BIGINT, IN in_limit BIGINT)
 COMMENT 'read a page of products in the order of their ids'
 BEGIN
+    DECLARE v_is_own BOOLEAN;
+
     IF COALESCE(in_after < 0 OR in_limit NOT BETWEEN 1 AND 1000, TRUE) THEN
         CALL raise_error(30001);
     END IF;
+    CALL begin_read(v_is_own);
     SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version
     FROM products AS product
     INNER JOIN stock ON stock.product_id = product.id
     WHERE product.id > in_after
     ORDER BY product.id
     LIMIT in_limit;
+    CALL end_read(v_is_own);
 END

@@ -20,7 +20,7 @@ BEGIN
     FOR UPDATE OF hold;
 
     -- The clock is read here, since a statement that waits for a lock carries the time it started.
-    IF v_active < JSON_LENGTH(io_hold_ids) OR v_first_expires_at <= UTC_TIMESTAMP() THEN
+    IF COALESCE(v_active, 0) < JSON_LENGTH(io_hold_ids) OR v_first_expires_at <= UTC_TIMESTAMP() THEN
         SET io_hold_ids = NULL;
     END IF;
 END

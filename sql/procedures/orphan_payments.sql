@@ -35,7 +35,8 @@ BEGIN
         ) AS locked_;
 
         -- An order that was created meanwhile waits for these locks, and finds its events orphaned.
-        UPDATE JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
+        UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+        JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
         STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id
         SET event_.outcome = 'orphaned';
         COMMIT;

@@ -29,11 +29,6 @@ place: BEGIN
         ROLLBACK;
         SET io_verdicts = REPLACE(io_verdicts, '+', '.');
     END;
-    DECLARE EXIT HANDLER FOR SQLEXCEPTION
-    BEGIN
-        ROLLBACK;
-        RESIGNAL;
-    END;
 
     IF LOCATE('+', io_verdicts) = 0 THEN
         COMMIT;
@@ -69,7 +64,7 @@ place: BEGIN
         AND hold.inserted_by = CONNECTION_ID()
     ORDER BY key_bytes;
 
-    UPDATE (
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
         SELECT request.product_id, SUM(request.quantity) AS quantity
         FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
             position FOR ORDINALITY,

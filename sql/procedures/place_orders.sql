@@ -27,11 +27,6 @@ place: BEGIN
         ROLLBACK;
         SET io_verdicts = REPLACE(io_verdicts, '+', '.');
     END;
-    DECLARE EXIT HANDLER FOR SQLEXCEPTION
-    BEGIN
-        ROLLBACK;
-        RESIGNAL;
-    END;
 
     IF LOCATE('+', io_verdicts) = 0 THEN
         COMMIT;
@@ -53,7 +48,8 @@ place: BEGIN
 
     CALL insert_orders(in_requests, io_verdicts, v_order_ids);
 
-    UPDATE JSON_TABLE(v_holds, '$[*]' COLUMNS (hold_id BIGINT PATH '$')) AS chosen
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+    JSON_TABLE(v_holds, '$[*]' COLUMNS (hold_id BIGINT PATH '$')) AS chosen
     STRAIGHT_JOIN holds AS hold ON hold.id = chosen.hold_id
     SET hold.status = 'ordered';
 

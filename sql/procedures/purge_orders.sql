@@ -31,16 +31,16 @@ BEGIN
         FOR UPDATE OF order_ SKIP LOCKED
     ) AS old;
 
-    DELETE hold
+    DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ hold
     FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS old
     STRAIGHT_JOIN holds AS hold ON hold.id = old.hold_id;
 
-    DELETE order_
+    DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ order_
     FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS old
     STRAIGHT_JOIN orders AS order_ ON order_.id = old.order_id;
     SET out_orders = ROW_COUNT();
 
-    DELETE event_
+    DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ event_
     FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS old
     STRAIGHT_JOIN payment_events AS event_
         ON event_.outcome IN ('applied', 'ignored', 'refund_due', 'orphaned')

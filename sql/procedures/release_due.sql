@@ -24,11 +24,13 @@ BEGIN
 
     SET out_units = 0;
     IF JSON_LENGTH(v_returned) > 0 THEN
-        UPDATE JSON_TABLE(in_holds, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
+        UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+        JSON_TABLE(in_holds, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
         STRAIGHT_JOIN holds AS hold ON hold.id = due.id
         SET hold.status = 'expired';
 
-        UPDATE JSON_TABLE(in_orders, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
+        UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+        JSON_TABLE(in_orders, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
         STRAIGHT_JOIN orders AS order_ ON order_.id = due.id
         SET order_.status = 'cancelled';
 

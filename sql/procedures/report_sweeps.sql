@@ -26,7 +26,8 @@ BEGIN
         FROM (
             SELECT id FROM sweeps WHERE reported_at IS NULL ORDER BY id LIMIT in_limit FOR UPDATE SKIP LOCKED
         ) AS unreported;
-        UPDATE JSON_TABLE(v_sweep_ids, '$[*]' COLUMNS (sweep_id BIGINT PATH '$')) AS unreported
+        UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+        JSON_TABLE(v_sweep_ids, '$[*]' COLUMNS (sweep_id BIGINT PATH '$')) AS unreported
         STRAIGHT_JOIN sweeps ON sweeps.id = unreported.sweep_id
         SET sweeps.reported_at = UTC_TIMESTAMP();
         COMMIT;

@@ -9,7 +9,7 @@
 CREATE PROCEDURE return_stock(IN in_returned JSON)
 COMMENT 'give units back to their products, each product''s row once and in order'
 BEGIN
-    UPDATE (
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
         SELECT product_id, SUM(quantity) AS quantity
         FROM JSON_TABLE(in_returned, '$[*]' COLUMNS (
             product_id BIGINT PATH '$.product_id',

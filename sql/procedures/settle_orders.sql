@@ -1,6 +1,7 @@
 -- settle_orders: apply the waiting payment events of orders that exist, in arrival order.
 --
--- The first event of a pending order decides it; every other one finds the order in its final state.
+-- The first event of a pending order decides it; every other one finds the order in its final state. One that waited
+-- too long becomes orphaned instead.
 --
 -- In      in_order_ids  JSON  array of at most 2,000 distinct ids; orders that do not exist are passed over
 -- Out     out_products  JSON  array of the products whose stock came back
@@ -34,12 +35,16 @@ settle: BEGIN
         LEAVE settle;
     END IF;
 
-    UPDATE (
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
         SELECT
             event_.id,
             CASE
+                WHEN current_outcome(event_.outcome, event_.received_at) = 'orphaned' THEN 'orphaned'
                 WHEN order_.status = 'pending'
-                    AND ROW_NUMBER() OVER (PARTITION BY order_.id ORDER BY event_.received_at, event_.id) = 1
+                    AND ROW_NUMBER() OVER (
+                        PARTITION BY order_.id, current_outcome(event_.outcome, event_.received_at)
+                        ORDER BY event_.received_at, event_.id
+                    ) = 1
                     THEN 'applied'
                 WHEN event_.status = 'success' THEN 'refund_due'
                 ELSE 'ignored'
@@ -51,7 +56,8 @@ settle: BEGIN
     STRAIGHT_JOIN payment_events AS event_ ON event_.id = settled.id
     SET event_.outcome = settled.outcome;
 
-    UPDATE JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+    JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
     STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id AND event_.outcome = 'applied'
     STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
     SET order_.status = IF(event_.status = 'success', 'paid', 'cancelled');

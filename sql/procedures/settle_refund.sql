@@ -21,7 +21,11 @@ BEGIN
             RESIGNAL;
         END;
 
-        SELECT id, outcome = 'refund_due' OR (outcome = 'orphaned' AND status = 'success'), refund_settled_at
+        SELECT
+            id,
+            outcome = 'refund_due'
+            OR (current_outcome(outcome, received_at) = 'orphaned' AND status = 'success'),
+            refund_settled_at
         INTO v_event_id, v_is_due, v_settled_at
         FROM payment_events
         WHERE idempotency_key = CAST(in_idempotency_key AS BINARY)
@@ -33,7 +37,10 @@ BEGIN
         END IF;
 
         UPDATE payment_events
-        SET refund_settled_at = UTC_TIMESTAMP(), refund_settled_by = USER()
+        SET
+            outcome = current_outcome(outcome, received_at),
+            refund_settled_at = UTC_TIMESTAMP(),
+            refund_settled_by = USER()
         WHERE id = v_event_id AND refund_settled_at IS NULL;
         COMMIT;
     END;

@@ -8,10 +8,12 @@ SELECT
     CONVERT(event_.idempotency_key USING utf8mb4) AS idempotency_key,
     event_.order_id,
     order_.amount,
-    event_.outcome,
+    current_outcome(event_.outcome, event_.received_at) AS outcome,
     event_.received_at
 FROM payment_events AS event_
 LEFT JOIN orders AS order_ ON order_.id = event_.order_id
 WHERE
-    (event_.outcome = 'refund_due' OR (event_.outcome = 'orphaned' AND event_.status = 'success'))
+    event_.outcome IN ('refund_due', 'orphaned', 'waiting')
+    AND (event_.outcome = 'refund_due' OR event_.status = 'success')
+    AND current_outcome(event_.outcome, event_.received_at) <> 'waiting'
     AND event_.refund_settled_at IS NULL

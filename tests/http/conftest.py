@@ -1,6 +1,8 @@
 """The service in front of the test file's database, and a client of it."""
 
+import os
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -21,10 +23,16 @@ def app_url(database_url: str) -> str:
 
 @pytest.fixture(scope="module")
 def redis_url(servers: Servers) -> str:
-    """Redis, emptied: another file's products have the same ids."""
-    with redis.Redis.from_url(servers.redis_url) as client:
+    """A logical database of Redis for this process alone, emptied: another file's products have the same ids."""
+    number = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    parts = urlsplit(servers.redis_url)
+    if parts.scheme == "unix":
+        url = urlunsplit(parts._replace(query=f"db={number}"))
+    else:
+        url = urlunsplit(parts._replace(path=f"/{number}"))
+    with redis.Redis.from_url(url) as client:
         client.flushdb()
-    return servers.redis_url
+    return url
 
 
 @pytest.fixture(scope="package")

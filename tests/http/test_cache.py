@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx
 import pytest
 import redis
+from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from service.cache import FRESH_MS, ProductCache, Value, connect_redis
@@ -44,7 +45,15 @@ def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
 
 @pytest.fixture
 async def cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker."""
+    """The cache of one worker, and a patient one: what it keeps is under test here, and not how busy this machine is."""
+    opened = ProductCache(Redis.from_url(redis_url))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def hasty_cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
+    """The cache of one worker, as the service has it."""
     opened = ProductCache(connect_redis(redis_url))
     yield opened
     await opened.close()
@@ -80,7 +89,7 @@ async def test_nothing_is_read_where_nothing_was_published(cache: ProductCache) 
 
 
 async def test_what_was_published_is_read_by_every_worker(cache: ProductCache, redis_url: str) -> None:
-    other = ProductCache(connect_redis(redis_url))
+    other = ProductCache(Redis.from_url(redis_url))
     assert await publish(cache, value(1)) == b"version 1"
     assert await held(cache) == await held(other) == b"version 1"
     await other.close()
@@ -144,7 +153,7 @@ async def test_versions_are_numbers_and_not_text(cache: ProductCache) -> None:
 
 
 async def test_of_workers_that_publish_at_once_the_newest_version_wins(cache: ProductCache, redis_url: str) -> None:
-    workers = [ProductCache(connect_redis(redis_url)) for _ in range(8)]
+    workers = [ProductCache(Redis.from_url(redis_url)) for _ in range(8)]
 
     async def publish_some(position: int) -> None:
         for number in range(position, 100, 8):
@@ -172,36 +181,36 @@ async def test_scripts_that_redis_forgot_are_sent_again(cache: ProductCache, sto
 
 
 async def test_a_redis_that_fails_is_left_alone_for_a_moment_and_then_asked_again(
-    cache: ProductCache, redis_server: Server
+    hasty_cache: ProductCache, redis_server: Server
 ) -> None:
-    await publish(cache, value(1))
+    await publish(hasty_cache, value(1))
     redis_server.stop()
     with capture_logs() as lines:
-        assert await held(cache) is None
-        assert cache.is_left_alone()
+        assert await held(hasty_cache) is None
+        assert hasty_cache.is_left_alone()
         for version in range(2, 50):
-            assert await publish(cache, value(version)) == f"version {version}".encode()
-            assert await held(cache) is None
+            assert await publish(hasty_cache, value(version)) == f"version {version}".encode()
+            assert await held(hasty_cache) is None
     assert [line["event"] for line in lines] == ["cache_degraded"]
     redis_server.start()
-    await eventually_async(lambda: not cache.is_left_alone())
-    assert await publish(cache, value(50)) == b"version 50"
-    assert await held(cache) == b"version 50"
+    await eventually_async(lambda: not hasty_cache.is_left_alone())
+    assert await publish(hasty_cache, value(50)) == b"version 50"
+    assert await held(hasty_cache) == b"version 50"
 
 
 async def test_a_redis_that_says_nothing_is_given_up_and_its_late_answers_confuse_nobody(
-    cache: ProductCache, redis_server: Server
+    hasty_cache: ProductCache, redis_server: Server
 ) -> None:
-    await publish(cache, value(1))
+    await publish(hasty_cache, value(1))
     redis_server.pause()
     async with asyncio.timeout(0.5):
-        assert await held(cache) is None
-        assert await publish(cache, value(2)) == b"version 2"
+        assert await held(hasty_cache) is None
+        assert await publish(hasty_cache, value(2)) == b"version 2"
     redis_server.resume()
-    await eventually_async(lambda: not cache.is_left_alone())
+    await eventually_async(lambda: not hasty_cache.is_left_alone())
     for version in range(3, 20):
-        assert await publish(cache, value(version)) == f"version {version}".encode()
-        assert await held(cache) == f"version {version}".encode()
+        assert await publish(hasty_cache, value(version)) == f"version {version}".encode()
+        assert await held(hasty_cache) == f"version {version}".encode()
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +322,7 @@ def test_an_empty_redis_is_filled_again(session: Session, shops: list[Shop], sto
     product_id = session.create_product(stock=50)
     for number in range(1, 11):
         shops[0].hold(product_id)
-        store.flushall()
+        store.flushdb()
         assert shops[1].available(product_id) == 50 - number
         assert shops[0].available(product_id) == 50 - number
     assert store.exists(f"product:{product_id}")
