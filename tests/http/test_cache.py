@@ -45,7 +45,7 @@ def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
 
 @pytest.fixture
 async def cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker, and a patient one: what it keeps is under test here, and not how busy this machine is."""
+    """The cache of one worker, and a patient one: what it keeps is under test, and not how busy this machine is."""
     opened = ProductCache(Redis.from_url(redis_url))
     yield opened
     await opened.close()
