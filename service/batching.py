@@ -32,14 +32,17 @@ class Failure(Enum):
     ALONE = "send the requests one by one, so that only the culprit fails"
 
 
-class Entry(Generic[Request, Answer]):
-    """A request on its way: who waits for it, and until when (loop time, seconds)."""
+class Entry(asyncio.Future[Answer], Generic[Request, Answer]):
+    """A request on its way, and the future of its answer.
 
-    __slots__ = ("attempt", "deadline", "future", "request")
+    request   what is sent
+    deadline  loop time, seconds, at which its caller is told to come back
+    attempt   how often it has been sent
+    """
 
-    def __init__(self, request: Request, future: "asyncio.Future[Answer]", deadline: float) -> None:
+    def __init__(self, request: Request, deadline: float) -> None:
+        super().__init__()
         self.request = request
-        self.future = future
         self.deadline = deadline
         self.attempt = 0
 
@@ -88,16 +91,16 @@ class Batcher(Generic[Request, Answer]):
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def submit(self, request: Request) -> "asyncio.Future[Answer]":
+    def submit(self, request: Request) -> Entry[Request, Answer]:
         """Queue a request; returns the future of its answer.
 
-        The future fails with what `send` raised for this request alone, with Overloaded when its deadline passes, or
+        It fails with what `send` raised for this request alone, with Overloaded when its deadline passes, or
         with DatabaseUnavailable. Raises Overloaded when the queue is full.
         """
         if len(self._queue) >= self._queue_limit:
             raise Overloaded(f"{self._name}: {self._queue_limit} requests are waiting")
         loop = asyncio.get_running_loop()
-        entry = Entry[Request, Answer](request, loop.create_future(), loop.time() + self._deadline_s)
+        entry = Entry[Request, Answer](request, loop.time() + self._deadline_s)
         self._queue.append(entry)
         self._arrived.set()
         self._idle.clear()
@@ -105,7 +108,7 @@ class Batcher(Generic[Request, Answer]):
             self._start()
         if self._timer is None:
             self._timer = loop.call_later(DEADLINE_CHECK_S, self._give_up_overdue)
-        return entry.future
+        return entry
 
     async def drain(self) -> None:
         """Wait until every queued request has its answer, then stop."""
@@ -151,7 +154,7 @@ class Batcher(Generic[Request, Answer]):
         batch: list[Entry[Request, Answer]] = []
         while self._queue and len(batch) < self._batch_limit:
             entry = self._queue.popleft()
-            if entry.future.done():
+            if entry.done():
                 continue
             if self._aside and (group := self._lock_group(entry.request)) in self._aside:
                 self._aside[group].append(entry)
@@ -162,7 +165,7 @@ class Batcher(Generic[Request, Answer]):
     async def _deliver(self, batch: list[Entry[Request, Answer]], *, aside: bool = False) -> None:
         """Send a batch until every entry has an answer or an error, or is set aside."""
         send = self._send_aside if aside else self._send
-        while batch := [entry for entry in batch if not entry.future.done()]:
+        while batch := [entry for entry in batch if not entry.done()]:
             for entry in batch:
                 entry.attempt += 1
             try:
@@ -172,8 +175,8 @@ class Batcher(Generic[Request, Answer]):
                     continue
                 return
             for entry, answer in zip(batch, answers, strict=True):
-                if not entry.future.done():
-                    entry.future.set_result(answer)
+                if not entry.done():
+                    entry.set_result(answer)
             return
 
     async def _is_to_be_sent_again(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> bool:
@@ -255,5 +258,5 @@ class Batcher(Generic[Request, Answer]):
     @staticmethod
     def _fail(entries: Iterable[Entry[Request, Answer]], error: Exception) -> None:
         for entry in entries:
-            if not entry.future.done():
-                entry.future.set_exception(error)
+            if not entry.done():
+                entry.set_exception(error)

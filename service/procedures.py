@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from service.batching import Batcher
+from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
 from service.database import Connection, classify
 from service.requests import BigInt
@@ -71,6 +71,8 @@ class CreatedOrder(NamedTuple):
     status: str
     replayed: int
     errno: int | None
+    product_id: int
+    quantity: int
 
 
 class AppliedPayment(NamedTuple):
@@ -195,7 +197,7 @@ class Gate:
         send: "Callable[[Connection, list[Any]], Awaitable[list[Any]]]",
         batch_limit: int,
         lock_group: Callable[[Any], Hashable] = lambda _request: None,
-    ) -> Callable[[Any], "asyncio.Future[Any]"]:
+    ) -> Callable[[Any], Entry[Any, Any]]:
         connection = Connection(self._settings.mysql_url)
 
         async def send_aside(requests: list[Any]) -> list[Any]:
@@ -221,7 +223,7 @@ class Gate:
 
     def _mutation(
         self, procedure: str, row_type: "Callable[..., Row]", lock_group: Callable[[Any], Hashable]
-    ) -> "Callable[[Any], asyncio.Future[Row]]":
+    ) -> Callable[[Any], Entry[Any, Row]]:
         """A procedure that answers a row a request, and the products whose stock it changed."""
 
         async def send(connection: Connection, requests: list[Any]) -> list[Row]:
@@ -233,7 +235,7 @@ class Gate:
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
-    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> "Callable[[int], asyncio.Future[Row]]":
+    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> Callable[[int], Entry[int, Row]]:
         """A procedure that answers a row an id."""
 
         async def send(connection: Connection, ids: list[int]) -> list[Row]:

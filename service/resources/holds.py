@@ -32,11 +32,13 @@ class HoldsResource:
         started_at = time.monotonic()
         key, made = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        hold = await self._gate.create_hold(HoldRequest(body.product_id, body.quantity, key, made))
+        entry = self._gate.create_hold(HoldRequest(body.product_id, body.quantity, key, made))
+        hold = await entry
         facts = {
             "request_id": req.context.request_id,
             "product_id": body.product_id,
             "quantity": body.quantity,
+            "attempt": entry.attempt,
             "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
         }
         if hold.errno is not None:

@@ -6,7 +6,7 @@ import falcon.asgi
 import msgspec
 import structlog
 
-from service.errors import refusal
+from service.errors import ERRORS, refusal
 from service.procedures import Gate, OrderRequest
 from service.requests import BigInt, idempotency_key, parse_id, read_body, utc, write
 
@@ -31,17 +31,25 @@ class OrdersResource:
         started_at = time.monotonic()
         key, made = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        order = await self._gate.create_order(OrderRequest(body.hold_id, key, made))
+        entry = self._gate.create_order(OrderRequest(body.hold_id, key, made))
+        order = await entry
+        facts = {
+            "request_id": req.context.request_id,
+            "hold_id": body.hold_id,
+            "attempt": entry.attempt,
+            "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
+        }
         if order.errno is not None:
+            log.info("order_rejected", reason=ERRORS[order.errno].slug, **facts)
             raise refusal(order.errno)
         log.info(
             "order_created",
-            request_id=req.context.request_id,
             order_id=order.order_id,
-            hold_id=order.hold_id,
+            product_id=order.product_id,
+            quantity=order.quantity,
             status=order.status,
             replayed=bool(order.replayed),
-            duration_ms=round((time.monotonic() - started_at) * 1000, 1),
+            **facts,
         )
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"/api/orders/{order.order_id}")

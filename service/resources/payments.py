@@ -6,7 +6,7 @@ import falcon.asgi
 import msgspec
 import structlog
 
-from service.errors import refusal
+from service.errors import ERRORS, refusal
 from service.procedures import Gate, PaymentEvent
 from service.requests import read_body, write
 
@@ -24,16 +24,19 @@ class PaymentWebhookResource:
         """Record a payment event and settle its order, if that exists."""
         started_at = time.monotonic()
         event = await read_body(req, self._decoder)
-        payment = await self._gate.apply_payment(event)
+        entry = self._gate.apply_payment(event)
+        payment = await entry
+        facts = {
+            "request_id": req.context.request_id,
+            "order_id": event.order_id,
+            "attempt": entry.attempt,
+            "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
+        }
         if payment.errno is not None:
+            log.info("payment_rejected", reason=ERRORS[payment.errno].slug, **facts)
             raise refusal(payment.errno)
-        log.info(
-            "payment_duplicate" if payment.replayed else f"payment_{payment.outcome}",
-            request_id=req.context.request_id,
-            order_id=payment.order_id,
-            outcome=payment.outcome,
-            duration_ms=round((time.monotonic() - started_at) * 1000, 1),
-        )
+        name = "payment_duplicate" if payment.replayed else f"payment_{payment.outcome}"
+        log.info(name, outcome=payment.outcome, **facts)
         resp.status = falcon.HTTP_202 if payment.outcome == "waiting" else falcon.HTTP_200
         write(
             resp,

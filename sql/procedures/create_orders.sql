@@ -4,7 +4,7 @@
 --                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is made;
 --                            made_key true: the key came from the service and is purged sooner
 -- Out     a row a request, in order: order_id, hold_id, status (pending; or what a waiting payment made of it),
---         replayed (0|1), errno (NULL: accepted); then a row a product whose stock changed (see get_products)
+--         replayed (0|1), errno (NULL: accepted), product_id, quantity (units); then a row a product whose stock changed (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30201 hold_not_found,
 --         30202 hold_expired, 30203 hold_already_used, 30204 hold_released
@@ -28,7 +28,9 @@ BEGIN
         IF(
             SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
             NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
-        ) AS errno
+        ) AS errno,
+        order_.product_id,
+        order_.quantity
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         hold_id BIGINT PATH '$.hold_id',
@@ -39,6 +41,7 @@ BEGIN
         AND recorded.idempotency_key
             = CAST(COALESCE(request.idempotency_key, CONCAT(v_made_key, request.position)) AS BINARY)
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+    LEFT JOIN orders AS order_ ON order_.id = recorded.result_id
     ORDER BY request.position;
 
     CALL get_products(distinct_ids(v_touched));

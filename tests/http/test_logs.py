@@ -42,11 +42,12 @@ def witness(service: Service) -> Iterator[Witness]:
 
 
 def assert_line(line: dict[str, Any], event: str, **members: Any) -> None:
-    """Check a line: its event, level and time, these members, and a plausible duration."""
+    """Check the line of a request that was sent once: its event, level and time, these members, a plausible duration."""
     assert {"event": event, "level": "info", **members}.items() <= line.items()
     assert datetime.fromisoformat(line["timestamp"])
     assert 0 <= line["duration_ms"] < 10_000
-    assert set(line) == {"event", "level", "timestamp", "request_id", "duration_ms", *members}
+    assert line["attempt"] == 1
+    assert set(line) == {"event", "level", "timestamp", "request_id", "attempt", "duration_ms", *members}
 
 
 def test_a_hold_leaves_a_line_and_so_does_its_replay(session: Session, witness: Witness) -> None:
@@ -75,7 +76,10 @@ def test_an_order_and_its_payments_leave_a_line_each(session: Session, witness: 
     hold, _ = witness.ask(hold_request(product_id))
     order, line = witness.ask(order_request(hold["hold_id"]))
     order_id = order["order_id"]
-    assert_line(line, "order_created", order_id=order_id, hold_id=hold["hold_id"], status="pending", replayed=False)
+    facts = {"product_id": product_id, "quantity": 1, "status": "pending", "replayed": False}
+    assert_line(line, "order_created", order_id=order_id, hold_id=hold["hold_id"], **facts)
+    _, line = witness.ask(order_request(hold["hold_id"]))
+    assert_line(line, "order_rejected", hold_id=hold["hold_id"], reason="hold_already_used")
 
     for key, event, outcome in (
         ("a payment", "payment_applied", "applied"),
@@ -87,6 +91,8 @@ def test_an_order_and_its_payments_leave_a_line_each(session: Session, witness: 
 
     _, line = witness.ask(payment_request("a failure after it", order_id, "failure"))
     assert_line(line, "payment_ignored", order_id=order_id, outcome="ignored")
+    _, line = witness.ask(payment_request("a payment", order_id, "failure"))
+    assert_line(line, "payment_rejected", order_id=order_id, reason="idempotency_key_reused")
     _, line = witness.ask(payment_request("too early", order_id + 1000))
     assert_line(line, "payment_waiting", order_id=order_id + 1000, outcome="waiting")
 

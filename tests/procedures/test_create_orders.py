@@ -16,7 +16,7 @@ def test_rows_and_ids_come_in_the_order_of_the_requests(session: Session) -> Non
     product_id = session.create_product(stock=10)
     holds = [session.create_hold(product_id) for _ in range(5)][::-1]
     rows = session.batch("create_orders", [order(hold_id) for hold_id in holds])
-    assert list(rows[0]) == ["order_id", "hold_id", "status", "replayed", "errno"]
+    assert list(rows[0]) == ["order_id", "hold_id", "status", "replayed", "errno", "product_id", "quantity"]
     assert [row["hold_id"] for row in rows] == holds
     ids = [row["order_id"] for row in rows]
     assert ids == list(range(ids[0], ids[0] + 5))
