@@ -42,7 +42,7 @@ def witness(service: Service) -> Iterator[Witness]:
 
 
 def assert_line(line: dict[str, Any], event: str, **members: Any) -> None:
-    """Check the line of a request that was sent once: its event, level and time, these members, a plausible duration."""
+    """Check the line of a request that was sent once: event, level, time, these members, a plausible duration."""
     assert {"event": event, "level": "info", **members}.items() <= line.items()
     assert datetime.fromisoformat(line["timestamp"])
     assert 0 <= line["duration_ms"] < 10_000
