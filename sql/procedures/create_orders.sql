@@ -4,7 +4,8 @@
 --                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is made;
 --                            made_key true: the key came from the service and is purged sooner
 -- Out     a row a request, in order: order_id, hold_id, status (pending; or what a waiting payment made of it),
---         replayed (0|1), errno (NULL: accepted), product_id, quantity (units); then a row a product whose stock changed (see get_products)
+--         replayed (0|1), errno (NULL: accepted), product_id, quantity (units);
+--         then a row a product whose stock changed (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30201 hold_not_found,
 --         30202 hold_expired, 30203 hold_already_used, 30204 hold_released

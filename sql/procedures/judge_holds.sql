@@ -21,17 +21,21 @@ BEGIN
         CONCAT('[', COALESCE(GROUP_CONCAT(DISTINCT IF(round_.verdict = '+', round_.product_id, NULL)), ''), ']')
     INTO io_verdicts, out_products
     FROM (
-        SELECT
+        -- Judged once a row: a merged CASE would be worked out again wherever its verdict is named.
+        SELECT /*+ NO_MERGE(judged) */
             position,
             product_id,
             CASE
                 WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
                 -- An earlier open use of its key comes first: this one may turn out to be a replay, or a reuse.
-                WHEN SUM(verdict = '.') OVER (PARTITION BY key_bytes ORDER BY position) > (verdict = '.') THEN '.'
+                -- By hash, since numbers sort faster; a collision costs a round.
+                WHEN SUM(verdict = '.') OVER (
+                    PARTITION BY key_hash ORDER BY position ROWS UNBOUNDED PRECEDING
+                ) > (verdict = '.') THEN '.'
                 -- Chosen: within the running sum of its product.
-                WHEN verdict = '.'
-                    AND SUM(quantity) OVER (PARTITION BY verdict, product_id ORDER BY position) <= available
-                    THEN '+'
+                WHEN verdict = '.' AND SUM(quantity) OVER (
+                    PARTITION BY verdict, product_id ORDER BY position ROWS UNBOUNDED PRECEDING
+                ) <= available THEN '+'
                 ELSE verdict
             END AS verdict
         FROM (
@@ -39,7 +43,7 @@ BEGIN
                 request.position,
                 request.product_id,
                 request.quantity,
-                request.key_bytes,
+                CRC32(request.key_bytes) AS key_hash,
                 stock.available,
                 CASE
                     WHEN SUBSTRING(io_verdicts, request.position, 1) <> '.'

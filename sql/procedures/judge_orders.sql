@@ -19,12 +19,16 @@ BEGIN
         GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR '')
     INTO io_verdicts
     FROM (
-        SELECT
+        -- Judged once a row: a merged CASE would be worked out again wherever its verdict is named.
+        SELECT /*+ NO_MERGE(judged) */
             position,
             CASE
                 WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
                 -- An earlier open use of its key comes first: this one may turn out to be a replay, or a reuse.
-                WHEN SUM(verdict = '.') OVER (PARTITION BY key_bytes ORDER BY position) > (verdict = '.') THEN '.'
+                -- By hash, since numbers sort faster; a collision costs a round.
+                WHEN SUM(verdict = '.') OVER (
+                    PARTITION BY key_hash ORDER BY position ROWS UNBOUNDED PRECEDING
+                ) > (verdict = '.') THEN '.'
                 -- Chosen: the first open use of its hold.
                 WHEN verdict = '.' AND ROW_NUMBER() OVER (PARTITION BY verdict, hold_id ORDER BY position) = 1
                     THEN '+'
@@ -34,7 +38,7 @@ BEGIN
             SELECT
                 request.position,
                 request.hold_id,
-                request.key_bytes,
+                CRC32(request.key_bytes) AS key_hash,
                 CASE
                     WHEN SUBSTRING(io_verdicts, request.position, 1) <> '.'
                         THEN SUBSTRING(io_verdicts, request.position, 1)
