@@ -20,7 +20,7 @@ def no_event_waits(session: Session, first_order_id: int) -> bool:
     return session.query(statement, first_order_id) == []
 
 
-@pytest.mark.parametrize(("size", "rounds"), [(1, 600), (20, 70)])
+@pytest.mark.parametrize(("size", "rounds"), [(1, 2000), (20, 100)])
 def test_two_thousand_webhooks_racing_their_orders_are_all_applied(
     session: Session, connect: Connect, size: int, rounds: int
 ) -> None:
