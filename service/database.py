@@ -1,7 +1,6 @@
 """Connections to MySQL: what a URL means, and one connection that calls procedures one after another."""
 
 import asyncio
-import math
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -116,9 +115,7 @@ class Connection:
             **self._options, autocommit=True, connection_timeout=CONNECT_TIMEOUT_S
         )
         self._cursor = await self._connection.cursor()
-        await self._cursor.execute(
-            f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {math.ceil(LOCK_WAIT_TIMEOUT_S)}"
-        )
+        await self._cursor.execute(f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
         return self._cursor
 
     async def _discard(self) -> None:

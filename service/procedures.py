@@ -239,7 +239,7 @@ class Gate:
         """A procedure that answers a row an id."""
 
         async def send(connection: Connection, ids: list[int]) -> list[Row]:
-            ((*rows,),) = await connection.call(procedure, msgspec.json.encode(ids).decode())
+            (rows,) = await connection.call(procedure, msgspec.json.encode(ids).decode())
             return [row_type(*row) for row in rows]
 
         return self._batch(procedure, send, READ_BATCH_LIMIT)
