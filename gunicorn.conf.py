@@ -1,5 +1,6 @@
 """gunicorn's settings; `.env.example` explains the variables."""
 
+import gc
 import math
 import os
 import sys
@@ -25,11 +26,21 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there
 
 
-def post_worker_init(worker: Any) -> None:
-    """End a stopping worker once its requests must have been answered: connections that idle do not keep it.
+GARBAGE_THRESHOLD = 50_000  # objects; Python's 700 are reached by a dozen requests
 
-    The master goes on waiting for `graceful_timeout`, so that the worker has the time to close the gate.
+
+def post_worker_init(worker: Any) -> None:
+    """Make a worker of this process.
+
+    A stopping worker ends once its requests must have been answered: connections that idle do not keep it. The master
+    goes on waiting for `graceful_timeout`, so that the worker has the time to close the gate.
+
+    What is loaded by now lives as long as the worker: the garbage collector need not look at it again and again. Nor
+    at a batch's requests while they are under way, which reference counting frees (an eighth of a hold's time).
     """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
     worker.cfg.set("graceful_timeout", math.ceil(settings.request_deadline_s) + 1)
 
 

@@ -20,6 +20,9 @@ ATTEMPT_LIMIT = 3
 ASIDE_LIMIT = 4
 RETRY_JITTER_S = 0.05
 DEADLINE_CHECK_S = 0.02
+# Turns of the event loop in which the answered write their answers, and who asks again at once is read and queued.
+# Without them the next call leaves half empty: a third fewer holds a second where the crowd is one machine's.
+TURNS_BETWEEN_CALLS = 4
 
 log = structlog.get_logger()
 
@@ -140,6 +143,8 @@ class Batcher(Generic[Request, Answer]):
             self._in_flight = self._take()
             await self._deliver(self._in_flight)
             self._in_flight = []
+            for _ in range(TURNS_BETWEEN_CALLS):
+                await asyncio.sleep(0)
             if not self._queue:
                 self._arrived.clear()
                 self._rest()
