@@ -37,6 +37,7 @@ class Headers:
         given = req.get_header("X-Request-Id")
         request_id = given if given and REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
         req.context.request_id = request_id
+        req.context.caller = ""  # whose holds, orders and keys the request may see
         resp.set_header("X-Request-Id", request_id)
         resp.set_header("Cache-Control", "no-store")
 
