@@ -37,7 +37,7 @@ BEGIN
     LEFT JOIN orders AS order_ ON order_.id = recorded.order_id
     ORDER BY request.position;
 
-    CALL get_products(distinct_ids(v_touched));
+    CALL read_touched(v_touched);
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END

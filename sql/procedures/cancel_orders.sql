@@ -32,7 +32,7 @@ BEGIN
         ON order_.id = request.order_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     ORDER BY request.position;
 
-    CALL get_products(distinct_ids(v_touched));
+    CALL read_touched(v_touched);
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END

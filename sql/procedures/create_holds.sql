@@ -43,7 +43,7 @@ BEGIN
         ON stock.product_id = request.product_id AND SUBSTRING(v_verdicts, request.position, 1) = 's'
     ORDER BY request.position;
 
-    CALL get_products(distinct_ids(v_touched));
+    CALL read_touched(v_touched);
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -18,9 +18,10 @@ CREATE PROCEDURE place_holds(
 )
 COMMENT 'write the chosen holds of a round and commit, or leave them all open for the next round'
 place: BEGIN
-    DECLARE v_expires_at DATETIME DEFAULT deadline_after(setting('hold_ttl_s'));
-    DECLARE v_client_purge_after DATETIME DEFAULT deadline_after(setting('client_key_ttl_s'));
-    DECLARE v_made_purge_after DATETIME DEFAULT deadline_after(setting('made_key_ttl_s'));
+    DECLARE v_now DATETIME DEFAULT deadline_after(0);
+    DECLARE v_expires_at DATETIME;
+    DECLARE v_client_purge_after DATETIME;
+    DECLARE v_made_purge_after DATETIME;
     DECLARE v_first_hold_id BIGINT;
 
     -- A rival used one of the keys since they were looked up.
@@ -34,6 +35,19 @@ place: BEGIN
         COMMIT;
         LEAVE place;
     END IF;
+
+    SELECT
+        v_now + INTERVAL hold_ttl.value SECOND,
+        v_now + INTERVAL client_key_ttl.value SECOND,
+        v_now + INTERVAL made_key_ttl.value SECOND
+    INTO v_expires_at, v_client_purge_after, v_made_purge_after
+    FROM settings AS hold_ttl
+    CROSS JOIN settings AS client_key_ttl
+    CROSS JOIN settings AS made_key_ttl
+    WHERE
+        hold_ttl.name = 'hold_ttl_s'
+        AND client_key_ttl.name = 'client_key_ttl_s'
+        AND made_key_ttl.name = 'made_key_ttl_s';
 
     INSERT INTO holds (product_id, quantity, expires_at, inserted_by, position)
     SELECT request.product_id, request.quantity, v_expires_at, CONNECTION_ID(), request.position

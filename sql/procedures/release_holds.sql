@@ -28,7 +28,7 @@ BEGIN
     )) AS request
     ORDER BY request.position;
 
-    CALL get_products(distinct_ids(v_touched));
+    CALL read_touched(v_touched);
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END
