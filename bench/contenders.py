@@ -25,13 +25,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Contender:
-    """A web application; `database` is where it finds its tables."""
+    """A web application; `database` is where it finds its tables, `settings` are variables beside the usual ones."""
 
     name: str
     application: str
     variants: tuple[Variant, ...] = (Variant("as script/server runs it"),)
     gunicorn: tuple[str, ...] = ASYNCIO
     database: str = "product"
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 def _threads(workers: int, threads: int, *, worker_class: str = "gthread") -> Variant:
@@ -96,6 +97,7 @@ class Gunicorn(Server):
             "HOST": "127.0.0.1",
             "PORT": str(self._port),
             "PYTHONPATH": str(PROJECT),
+            **dict(contender.settings),
         }
         death_signal = signal.SIGTERM  # lets gunicorn end its workers
         super().__init__(

@@ -1,5 +1,5 @@
 -- What wrk sends, and a line of JSON about what came back.
--- Arguments: kind (hold, read, mix or flow), products, keys (made or client), delay_ms
+-- Arguments: kind (hold, read, mix, flow or webhook), products, keys (made or client), delay_ms, API key, file of events
 
 statuses = {} -- of one thread; global, so that done() finds it
 
@@ -69,12 +69,40 @@ local function follow(status, body)
   return status
 end
 
-local kinds = { hold = hold, read = read, mix = mix, flow = flow }
+local events, next_event = {}, 0
+
+-- Four lines an event: webhook-id, webhook-timestamp, webhook-signature, body.
+local function read_events(path)
+  local lines = {}
+  for line in io.lines(path) do
+    lines[#lines + 1] = line
+    if #lines == 4 then
+      events[#events + 1] = wrk.format("POST", "/api/payments/webhook", {
+        ["Content-Type"] = "application/json", ["webhook-id"] = lines[1],
+        ["webhook-timestamp"] = lines[2], ["webhook-signature"] = lines[3],
+      }, lines[4])
+      lines = {}
+    end
+  end
+end
+
+local function webhook()
+  next_event = next_event % #events + 1
+  return events[next_event]
+end
+
+local kinds = { hold = hold, read = read, mix = mix, flow = flow, webhook = webhook }
 
 function init(arguments)
   seed()
   local kind, delay_ms = arguments[1], tonumber(arguments[4])
   products, has_client_keys = tonumber(arguments[2]), arguments[3] == "client"
+  if arguments[5] ~= "" then
+    wrk.headers["Authorization"] = "Bearer " .. arguments[5]
+  end
+  if kind == "webhook" then
+    read_events(arguments[6])
+  end
   request = kinds[kind]
   if products == 1 and not has_client_keys and (kind == "hold" or kind == "read") then
     local always = request()

@@ -23,8 +23,8 @@ class LoadError(Exception):
 class Load:
     """What is sent; `delay_ms` is waited by each connection before every request.
 
-    kind is hold, read, mix (9 reads to 1 hold) or flow (hold, order and payment); keys are made by the service or by
-    the client, which are random.
+    kind is hold, read, mix (9 reads to 1 hold), flow (hold, order and payment) or webhook (signed events from the file
+    `events`, see bench/webhooks.py); keys are made by the service or by the client, which are random.
     """
 
     kind: str
@@ -33,6 +33,8 @@ class Load:
     keys: str = "made"
     delay_ms: int = 0
     expected: frozenset[str] = frozenset({"200", "201"})
+    api_key: str = ""
+    events: str = ""
 
 
 class Measurement(msgspec.Struct):
@@ -82,7 +84,7 @@ class Wrk:
                 f"--timeout={TIMEOUT_S}s",
                 f"--script={SCRIPT}",
                 url,
-                *(load.kind, str(load.products), load.keys, str(load.delay_ms)),
+                *(load.kind, str(load.products), load.keys, str(load.delay_ms), load.api_key, load.events),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,5 +1,8 @@
 """What is measured, and the bar that each scenario must reach. Every bar is a ratio inside one scenario's rounds."""
 
+import base64
+import hashlib
+import secrets
 import statistics
 import subprocess
 import sys
@@ -16,6 +19,7 @@ from bench.database import LONG_S, ProductDatabase
 from bench.load import Load, LoadError, Measurement
 from bench.promise import Watcher
 from bench.stage import Entry, Figure, Stage
+from bench.webhooks import write_events
 
 CROWD = 256
 SOLD_OUT_HOLDS = 10_000
@@ -26,6 +30,7 @@ WORKER_LIMIT_MIB = 120
 STEADY = Load("hold", connections=64, delay_ms=20)
 SWEEP_AT_BEST = 60_000  # due holds a second: the load must end before the sweep does
 SWEEP_PATIENCE_S = 600
+UNREACHED_LIMIT = "1000000/second"
 
 HOT_HOLD = Load("hold")
 
@@ -272,6 +277,25 @@ def _wait_for_sweep(stage: Stage) -> float:
     return float(released) / float(seconds)
 
 
+def protections(stage: Stage) -> Outcome:
+    """What API keys, rate limits and signatures cost, each beside the service without it."""
+    api_key, secret = secrets.token_urlsafe(), "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    events = stage.folder / "events"
+    write_events(events, secret)
+    keys = (("API_KEYS", f"shop:{hashlib.sha256(api_key.encode()).hexdigest()}"),)
+    limits = (("RATE_LIMIT_PER_KEY", UNREACHED_LIMIT), ("RATE_LIMIT_PER_ADDRESS", UNREACHED_LIMIT))
+    keyed = replace(SERVICE, name="service, API keys", settings=keys)
+    limited = replace(SERVICE, name="service, API keys and rate limits", settings=keys + limits)
+    signed = replace(SERVICE, name="service, signatures", settings=(("WEBHOOK_SECRETS", secret),))
+    hold = replace(HOT_HOLD, api_key=api_key)
+    webhook = Load("webhook", expected=frozenset({"200", "202"}), events=str(events))
+    entries = [
+        *(Entry(f"hold: {each.name}", each, hold) for each in (SERVICE, keyed, limited)),
+        *(Entry(f"webhook: {each.name}", each, webhook) for each in (SERVICE, signed)),
+    ]
+    return Outcome(stage.compare("protections", entries))
+
+
 def procedures_alone(stage: Stage) -> Outcome:
     """create_holds without the service: batches with idempotency keys from one and two connections."""
     figures = {
@@ -328,6 +352,6 @@ SCENARIOS: dict[str, Callable[[Stage], Outcome]] = {
     scenario.__name__: scenario
     for scenario in (
         *(hot_hold, lonely_hold, sold_out, whole_flow, product_read, mix, many_products, many_connections),
-        *(old_rows, expiry, procedures_alone),
+        *(old_rows, expiry, protections, procedures_alone),
     )
 }

@@ -111,6 +111,7 @@ class Stage:
         self.server = MysqlUrl.parse(servers.mysql_url)
         self.product = ProductDatabase(self.server, "bench")
         self._servers = servers
+        self.folder = servers.folder
         self._password = application_password
         self._redis = redis.Redis.from_url(servers.redis_url)
         self.databases: dict[str, Database] = {
