@@ -50,3 +50,7 @@ def on_starting(_server: object) -> None:
         require_compatible_schema(settings.mysql_url)
     except (SchemaError, SettingsError) as error:
         sys.exit(f"cannot start: {error}")
+    if not settings.webhook_secrets:
+        print(
+            "WARNING: WEBHOOK_SECRETS is empty: anybody on this machine can say that an order is paid.", file=sys.stderr
+        )

@@ -67,7 +67,8 @@ async def answer_unexpected(req: falcon.asgi.Request, _resp: object, error: Exce
 def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     """The ASGI application; without settings, those of the environment. Raises SettingsError."""
     configure_logs()
-    gate = Gate(settings or load_settings())
+    settings = settings or load_settings()
+    gate = Gate(settings)
     middleware: list[Any] = [Headers(), GateLifespan(gate)]
     app = falcon.asgi.App(middleware=middleware)
     app.set_error_serializer(serialize)
@@ -82,7 +83,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/api/orders", OrdersResource(gate))
     app.add_route("/api/orders/{order_id}", OrderResource(gate))
     app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(gate))
-    app.add_route("/api/payments/webhook", PaymentWebhookResource(gate))
+    app.add_route("/api/payments/webhook", PaymentWebhookResource(gate, settings.verifiers()))
     app.add_route("/healthz", Liveness())
     app.add_route("/readyz", Readiness(gate))
     return app

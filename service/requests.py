@@ -23,12 +23,22 @@ Body = TypeVar("Body")
 
 async def read_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder[Body]") -> Body:
     """The JSON body of a request; raises Problem 400, 413, 415 or 422."""
+    return decode(await read_bytes(request), decoder)
+
+
+async def read_bytes(request: falcon.asgi.Request) -> bytes:
+    """The body of a request that says it is JSON; raises Problem 413 or 415."""
     media_type = (request.content_type or "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem("invalid_request", 415, "Send application/json.", errno=30001)
     body = await request.stream.read(BODY_LIMIT_BYTES + 1)
     if len(body) > BODY_LIMIT_BYTES:
         raise Problem("invalid_request", 413, f"Send at most {BODY_LIMIT_BYTES} bytes.", errno=30001)
+    return body
+
+
+def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
+    """What a body of JSON says; raises Problem 400 or 422."""
     try:
         # The decoder does not look into members that it passes over: bad UTF-8 there is bad all the same.
         text = body.decode()

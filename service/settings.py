@@ -1,6 +1,8 @@
 """What the service is told from outside: the environment, and `.env` for what the environment leaves out."""
 
+import binascii
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -8,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from dotenv import load_dotenv
 from msgspec import Meta
+from standardwebhooks import Webhook
 
 ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
 
@@ -27,14 +30,38 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
     queue_limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 8192
     batch_limit: Annotated[int, Meta(ge=1, le=1000)] = 256
     request_deadline_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+    webhook_secrets: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse URLs that cannot be read; the message must not quote them, since they hold passwords."""
+        """Refuse what cannot be used; the messages quote no URL, password or secret."""
         for name, url in (("MYSQL_URL", self.mysql_url), ("REDIS_URL", self.redis_url)):
             try:
                 urlsplit(url).port  # noqa: B018 reading it is the check
             except ValueError:
                 raise ValueError(f"{name} is no URL; percent-encode the password") from None
+        if not (self.verifiers() or self.is_on_loopback):
+            raise ValueError("WEBHOOK_SECRETS: give at least one; unsigned webhooks are taken on a loopback HOST only")
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def verifiers(self) -> list[Webhook]:
+        """One verifier a webhook secret, in the order given; none: unsigned webhooks are taken. Raises ValueError."""
+        secrets = [secret.strip() for secret in self.webhook_secrets.split(",") if secret.strip()]
+        expected = "WEBHOOK_SECRETS: expected whsec_ and base64 of 24 to 64 bytes, comma-separated"
+        for secret in secrets:
+            try:
+                size = len(binascii.a2b_base64(secret.removeprefix("whsec_"), strict_mode=True))
+            except (binascii.Error, ValueError):
+                raise ValueError(expected) from None
+            if not 24 <= size <= 64:
+                raise ValueError(expected)
+        return [Webhook(secret) for secret in secrets]
 
 
 def load_environment() -> None:

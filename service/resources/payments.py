@@ -1,14 +1,17 @@
 """The payment provider's webhook."""
 
 import time
+from collections.abc import Sequence
 
 import falcon.asgi
 import msgspec
 import structlog
+from standardwebhooks import Webhook
 
 from service.errors import ERRORS, refusal
 from service.procedures import Gate, PaymentEvent
-from service.requests import read_body, write
+from service.requests import decode, read_bytes, write
+from service.signatures import require_signature
 
 log = structlog.get_logger()
 
@@ -16,14 +19,17 @@ log = structlog.get_logger()
 class PaymentWebhookResource:
     """`/api/payments/webhook`: delivered any number of times, in any order."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, verifiers: Sequence[Webhook]) -> None:
         self._gate = gate
+        self._verifiers = verifiers
         self._decoder = msgspec.json.Decoder(PaymentEvent)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Record a payment event and settle its order, if that exists."""
         started_at = time.monotonic()
-        event = await read_body(req, self._decoder)
+        body = await read_bytes(req)
+        require_signature(req, body, self._verifiers)
+        event = decode(body, self._decoder)
         entry = self._gate.apply_payment(event)
         payment = await entry
         facts = {

@@ -51,6 +51,8 @@ def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
         ("MYSQL_URL", "mysql://app:a secret@127.0.0.1:port/checkout"),
         ("REDIS_URL", "redis://:a secret@127.0.0.1:port/0"),
         ("PORT", "abc"),
+        ("WEBHOOK_SECRETS", "whsec_MfKQ"),
+        ("WEBHOOK_SECRETS", "whsec_no base64"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(refusal: Callable[..., str], name: str, value: str) -> None:
@@ -133,3 +135,8 @@ def test_a_schema_that_does_not_fit_is_refused_with_what_mends_it(
         assert mends in refusal()
     finally:
         session.execute(f"UPDATE schema_release SET {column} = %s", before["value"])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "shop.example"])  # noqa: S104 it must not start
+def test_unsigned_webhooks_are_taken_on_loopback_only(refusal: Callable[..., str], host: str) -> None:
+    assert "WEBHOOK_SECRETS" in refusal(HOST=host)
