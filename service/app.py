@@ -8,6 +8,7 @@ import falcon.asgi
 import structlog
 import uuid_utils
 
+from service.access import ApiKeys, RateLimits
 from service.errors import (
     DatabaseUnavailable,
     Overloaded,
@@ -70,6 +71,11 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     settings = settings or load_settings()
     gate = Gate(settings)
     middleware: list[Any] = [Headers(), GateLifespan(gate)]
+    if digests := settings.api_key_digests():
+        middleware.append(ApiKeys(digests))
+    per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
+    if per_key or per_address:
+        middleware.append(RateLimits(settings.redis_url, per_key, per_address, settings.proxies()))
     app = falcon.asgi.App(middleware=middleware)
     app.set_error_serializer(serialize)
     app.add_error_handler(Exception, answer_unexpected)

@@ -41,8 +41,18 @@ ERRORS = {
 class Problem(falcon.HTTPError):
     """An error answer; `errno` is the number that a CALL raises, `members` are added to the document."""
 
-    def __init__(self, slug: str, status: int, detail: str, *, errno: int | None = None, **members: Any) -> None:
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    def __init__(
+        self,
+        slug: str,
+        status: int,
+        detail: str,
+        *,
+        errno: int | None = None,
+        headers: dict[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        if status == 503:
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
         super().__init__(status, description=detail, headers=headers)
         self.slug = slug
         self.errno = errno

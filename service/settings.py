@@ -2,16 +2,21 @@
 
 import binascii
 import os
-from ipaddress import ip_address
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import load_dotenv
+from limits import RateLimitItem, parse
 from msgspec import Meta
 from standardwebhooks import Webhook
 
+Network = IPv4Network | IPv6Network
+
+API_KEY = re.compile(r"([\w.-]{1,64}):([0-9a-f]{64})", re.ASCII)
 ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
 
 
@@ -31,6 +36,10 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
     batch_limit: Annotated[int, Meta(ge=1, le=1000)] = 256
     request_deadline_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
     webhook_secrets: str = ""
+    api_keys: str = ""
+    rate_limit_per_key: str = ""
+    rate_limit_per_address: str = ""
+    trusted_proxies: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used; the messages quote no URL, password or secret."""
@@ -42,6 +51,13 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
         if not (self.verifiers() or self.is_on_loopback):
             raise ValueError("WEBHOOK_SECRETS: give at least one; unsigned webhooks are taken on a loopback HOST only")
 
+        self.api_key_digests()
+        self.proxies()
+        for name in ("RATE_LIMIT_PER_KEY", "RATE_LIMIT_PER_ADDRESS"):
+            self.limit(name)
+        if self.rate_limit_per_key and not self.api_keys:
+            raise ValueError("RATE_LIMIT_PER_KEY: needs API_KEYS")
+
     @property
     def is_on_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
@@ -52,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
 
     def verifiers(self) -> list[Webhook]:
         """One verifier a webhook secret, in the order given; none: unsigned webhooks are taken. Raises ValueError."""
-        secrets = [secret.strip() for secret in self.webhook_secrets.split(",") if secret.strip()]
+        secrets = _parts(self.webhook_secrets)
         expected = "WEBHOOK_SECRETS: expected whsec_ and base64 of 24 to 64 bytes, comma-separated"
         for secret in secrets:
             try:
@@ -62,6 +78,33 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
             if not 24 <= size <= 64:
                 raise ValueError(expected)
         return [Webhook(secret) for secret in secrets]
+
+    def api_key_digests(self) -> dict[str, str]:
+        """The SHA-256 of each API key by the key's name; none: no key is needed. Raises ValueError."""
+        matches = [API_KEY.fullmatch(part) for part in _parts(self.api_keys)]
+        digests = {match[1]: match[2] for match in matches if match}
+        if len(digests) < len(matches):
+            raise ValueError("API_KEYS: expected name:sha256 in hexadecimal, comma-separated, each name once")
+        return digests
+
+    def limit(self, name: str) -> RateLimitItem | None:
+        """The rate limit of this name, such as 100/second; None: there is none. Raises ValueError."""
+        text = getattr(self, name.lower())
+        try:
+            return parse(text) if text else None
+        except ValueError:
+            raise ValueError(f"{name}: expected something like 100/second or 1000/minute") from None
+
+    def proxies(self) -> list[Network]:
+        """The networks whose X-Forwarded-For is believed. Raises ValueError."""
+        try:
+            return [ip_network(part) for part in _parts(self.trusted_proxies)]
+        except ValueError:
+            raise ValueError("TRUSTED_PROXIES: expected addresses or networks, comma-separated") from None
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_environment() -> None:

@@ -53,6 +53,11 @@ def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
         ("PORT", "abc"),
         ("WEBHOOK_SECRETS", "whsec_MfKQ"),
         ("WEBHOOK_SECRETS", "whsec_no base64"),
+        ("API_KEYS", "shop:abc"),
+        ("API_KEYS", f"shop:{'0' * 64},shop:{'1' * 64}"),
+        ("RATE_LIMIT_PER_KEY", "100/second"),
+        ("RATE_LIMIT_PER_ADDRESS", "often"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(refusal: Callable[..., str], name: str, value: str) -> None:

@@ -1,0 +1,103 @@
+"""API keys, and how often one may ask."""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import httpx
+import pytest
+
+from tests.http.support import Service, assert_problem, hold_request, payment_request
+from tests.support import Session
+
+KEYS = {"web": "a key of the web shop", "app": "a key of the app"}
+API_KEYS = ",".join(f"{name}:{sha256(key.encode()).hexdigest()}" for name, key in KEYS.items())
+LIMIT = 5
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="module")
+def keyed(start_service: Callable[..., Service]) -> Service:
+    """A service that asks for keys."""
+    return start_service(API_KEYS=API_KEYS)
+
+
+@pytest.mark.parametrize("key", KEYS.values())
+def test_each_key_opens_the_shop(keyed: Service, session: Session, key: str) -> None:
+    product_id = session.create_product(stock=1)
+    with keyed.client() as client:
+        assert client.request(**{**hold_request(product_id), "headers": bearer(key)}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer("a key"),
+        {"Authorization": "Bearer"},
+        {"Authorization": KEYS["web"]},
+        {"Authorization": f"Basic {KEYS['web']}"},
+    ],
+)
+def test_without_a_key_nothing_changes(keyed: Service, session: Session, headers: dict[str, str]) -> None:
+    product_id = session.create_product(stock=1)
+    with keyed.client() as client:
+        response = client.request(**{**hold_request(product_id), "headers": headers})
+        assert_problem(response, 401, "unauthorized", None)
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert client.get(f"/api/products/{product_id}", headers=headers).status_code == 401
+    assert session.available(product_id) == 1
+
+
+def test_health_and_webhooks_need_no_key(keyed: Service) -> None:
+    with keyed.client() as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
+        assert client.request(**payment_request("of nobody", 2**40)).status_code == 202
+
+
+def test_keys_are_in_no_log(keyed: Service) -> None:
+    assert not any(key in keyed.text() for key in KEYS.values())
+
+
+def statuses(client: httpx.Client, number: int, headers: dict[str, str] | None = None) -> list[int]:
+    return [client.get("/api/products/1", headers=headers).status_code for _ in range(number)]
+
+
+def test_each_key_may_ask_so_often(start_service: Callable[..., Service]) -> None:
+    service = start_service(API_KEYS=API_KEYS, RATE_LIMIT_PER_KEY=f"{LIMIT}/hour")
+    with service.client() as client:
+        assert 429 not in statuses(client, LIMIT, bearer(KEYS["web"]))
+        response = client.get("/api/products/1", headers=bearer(KEYS["web"]))
+        assert_problem(response, 429, "rate_limited", None)
+        assert 1 <= int(response.headers["Retry-After"]) <= 3600
+        assert 429 not in statuses(client, LIMIT, bearer(KEYS["app"]))
+        assert client.request(**payment_request("never limited", 2**40)).status_code == 202
+
+
+def test_each_address_may_ask_so_often(start_service: Callable[..., Service]) -> None:
+    service = start_service(RATE_LIMIT_PER_ADDRESS=f"{LIMIT}/hour", TRUSTED_PROXIES="127.0.0.1,10.0.0.0/8")
+    with service.client() as client:
+        for forged in ("", "203.0.113.9, ", "no address, "):
+            forwarded = {"X-Forwarded-For": f"{forged}198.51.100.1, 10.1.2.3"}
+            assert client.get("/api/products/1", headers=forwarded).status_code != 429
+        assert 429 not in statuses(client, LIMIT - 3, {"X-Forwarded-For": "198.51.100.1"})
+        assert statuses(client, 1, {"X-Forwarded-For": "198.51.100.1"}) == [429]
+        assert 429 not in statuses(client, LIMIT, {"X-Forwarded-For": "198.51.100.2"})
+
+
+def test_nobody_is_believed_who_is_no_trusted_proxy(start_service: Callable[..., Service]) -> None:
+    service = start_service(RATE_LIMIT_PER_ADDRESS=f"{LIMIT}/day")
+    with service.client() as client:
+        answers = [statuses(client, 1, {"X-Forwarded-For": f"198.51.100.{number}"}) for number in range(LIMIT + 1)]
+    assert answers[-1] == [429]
+    assert answers.count([429]) == 1
+
+
+def test_without_redis_nothing_is_limited(start_service: Callable[..., Service]) -> None:
+    service = start_service(RATE_LIMIT_PER_ADDRESS="1/minute", REDIS_URL="redis://127.0.0.1:1/0", WEB_CONCURRENCY="1")
+    with service.client() as client:
+        assert 429 not in statuses(client, 5)
+    assert service.events("rate_limits_open")
