@@ -21,21 +21,23 @@ Request = TypeVar("Request")
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
-class HoldRequest(msgspec.Struct):
+class HoldRequest(msgspec.Struct, omit_defaults=True):
     """An element of create_holds."""
 
     product_id: int
     quantity: int
     idempotency_key: str
     made_key: bool
+    caller: str = ""
 
 
-class OrderRequest(msgspec.Struct):
+class OrderRequest(msgspec.Struct, omit_defaults=True):
     """An element of create_orders."""
 
     hold_id: int
     idempotency_key: str
     made_key: bool
+    caller: str = ""
 
 
 class PaymentEvent(msgspec.Struct):

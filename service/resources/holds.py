@@ -32,7 +32,8 @@ class HoldsResource:
         started_at = time.monotonic()
         key, made = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        entry = self._gate.create_hold(HoldRequest(body.product_id, body.quantity, key, made))
+        request = HoldRequest(body.product_id, body.quantity, key, made, req.context.caller)
+        entry = self._gate.create_hold(request)
         hold = await entry
         facts = {
             "request_id": req.context.request_id,

@@ -31,7 +31,7 @@ class OrdersResource:
         started_at = time.monotonic()
         key, made = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        entry = self._gate.create_order(OrderRequest(body.hold_id, key, made))
+        entry = self._gate.create_order(OrderRequest(body.hold_id, key, made, req.context.caller))
         order = await entry
         facts = {
             "request_id": req.context.request_id,

@@ -1,8 +1,9 @@
 -- create_holds: reserve stock for a batch of requests, as if they ran one after another in array order.
 --
--- In      in_requests  JSON  array of at most 1,000 {"product_id", "quantity", "idempotency_key", "made_key"};
---                            product_id BIGINT; quantity units, 1 to 1,000,000; idempotency_key 1 to 255 bytes,
---                            missing: one is made; made_key true: the key came from the service and is purged sooner
+-- In      in_requests  JSON  array of at most 1,000 {"product_id", "quantity", "idempotency_key", "made_key",
+--                            "caller"}; product_id BIGINT; quantity units, 1 to 1,000,000; idempotency_key 1 to 255 bytes,
+--                            missing: one is made; made_key true: the key came from the service and is purged sooner;
+--                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
 -- Out     a row a request, in order: hold_id, expires_at (DATETIME, UTC), replayed (0|1), errno (NULL: accepted),
 --         available_stock (of a product that ran short); then a row a product whose stock changed (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
@@ -32,10 +33,11 @@ BEGIN
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         product_id BIGINT PATH '$.product_id',
-        idempotency_key VARCHAR(255) PATH '$.idempotency_key'
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+        caller VARCHAR(1024) PATH '$.caller'
     )) AS request
     LEFT JOIN idempotency_keys AS recorded
-        ON recorded.operation = 'hold' AND recorded.caller = ''
+        ON recorded.operation = 'hold' AND recorded.caller = CAST(COALESCE(request.caller, '') AS BINARY)
         AND recorded.idempotency_key
             = CAST(COALESCE(request.idempotency_key, CONCAT(v_made_key, request.position)) AS BINARY)
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')

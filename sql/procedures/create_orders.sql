@@ -1,8 +1,9 @@
 -- create_orders: turn a batch of holds into orders, as if they were made one after another in array order.
 --
--- In      in_requests  JSON  array of at most 1,000 {"hold_id", "idempotency_key", "made_key"};
+-- In      in_requests  JSON  array of at most 1,000 {"hold_id", "idempotency_key", "made_key", "caller"};
 --                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is made;
---                            made_key true: the key came from the service and is purged sooner
+--                            made_key true: the key came from the service and is purged sooner;
+--                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
 -- Out     a row a request, in order: order_id, hold_id, status (pending; or what a waiting payment made of it),
 --         replayed (0|1), errno (NULL: accepted), product_id, quantity (units);
 --         then a row a product whose stock changed (see get_products)
@@ -35,10 +36,11 @@ BEGIN
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         hold_id BIGINT PATH '$.hold_id',
-        idempotency_key VARCHAR(255) PATH '$.idempotency_key'
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+        caller VARCHAR(1024) PATH '$.caller'
     )) AS request
     LEFT JOIN idempotency_keys AS recorded
-        ON recorded.operation = 'order' AND recorded.caller = ''
+        ON recorded.operation = 'order' AND recorded.caller = CAST(COALESCE(request.caller, '') AS BINARY)
         AND recorded.idempotency_key
             = CAST(COALESCE(request.idempotency_key, CONCAT(v_made_key, request.position)) AS BINARY)
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')

@@ -61,11 +61,13 @@ BEGIN
                     position,
                     product_id,
                     quantity,
+                    CAST(COALESCE(caller, '') AS BINARY) AS caller,
                     CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
                     COALESCE(
                         JSON_TYPE(product_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND product_id >= 1
                         AND JSON_TYPE(quantity_type) IN ('INTEGER', 'UNSIGNED INTEGER')
                         AND quantity BETWEEN 1 AND 1000000
+                        AND COALESCE(LENGTH(caller), 0) <= 64
                         AND CASE COALESCE(JSON_TYPE(key_type), 'NULL')
                             WHEN 'NULL' THEN TRUE
                             WHEN 'STRING' THEN LENGTH(idempotency_key) BETWEEN 1 AND 255
@@ -80,11 +82,12 @@ BEGIN
                     quantity BIGINT PATH '$.quantity',
                     quantity_type JSON PATH '$.quantity',
                     idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-                    key_type JSON PATH '$.idempotency_key'
+                    key_type JSON PATH '$.idempotency_key',
+                    caller VARCHAR(1024) PATH '$.caller'
                 )) AS element
             ) AS request
             LEFT JOIN idempotency_keys AS recorded
-                ON recorded.operation = 'hold' AND recorded.caller = ''
+                ON recorded.operation = 'hold' AND recorded.caller = request.caller
                 AND recorded.idempotency_key = request.key_bytes
             LEFT JOIN products AS product ON product.id = request.product_id
             LEFT JOIN stock ON stock.product_id = request.product_id

@@ -55,9 +55,11 @@ BEGIN
                 SELECT
                     position,
                     hold_id,
+                    CAST(COALESCE(caller, '') AS BINARY) AS caller,
                     CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
                     COALESCE(
                         JSON_TYPE(hold_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND hold_id >= 1
+                        AND COALESCE(LENGTH(caller), 0) <= 64
                         AND CASE COALESCE(JSON_TYPE(key_type), 'NULL')
                             WHEN 'NULL' THEN TRUE
                             WHEN 'STRING' THEN LENGTH(idempotency_key) BETWEEN 1 AND 255
@@ -70,11 +72,12 @@ BEGIN
                     hold_id BIGINT PATH '$.hold_id',
                     hold_type JSON PATH '$.hold_id',
                     idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-                    key_type JSON PATH '$.idempotency_key'
+                    key_type JSON PATH '$.idempotency_key',
+                    caller VARCHAR(1024) PATH '$.caller'
                 )) AS element
             ) AS request
             LEFT JOIN idempotency_keys AS recorded
-                ON recorded.operation = 'order' AND recorded.caller = ''
+                ON recorded.operation = 'order' AND recorded.caller = request.caller
                 AND recorded.idempotency_key = request.key_bytes
             LEFT JOIN holds AS hold ON hold.id = request.hold_id
         ) AS judged

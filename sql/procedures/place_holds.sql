@@ -60,9 +60,10 @@ place: BEGIN
     SET v_first_hold_id = LAST_INSERT_ID();
 
     INSERT INTO idempotency_keys
-        (operation, idempotency_key, fingerprint, result_id, result_expires_at, purge_after)
+        (operation, caller, idempotency_key, fingerprint, result_id, result_expires_at, purge_after)
     SELECT
         'hold',
+        CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
         CONCAT(hold.product_id, ':', hold.quantity),
         hold.id,
@@ -71,12 +72,13 @@ place: BEGIN
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-        made_key INT PATH '$.made_key'
+        made_key INT PATH '$.made_key',
+        caller VARCHAR(1024) PATH '$.caller'
     )) AS request
     STRAIGHT_JOIN holds AS hold
         ON hold.position = request.position AND hold.id >= v_first_hold_id
         AND hold.inserted_by = CONNECTION_ID()
-    ORDER BY key_bytes;
+    ORDER BY caller_bytes, key_bytes;
 
     UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
         SELECT request.product_id, SUM(request.quantity) AS quantity

@@ -55,9 +55,11 @@ place: BEGIN
 
     -- Keys come last: their order_.status is what a waiting payment made of the order.
     CALL settle_new_orders(v_order_ids, io_touched);
-    INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id, result_status, purge_after)
+    INSERT INTO idempotency_keys
+        (operation, caller, idempotency_key, fingerprint, result_id, result_status, purge_after)
     SELECT
         'order',
+        CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
         request.hold_id,
         order_.id,
@@ -67,11 +69,12 @@ place: BEGIN
         position FOR ORDINALITY,
         hold_id BIGINT PATH '$.hold_id',
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-        made_key INT PATH '$.made_key'
+        made_key INT PATH '$.made_key',
+        caller VARCHAR(1024) PATH '$.caller'
     )) AS request
     STRAIGHT_JOIN orders AS order_ ON order_.hold_id = request.hold_id
     WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
-    ORDER BY key_bytes;
+    ORDER BY caller_bytes, key_bytes;
 
     COMMIT;
     SET io_verdicts = REPLACE(io_verdicts, '+', 'a');

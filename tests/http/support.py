@@ -93,8 +93,12 @@ class Service(Server):
         self.assert_without_defects()
 
     def finish(self) -> None:
-        """Wait for the end of a stop, and complain unless it was an orderly one."""
-        self.stop()
+        """Wait for the end that `begin_stop` asked for, and complain unless it was an orderly one.
+
+        To ask again would kill a gunicorn that has just put its signal handlers away.
+        """
+        if self._child:
+            self._child.wait(PATIENCE_S)
         assert self.exit_code() == 0, self.text()[-3000:]
         self.assert_without_defects()
 

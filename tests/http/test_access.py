@@ -101,3 +101,17 @@ def test_without_redis_nothing_is_limited(start_service: Callable[..., Service])
     with service.client() as client:
         assert 429 not in statuses(client, 5)
     assert service.events("rate_limits_open")
+
+
+def test_idempotency_keys_are_apart_for_each_key(keyed: Service, session: Session) -> None:
+    product_id = session.create_product(stock=10)
+    with keyed.client() as client:
+        requests = [
+            {**hold_request(product_id), "headers": {**bearer(key), "Idempotency-Key": "the same"}}
+            for key in KEYS.values()
+        ]
+        holds = [client.request(**request).json()["hold_id"] for request in requests]
+        again = [client.request(**request) for request in requests]
+    assert len(set(holds)) == len(KEYS)
+    assert [response.json()["hold_id"] for response in again] == holds
+    assert all(response.headers["Idempotent-Replayed"] == "true" for response in again)
