@@ -1,0 +1,16 @@
+# The service, its cron jobs and its deploy, as one image; compose.yaml says which command each runs.
+FROM python:3.11-slim-bookworm
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /srv/checkout
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --requirement requirements.txt \
+    && useradd --system --no-create-home --shell /usr/sbin/nologin checkout
+COPY gunicorn.conf.py ./
+COPY cron cron
+COPY migrations migrations
+COPY service service
+COPY sql sql
+USER checkout
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+CMD ["gunicorn", "-c", "gunicorn.conf.py", "service.app:create_app()"]
