@@ -17,6 +17,7 @@ from service.errors import (
     unavailable,
 )
 from service.logs import configure_logs
+from service.openapi import OpenApiResource
 from service.procedures import Gate
 from service.resources.health import Liveness, Readiness
 from service.resources.holds import HoldResource, HoldsResource
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/api/orders/{order_id}", OrderResource(gate))
     app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(gate))
     app.add_route("/api/payments/webhook", PaymentWebhookResource(gate, settings.verifiers()))
+    app.add_route("/openapi.json", OpenApiResource())
     app.add_route("/healthz", Liveness())
     app.add_route("/readyz", Readiness(gate))
     return app

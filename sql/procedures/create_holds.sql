@@ -1,8 +1,9 @@
 -- create_holds: reserve stock for a batch of requests, as if they ran one after another in array order.
 --
 -- In      in_requests  JSON  array of at most 1,000 {"product_id", "quantity", "idempotency_key", "made_key",
---                            "caller"}; product_id BIGINT; quantity units, 1 to 1,000,000; idempotency_key 1 to 255 bytes,
---                            missing: one is made; made_key true: the key came from the service and is purged sooner;
+--                            "caller"}; product_id BIGINT; quantity units, 1 to 1,000,000;
+--                            idempotency_key 1 to 255 bytes, missing: one is made;
+--                            made_key true: the key came from the service and is purged sooner;
 --                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
 -- Out     a row a request, in order: hold_id, expires_at (DATETIME, UTC), replayed (0|1), errno (NULL: accepted),
 --         available_stock (of a product that ran short); then a row a product whose stock changed (see get_products)

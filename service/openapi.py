@@ -1,0 +1,253 @@
+"""The service's description of itself, OpenAPI 3.1: what `/openapi.json` answers."""
+
+from typing import Any
+
+import falcon.asgi
+import msgspec
+
+from service.errors import ERRORS
+from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES
+
+Json = dict[str, Any]
+
+ID: Json = {"type": "integer", "minimum": 1, "maximum": BIGINT_MAXIMUM, "examples": [1]}
+UNITS: Json = {"type": "integer", "minimum": 0, "examples": [1], "description": "units"}
+MONEY: Json = {"type": "number", "minimum": 0, "examples": [100.0]}
+MOMENT: Json = {"type": "string", "format": "date-time", "examples": ["2026-01-02T18:30:00Z"], "description": "UTC"}
+TEXT: Json = {"type": "string"}
+ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled"]}
+
+
+def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
+    required = [name for name in members if name not in optional]
+    return {"type": "object", "properties": members, "required": required}
+
+
+PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
+SCHEMAS: dict[str, Json] = {
+    "Product": PRODUCT,
+    "Products": _object(items={"type": "array", "items": PRODUCT}, next={"type": ["integer", "null"]}),
+    "HoldBody": _object(product_id=ID, quantity={**UNITS, "minimum": 1, "maximum": 1_000_000}),
+    "CreatedHold": _object(hold_id=ID, expires_at=MOMENT),
+    "Hold": _object(
+        hold_id=ID,
+        product_id=ID,
+        quantity=UNITS,
+        status={"enum": ["active", "ordered", "expired", "released"]},
+        expires_at=MOMENT,
+    ),
+    "OrderBody": _object(hold_id=ID),
+    "CreatedOrder": _object(order_id=ID, hold_id=ID, status=ORDER_STATUS),
+    "Order": _object(
+        order_id=ID,
+        hold_id=ID,
+        product_id=ID,
+        quantity=UNITS,
+        amount=MONEY,
+        status=ORDER_STATUS,
+        payment_due_at=MOMENT,
+    ),
+    "PaymentEvent": _object(
+        idempotency_key={**TEXT, "minLength": 1, "maxLength": 255, "examples": ["payment-1"]},
+        order_id=ID,
+        status={"enum": ["success", "failure", "failed"], "examples": ["success"]},
+    ),
+    "AppliedPayment": _object(order_id=ID, status={"enum": ["pending", "paid", "cancelled", None]}, outcome=TEXT),
+    "Liveness": _object(status={"const": "ok"}),
+    "Readiness": _object(
+        status={"enum": ["ready", "degraded"]},
+        mysql={"const": "ok"},
+        redis={"enum": ["ok", "degraded"]},
+        sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that nobody released"},
+    ),
+    "Problem": _object(
+        ("available_stock", "missing"),
+        type=TEXT,
+        title=TEXT,
+        status={"type": "integer"},
+        detail=TEXT,
+        code=TEXT,
+        errno={"type": ["integer", "null"]},
+        available_stock=UNITS,
+        missing=TEXT,
+    ),
+}
+
+PARAMETERS: dict[str, Json] = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "1 to 255 bytes. The same key and body give the first answer again; without one, a key is made.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+    "after": {"name": "after", "in": "query", "schema": {**ID, "minimum": 0, "default": 0}},
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+    },
+}
+
+BODY_ERRORS = ("400 invalid_request", "413 invalid_request", "415 invalid_request")
+SHOP_ERRORS = ("401 unauthorized", "429 rate_limited")
+AWAY = ("503 overloaded", "503 database_unavailable")
+
+
+def _problems(errnos: tuple[int, ...], others: tuple[str, ...]) -> Json:
+    """A response for each status, which names the codes that it may carry."""
+    codes = [(str(ERRORS[errno].status), f"{ERRORS[errno].slug} ({errno})") for errno in errnos]
+    codes += [(status, code) for status, _, code in (other.partition(" ") for other in others)]
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": ", ".join(code for other, code in codes if other == status), "content": content}
+        for status in sorted({status for status, _ in codes})
+    }
+
+
+def _operation(
+    name: str,
+    summary: str,
+    answers: dict[str, str | None],
+    *,
+    body: str | None = None,
+    parameters: tuple[str, ...] = (),
+    errnos: tuple[int, ...] = (),
+    errors: tuple[str, ...] = (),
+    tag: str = "shop",
+) -> Json:
+    """One operation; `answers` are the schemas of the good statuses, None where there is no body."""
+    responses: Json = {
+        status: {"description": summary}
+        | ({"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}} if schema else {})
+        for status, schema in answers.items()
+    }
+    operation: Json = {
+        "operationId": name,
+        "summary": summary,
+        "tags": [tag],
+        "parameters": [{"$ref": f"#/components/parameters/{parameter}"} for parameter in parameters],
+        "responses": responses | _problems(errnos, errors + (SHOP_ERRORS if tag == "shop" else ())),
+    }
+    if tag == "shop":
+        operation["security"] = [{}, {"api_key": []}]
+    if body:
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _path(name: str | None = None, **operations: Json) -> Json:
+    """A path's operations, with the id in its template."""
+    return operations | ({"parameters": [{"name": name, "in": "path", "required": True, "schema": ID}]} if name else {})
+
+
+HOLD_ERRNOS = (30001, 30002, 30101, 30102, 30103)
+ORDER_ERRNOS = (30001, 30002, 30201, 30202, 30203, 30204)
+PATHS: dict[str, Json] = {
+    "/api/products": _path(
+        get=_operation(
+            "list_products",
+            "A page of products in the order of their ids",
+            {"200": "Products"},
+            parameters=("after", "limit"),
+            errnos=(30001,),
+            errors=AWAY,
+        )
+    ),
+    "/api/products/{product_id}": _path(
+        "product_id",
+        get=_operation("get_product", "One product with its stock", {"200": "Product"}, errnos=(30101,), errors=AWAY),
+    ),
+    "/api/holds": _path(
+        post=_operation(
+            "create_hold",
+            "Reserve units of a product",
+            {"201": "CreatedHold"},
+            body="HoldBody",
+            parameters=("IdempotencyKey",),
+            errnos=HOLD_ERRNOS,
+            errors=BODY_ERRORS + AWAY,
+        )
+    ),
+    "/api/holds/{hold_id}": _path(
+        "hold_id",
+        get=_operation("get_hold", "One hold", {"200": "Hold"}, errnos=(30201,), errors=AWAY),
+        delete=_operation(
+            "release_hold",
+            "Give an active hold back",
+            {"204": None},
+            errnos=(30201, 30202, 30203),
+            errors=AWAY,
+        ),
+    ),
+    "/api/orders": _path(
+        post=_operation(
+            "create_order",
+            "Turn a hold into an order",
+            {"201": "CreatedOrder"},
+            body="OrderBody",
+            parameters=("IdempotencyKey",),
+            errnos=ORDER_ERRNOS,
+            errors=BODY_ERRORS + AWAY,
+        )
+    ),
+    "/api/orders/{order_id}": _path(
+        "order_id", get=_operation("get_order", "One order", {"200": "Order"}, errnos=(30301,), errors=AWAY)
+    ),
+    "/api/orders/{order_id}/cancel": _path(
+        "order_id",
+        post=_operation(
+            "cancel_order",
+            "Cancel a pending order and return its stock",
+            {"200": "CreatedOrder"},
+            errnos=(30301, 30302),
+            errors=AWAY,
+        ),
+    ),
+    "/api/payments/webhook": _path(
+        post=_operation(
+            "apply_payment",
+            "Record a payment event and settle its order; 202 while there is no such order yet",
+            {"200": "AppliedPayment", "202": "AppliedPayment"},
+            body="PaymentEvent",
+            errnos=(30001, 30002),
+            errors=("401 invalid_signature", *BODY_ERRORS, *AWAY),
+            tag="payment provider",
+        )
+    ),
+    "/healthz": _path(get=_operation("healthz", "The process answers", {"200": "Liveness"}, tag="operations")),
+    "/readyz": _path(
+        get=_operation(
+            "readyz", "The service can serve", {"200": "Readiness"}, errors=("503 not_ready",), tag="operations"
+        )
+    ),
+    "/openapi.json": _path(get=_operation("openapi", "This document", {"200": "OpenApi"}, tag="operations")),
+}
+
+DOCUMENT: Json = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Flash-sale checkout",
+        "version": "1",
+        "description": f"Hold, order, pay. Bodies are JSON of at most {BODY_LIMIT_BYTES} bytes; errors are RFC 9457.",
+    },
+    "paths": PATHS,
+    "components": {
+        "schemas": {**SCHEMAS, "OpenApi": {"type": "object"}},
+        "parameters": PARAMETERS,
+        "securitySchemes": {
+            "api_key": {"type": "http", "scheme": "bearer", "description": "needed where the service has API_KEYS"}
+        },
+    },
+}
+
+
+class OpenApiResource:
+    """`/openapi.json`."""
+
+    def __init__(self) -> None:
+        self._document = msgspec.json.encode(DOCUMENT)
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """The description of every call."""
+        resp.data = self._document
