@@ -4,7 +4,7 @@
 statuses = {} -- of one thread; global, so that done() finds it
 
 local threads, steps, first_step, last_step = {}, {}, 1, 0
-local products, has_client_keys, is_flow
+local products, has_client_keys, is_flow, authorization
 
 function setup(thread)
   threads[#threads + 1] = thread
@@ -23,7 +23,8 @@ local function random_key()
 end
 
 local function post(path, body, key)
-  return wrk.format("POST", path, { ["Content-Type"] = "application/json", ["Idempotency-Key"] = key }, body)
+  local headers = { ["Content-Type"] = "application/json", ["Idempotency-Key"] = key, ["Authorization"] = authorization }
+  return wrk.format("POST", path, headers, body)
 end
 
 local function hold()
@@ -98,7 +99,7 @@ function init(arguments)
   local kind, delay_ms = arguments[1], tonumber(arguments[4])
   products, has_client_keys = tonumber(arguments[2]), arguments[3] == "client"
   if arguments[5] ~= "" then
-    wrk.headers["Authorization"] = "Bearer " .. arguments[5]
+    authorization = "Bearer " .. arguments[5]
   end
   if kind == "webhook" then
     read_events(arguments[6])
