@@ -34,9 +34,11 @@ class ApiKeys:
         """Take the SHA-256 of each key, in hexadecimal, by the key's name."""
         self._digests = digests
 
-    async def process_request(self, req: falcon.asgi.Request, _resp: falcon.asgi.Response) -> None:
+    async def process_resource(
+        self, req: falcon.asgi.Request, _resp: object, _resource: object, _params: object
+    ) -> None:
         """Name the caller; raises Problem 401."""
-        if not req.path.startswith(SHOP_PATHS):
+        if not (req.uri_template or "").startswith(SHOP_PATHS):
             return
         scheme, _, key = (req.get_header("Authorization") or "").partition(" ")
         given = sha256(key.strip().encode()).hexdigest() if scheme.lower() == "bearer" else ""
@@ -74,9 +76,11 @@ class RateLimits:
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
-    async def process_request(self, req: falcon.asgi.Request, _resp: falcon.asgi.Response) -> None:
+    async def process_resource(
+        self, req: falcon.asgi.Request, _resp: object, _resource: object, _params: object
+    ) -> None:
         """Count the request; raises Problem 429."""
-        if not req.path.startswith(SHOP_PATHS) or time.monotonic() < self._left_alone_until:
+        if not (req.uri_template or "").startswith(SHOP_PATHS) or time.monotonic() < self._left_alone_until:
             return
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):

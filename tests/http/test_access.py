@@ -115,3 +115,22 @@ def test_idempotency_keys_are_apart_for_each_key(keyed: Service, session: Sessio
     assert len(set(holds)) == len(KEYS)
     assert [response.json()["hold_id"] for response in again] == holds
     assert all(response.headers["Idempotent-Replayed"] == "true" for response in again)
+
+
+ALIASES = ["//api/products/{}", "///api/products/{}", "/%2Fapi/products/{}", "/api/products/{}"]
+
+
+@pytest.mark.parametrize("path", ALIASES)
+def test_no_spelling_of_a_path_needs_no_key(keyed: Service, session: Session, path: str) -> None:
+    url = keyed.url + path.format(session.create_product(stock=1))
+    with keyed.client() as client:
+        assert client.get(url).status_code == 401
+        assert client.get(url, headers=bearer(KEYS["web"])).status_code == 200
+
+
+def test_no_spelling_of_a_path_escapes_the_limit(start_service: Callable[..., Service]) -> None:
+    service = start_service(RATE_LIMIT_PER_ADDRESS=f"{LIMIT}/minute", WEB_CONCURRENCY="1")
+    with service.client() as client:
+        assert statuses(client, LIMIT + 1)[-1] == 429
+        answers = [client.get(service.url + path.format(1)).status_code for path in ALIASES]
+    assert answers == [429] * len(ALIASES)
