@@ -141,7 +141,7 @@ def _path(name: str | None = None, **operations: Json) -> Json:
     return operations | ({"parameters": [{"name": name, "in": "path", "required": True, "schema": ID}]} if name else {})
 
 
-HOLD_ERRNOS = (30001, 30002, 30101, 30102, 30103)
+HOLD_ERRNOS = (30001, 30002, 30101, 30102, 30103, 30104, 30105, 30106)
 ORDER_ERRNOS = (30001, 30002, 30201, 30202, 30203, 30204)
 PATHS: dict[str, Json] = {
     "/api/products": _path(
@@ -180,6 +180,16 @@ PATHS: dict[str, Json] = {
             errors=AWAY,
         ),
     ),
+    "/api/holds/{hold_id}/extend": _path(
+        "hold_id",
+        post=_operation(
+            "extend_hold",
+            "Give an active hold more time, once",
+            {"200": "CreatedHold"},
+            errnos=(30201, 30202, 30203, 30204),
+            errors=AWAY,
+        ),
+    ),
     "/api/orders": _path(
         post=_operation(
             "create_order",
@@ -201,6 +211,16 @@ PATHS: dict[str, Json] = {
             "Cancel a pending order and return its stock",
             {"200": "CreatedOrder"},
             errnos=(30301, 30302),
+            errors=AWAY,
+        ),
+    ),
+    "/api/orders/{order_id}/start-payment": _path(
+        "order_id",
+        post=_operation(
+            "start_payment",
+            "Give a pending order more time, once, since its buyer is paying",
+            {"200": "StartedPayment"},
+            errnos=(30301, 30302, 30303),
             errors=AWAY,
         ),
     ),

@@ -29,6 +29,7 @@ class HoldRequest(msgspec.Struct, omit_defaults=True):
     idempotency_key: str
     made_key: bool
     caller: str = ""
+    customer_id: str | None = None
 
 
 class OrderRequest(msgspec.Struct, omit_defaults=True):
@@ -46,6 +47,13 @@ class PaymentEvent(msgspec.Struct):
     idempotency_key: str
     order_id: BigInt
     status: str
+
+
+class OwnId(NamedTuple):
+    """An element of the procedures that take holds or orders: the id, and who asks for it."""
+
+    id: int
+    caller: str
 
 
 class Page(NamedTuple):
@@ -95,12 +103,30 @@ class ReleasedHold(NamedTuple):
     errno: int | None
 
 
+class ExtendedHold(NamedTuple):
+    """A row of extend_holds."""
+
+    hold_id: int
+    expires_at: datetime
+    replayed: int
+    errno: int | None
+
+
 class CancelledOrder(NamedTuple):
     """A row of cancel_orders."""
 
     order_id: int
     hold_id: int
     status: str
+    replayed: int
+    errno: int | None
+
+
+class StartedPayment(NamedTuple):
+    """A row of start_payments."""
+
+    order_id: int
+    payment_due_at: datetime
     replayed: int
     errno: int | None
 
@@ -179,8 +205,10 @@ class Gate:
         self.create_hold = self._mutation("create_holds", CreatedHold, lambda request: request.product_id)
         self.create_order = self._mutation("create_orders", CreatedOrder, lambda request: request.hold_id)
         self.apply_payment = self._mutation("apply_payments", AppliedPayment, lambda event: event.order_id)
-        self.release_hold = self._mutation("release_holds", ReleasedHold, lambda hold_id: hold_id)
-        self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda order_id: order_id)
+        self.release_hold = self._mutation("release_holds", ReleasedHold, lambda request: request.id)
+        self.extend_hold = self._mutation("extend_holds", ExtendedHold, lambda request: request.id)
+        self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda request: request.id)
+        self.start_payment = self._mutation("start_payments", StartedPayment, lambda request: request.id)
         self.get_hold = self._read("get_holds", Hold)
         self.get_order = self._read("get_orders", Order)
         self.get_product_body = self._batch("get_products", self._send_products, READ_BATCH_LIMIT)
@@ -237,11 +265,11 @@ class Gate:
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
-    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> Callable[[int], Entry[int, Row]]:
+    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> Callable[[OwnId], Entry[OwnId, Row]]:
         """A procedure that answers a row an id."""
 
-        async def send(connection: Connection, ids: list[int]) -> list[Row]:
-            (rows,) = await connection.call(procedure, msgspec.json.encode(ids).decode())
+        async def send(connection: Connection, requests: list[OwnId]) -> list[Row]:
+            (rows,) = await connection.call(procedure, msgspec.json.encode(requests).decode())
             return [row_type(*row) for row in rows]
 
         return self._batch(procedure, send, READ_BATCH_LIMIT)

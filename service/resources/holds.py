@@ -1,4 +1,4 @@
-"""Holds: made, read, given back."""
+"""Holds: made, read, extended, given back."""
 
 import time
 
@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from service.errors import ERRORS, refusal
-from service.procedures import Gate, HoldRequest
+from service.procedures import Gate, HoldRequest, OwnId
 from service.requests import BigInt, idempotency_key, parse_id, read_body, utc, write
 
 log = structlog.get_logger()
@@ -18,6 +18,7 @@ class HoldBody(msgspec.Struct):
 
     product_id: BigInt
     quantity: BigInt
+    customer_id: str | None = None
 
 
 class HoldsResource:
@@ -32,7 +33,7 @@ class HoldsResource:
         started_at = time.monotonic()
         key, made = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        request = HoldRequest(body.product_id, body.quantity, key, made, req.context.caller)
+        request = HoldRequest(body.product_id, body.quantity, key, made, req.context.caller, body.customer_id)
         entry = self._gate.create_hold(request)
         hold = await entry
         facts = {
@@ -59,9 +60,9 @@ class HoldResource:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
-    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """One hold."""
-        hold = await self._gate.get_hold(parse_id(hold_id, 30201))
+        hold = await self._gate.get_hold(OwnId(parse_id(hold_id, 30201), req.context.caller))
         if hold.errno is not None:
             raise refusal(hold.errno)
         write(
@@ -77,9 +78,28 @@ class HoldResource:
 
     async def on_delete(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Give an active hold back."""
-        released = await self._gate.release_hold(parse_id(hold_id, 30201))
+        released = await self._gate.release_hold(OwnId(parse_id(hold_id, 30201), req.context.caller))
         if released.errno is not None:
             raise refusal(released.errno)
         if not released.replayed:
             log.info("hold_released", request_id=req.context.request_id, hold_id=released.hold_id)
         resp.status = falcon.HTTP_204
+
+
+class HoldExtensionResource:
+    """`/api/holds/{id}/extend`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
+        """Give an active hold more time, once."""
+        extended = await self._gate.extend_hold(OwnId(parse_id(hold_id, 30201), req.context.caller))
+        if extended.errno is not None:
+            raise refusal(extended.errno)
+        expires_at = utc(extended.expires_at)
+        if not extended.replayed:
+            log.info(
+                "hold_extended", request_id=req.context.request_id, hold_id=extended.hold_id, expires_at=expires_at
+            )
+        write(resp, {"hold_id": extended.hold_id, "expires_at": expires_at}, replayed=extended.replayed)

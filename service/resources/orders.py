@@ -1,4 +1,4 @@
-"""Orders: made from holds, read, cancelled."""
+"""Orders: made from holds, read, being paid, cancelled."""
 
 import time
 
@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from service.errors import ERRORS, refusal
-from service.procedures import Gate, OrderRequest
+from service.procedures import Gate, OrderRequest, OwnId
 from service.requests import BigInt, idempotency_key, parse_id, read_body, utc, write
 
 log = structlog.get_logger()
@@ -66,9 +66,9 @@ class OrderResource:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
-    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
         """One order."""
-        order = await self._gate.get_order(parse_id(order_id, 30301))
+        order = await self._gate.get_order(OwnId(parse_id(order_id, 30301), req.context.caller))
         if order.errno is not None:
             raise refusal(order.errno)
         write(
@@ -93,9 +93,31 @@ class OrderCancellationResource:
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
         """Cancel a pending order and return its stock."""
-        order = await self._gate.cancel_order(parse_id(order_id, 30301))
+        order = await self._gate.cancel_order(OwnId(parse_id(order_id, 30301), req.context.caller))
         if order.errno is not None:
             raise refusal(order.errno)
         if not order.replayed:
             log.info("order_cancelled", request_id=req.context.request_id, order_id=order.order_id)
         write(resp, {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status})
+
+
+class PaymentStartResource:
+    """`/api/orders/{id}/start-payment`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
+        """Give a pending order more time, once, since its buyer is paying."""
+        started = await self._gate.start_payment(OwnId(parse_id(order_id, 30301), req.context.caller))
+        if started.errno is not None:
+            raise refusal(started.errno)
+        payment_due_at = utc(started.payment_due_at)
+        if not started.replayed:
+            log.info(
+                "payment_started",
+                request_id=req.context.request_id,
+                order_id=started.order_id,
+                payment_due_at=payment_due_at,
+            )
+        write(resp, {"order_id": started.order_id, "payment_due_at": payment_due_at}, replayed=started.replayed)

@@ -1,6 +1,7 @@
 -- cancel_orders: cancel pending orders and return their stock.
 --
--- In      in_order_ids  JSON  array of at most 1,000 ids
+-- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
+--                             found unless that caller made it
 -- Out     a row an element, in order: order_id, hold_id, status (cancelled), replayed (1: was cancelled before),
 --         errno (NULL: is cancelled); then a row a product whose stock changed (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
@@ -26,7 +27,7 @@ BEGIN
             NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
         ) AS errno
     FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, order_id BIGINT PATH '$'
+        position FOR ORDINALITY, order_id BIGINT PATH '$[0]'
     )) AS request
     LEFT JOIN orders AS order_
         ON order_.id = request.order_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')

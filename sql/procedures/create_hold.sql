@@ -5,7 +5,8 @@
 --         in_idempotency_key  VARCHAR(1024)  1 to 255 bytes; NULL: one is made
 -- Out     one row: hold_id, expires_at (DATETIME, UTC), replayed (0|1)
 -- Errors  30001 invalid_request, 30002 idempotency_key_reused, 30003 transaction_in_progress,
---         30101 product_not_found, 30102 insufficient_stock, 30103 quantity_out_of_range
+--         30101 product_not_found, 30102 insufficient_stock, 30103 quantity_out_of_range, 30104 sale_not_open,
+--         30106 customer_id_required (create_holds takes one)
 -- Locks   idempotency key, then stock by primary key; until COMMIT
 -- Retry   safe: the same key and arguments give the first answer
 -- Txn     its own; refused inside another

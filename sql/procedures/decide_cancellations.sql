@@ -10,7 +10,6 @@
 CREATE PROCEDURE decide_cancellations(IN in_order_ids JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
 COMMENT 'cancel the pending ones of a batch of orders'
 BEGIN
-    DECLARE v_locked_ids JSON;
     DECLARE v_cancelled JSON;
 
     CALL require_batch(in_order_ids);
@@ -23,43 +22,8 @@ BEGIN
             RESIGNAL;
         END;
 
-        SELECT COALESCE(JSON_ARRAYAGG(order_.id), JSON_ARRAY()) INTO v_locked_ids
-        FROM (
-            SELECT order_id FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS element
-            ORDER BY order_id LIMIT 1000
-        ) AS wanted
-        STRAIGHT_JOIN orders AS order_ ON order_.id = wanted.order_id
-        FOR UPDATE OF order_;
-
-        SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
-            COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), '')
-        INTO out_verdicts
-        FROM (
-            SELECT
-                request.position,
-                CASE
-                    WHEN COALESCE(
-                        JSON_TYPE(request.order_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER')
-                        OR request.order_id < 1,
-                        TRUE
-                    ) THEN 'i'
-                    WHEN order_.id IS NULL THEN 'o'
-                    WHEN order_.status = 'paid' THEN 'b'
-                    WHEN order_.status = 'cancelled' THEN 'r'
-                    -- The second one of two finds what the first one did.
-                    WHEN ROW_NUMBER() OVER (
-                        PARTITION BY JSON_TYPE(request.order_type), request.order_id ORDER BY request.position
-                    ) > 1 THEN 'r'
-                    ELSE 'a'
-                END AS verdict
-            FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-                position FOR ORDINALITY, order_id BIGINT PATH '$', order_type JSON PATH '$'
-            )) AS request
-            LEFT JOIN orders AS order_
-                ON order_.id = request.order_id
-                -- One that appeared after the lock was taken is not ours to decide.
-                AND order_.id MEMBER OF (v_locked_ids)
-        ) AS judged;
+        CALL lock_orders(in_order_ids, out_verdicts);
+        SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', 'a'), 'c', 'r');
 
         SELECT
             JSON_ARRAYAGG(JSON_OBJECT('id', order_.id, 'product_id', order_.product_id, 'quantity', order_.quantity)),
@@ -68,7 +32,7 @@ BEGIN
         FROM (
             SELECT request.order_id
             FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-                position FOR ORDINALITY, order_id BIGINT PATH '$'
+                position FOR ORDINALITY, order_id BIGINT PATH '$[0]'
             )) AS request
             WHERE SUBSTRING(out_verdicts, request.position, 1) = 'a'
         ) AS chosen

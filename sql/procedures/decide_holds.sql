@@ -14,6 +14,7 @@ CREATE PROCEDURE decide_holds(
 COMMENT 'bring every request of a batch of holds to its verdict'
 BEGIN
     DECLARE v_chosen_products JSON;
+    DECLARE v_customers BOOLEAN;
     DECLARE v_released BIGINT DEFAULT 0;
 
     CALL require_batch(in_requests);
@@ -30,7 +31,7 @@ BEGIN
                 RESIGNAL;
             END;
 
-            CALL judge_holds(in_requests, in_made_key, out_verdicts, v_chosen_products);
+            CALL judge_holds(in_requests, in_made_key, out_verdicts, v_chosen_products, v_customers);
             SET v_released = 0;
             IF LOCATE('s', out_verdicts) > 0 OR LOCATE('.', out_verdicts) > 0 THEN
                 COMMIT;
@@ -42,7 +43,9 @@ BEGIN
             IF v_released > 0 THEN
                 SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', '.'), 's', '.');
             ELSE
-                CALL place_holds(in_requests, in_made_key, v_chosen_products, out_verdicts, out_touched);
+                CALL place_holds(
+                    in_requests, in_made_key, v_chosen_products, v_customers, out_verdicts, out_touched
+                );
             END IF;
         END;
     END WHILE;

@@ -10,8 +10,6 @@
 CREATE PROCEDURE decide_releases(IN in_hold_ids JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
 COMMENT 'release the active ones of a batch of holds'
 BEGIN
-    DECLARE v_locked_ids JSON;
-    DECLARE v_now DATETIME;
     DECLARE v_released JSON;
 
     CALL require_batch(in_hold_ids);
@@ -24,45 +22,8 @@ BEGIN
             RESIGNAL;
         END;
 
-        SELECT COALESCE(JSON_ARRAYAGG(hold.id), JSON_ARRAY()) INTO v_locked_ids
-        FROM (
-            SELECT hold_id FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (hold_id BIGINT PATH '$')) AS element
-            ORDER BY hold_id LIMIT 1000
-        ) AS wanted
-        STRAIGHT_JOIN holds AS hold ON hold.id = wanted.hold_id
-        FOR UPDATE OF hold;
-        SET v_now = UTC_TIMESTAMP();
-
-        SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
-            COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), '')
-        INTO out_verdicts
-        FROM (
-            SELECT
-                request.position,
-                CASE
-                    WHEN COALESCE(
-                        JSON_TYPE(request.hold_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER')
-                        OR request.hold_id < 1,
-                        TRUE
-                    ) THEN 'i'
-                    WHEN hold.id IS NULL THEN 'h'
-                    WHEN hold.status = 'ordered' THEN 'u'
-                    WHEN hold.status = 'released' THEN 'r'
-                    WHEN hold.status = 'expired' OR hold.expires_at <= v_now THEN 'e'
-                    -- The second one of two finds what the first one did.
-                    WHEN ROW_NUMBER() OVER (
-                        PARTITION BY JSON_TYPE(request.hold_type), request.hold_id ORDER BY request.position
-                    ) > 1 THEN 'r'
-                    ELSE 'a'
-                END AS verdict
-            FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
-                position FOR ORDINALITY, hold_id BIGINT PATH '$', hold_type JSON PATH '$'
-            )) AS request
-            LEFT JOIN holds AS hold
-                ON hold.id = request.hold_id
-                -- One that appeared after the lock was taken is not ours to decide.
-                AND hold.id MEMBER OF (v_locked_ids)
-        ) AS judged;
+        CALL lock_holds(in_hold_ids, out_verdicts);
+        SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', 'a'), 'l', 'r');
 
         SELECT
             JSON_ARRAYAGG(JSON_OBJECT('id', hold.id, 'product_id', hold.product_id, 'quantity', hold.quantity)),
@@ -71,7 +32,7 @@ BEGIN
         FROM (
             SELECT request.hold_id
             FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
-                position FOR ORDINALITY, hold_id BIGINT PATH '$'
+                position FOR ORDINALITY, hold_id BIGINT PATH '$[0]'
             )) AS request
             WHERE SUBSTRING(out_verdicts, request.position, 1) = 'a'
         ) AS chosen

@@ -1,6 +1,7 @@
 -- get_holds: read holds.
 --
--- In      in_hold_ids  JSON  array of at most 1,000 ids
+-- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
+--                            found unless that caller made it
 -- Out     a row an element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
 --         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found)
 -- Errors  30001 invalid_request; in errno: 30201 hold_not_found
@@ -22,11 +23,12 @@ BEGIN
         hold.expires_at,
         IF(hold.id IS NULL, 30201, NULL) AS errno
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$', hold_type JSON PATH '$'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$[0]', hold_type JSON PATH '$[0]', caller VARCHAR(1024) PATH '$[1]'
     )) AS request
     LEFT JOIN holds AS hold
         ON hold.id = request.hold_id
         AND JSON_TYPE(request.hold_type) IN ('INTEGER', 'UNSIGNED INTEGER')
+        AND owns(request.caller, hold.caller)
     ORDER BY request.position;
     CALL end_read(v_is_own);
 END

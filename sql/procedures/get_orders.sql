@@ -1,6 +1,7 @@
 -- get_orders: read orders.
 --
--- In      in_order_ids  JSON  array of at most 1,000 ids
+-- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
+--                             found unless that caller made it
 -- Out     a row an element, in order: order_id, hold_id, product_id, quantity (units), amount (DECIMAL),
 --         status (pending, paid, cancelled), payment_due_at (DATETIME, UTC), errno (NULL: found)
 -- Errors  30001 invalid_request; in errno: 30301 order_not_found
@@ -24,11 +25,14 @@ BEGIN
         order_.payment_due_at,
         IF(order_.id IS NULL, 30301, NULL) AS errno
     FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, order_id BIGINT PATH '$', order_type JSON PATH '$'
+        position FOR ORDINALITY, order_id BIGINT PATH '$[0]', order_type JSON PATH '$[0]', caller VARCHAR(1024) PATH '$[1]'
     )) AS request
-    LEFT JOIN orders AS order_
+    LEFT JOIN (
+        orders AS order_ STRAIGHT_JOIN holds AS hold ON hold.id = order_.hold_id
+    )
         ON order_.id = request.order_id
         AND JSON_TYPE(request.order_type) IN ('INTEGER', 'UNSIGNED INTEGER')
+        AND owns(request.caller, hold.caller)
     ORDER BY request.position;
     CALL end_read(v_is_own);
 END

@@ -1,6 +1,6 @@
 -- judge_orders: one round's look at a batch of orders, without a lock.
 --
--- Every refusal here is final: a hold never leaves ordered, expired or released, and no deadline moves.
+-- Every refusal here is final: a hold never leaves ordered, expired or released, and no deadline that passed moves.
 -- One SELECT, so one snapshot, sees keys and holds: who used a hold is seen together with the key of the use.
 --
 -- In      in_requests  JSON          as create_orders
@@ -79,7 +79,7 @@ BEGIN
             LEFT JOIN idempotency_keys AS recorded
                 ON recorded.operation = 'order' AND recorded.caller = request.caller
                 AND recorded.idempotency_key = request.key_bytes
-            LEFT JOIN holds AS hold ON hold.id = request.hold_id
+            LEFT JOIN holds AS hold ON hold.id = request.hold_id AND owns(request.caller, hold.caller)
         ) AS judged
     ) AS round_;
 END

@@ -3,6 +3,7 @@
 -- In      in_requests  JSON          as create_holds
 --         in_made_key  VARCHAR(50)   made_key()
 --         in_products  JSON          array of the products of the chosen
+--         in_customers BOOLEAN       whether one of the chosen names its customer
 -- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
 --         io_touched   JSON          in_products is added
 -- Errors  none
@@ -13,6 +14,7 @@ CREATE PROCEDURE place_holds(
     IN in_requests JSON,
     IN in_made_key VARCHAR(50),
     IN in_products JSON,
+    IN in_customers BOOLEAN,
     INOUT io_verdicts VARCHAR(1000),
     INOUT io_touched JSON
 )
@@ -23,6 +25,7 @@ place: BEGIN
     DECLARE v_client_purge_after DATETIME;
     DECLARE v_made_purge_after DATETIME;
     DECLARE v_first_hold_id BIGINT;
+    DECLARE v_is_beaten BOOLEAN;
 
     -- A rival used one of the keys since they were looked up.
     DECLARE EXIT HANDLER FOR 1062
@@ -49,12 +52,19 @@ place: BEGIN
         AND client_key_ttl.name = 'client_key_ttl_s'
         AND made_key_ttl.name = 'made_key_ttl_s';
 
-    INSERT INTO holds (product_id, quantity, expires_at, inserted_by, position)
-    SELECT request.product_id, request.quantity, v_expires_at, CONNECTION_ID(), request.position
+    INSERT INTO holds (product_id, quantity, expires_at, caller, inserted_by, position)
+    SELECT
+        request.product_id,
+        request.quantity,
+        v_expires_at,
+        CAST(COALESCE(request.caller, '') AS BINARY),
+        CONNECTION_ID(),
+        request.position
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         product_id BIGINT PATH '$.product_id',
-        quantity BIGINT PATH '$.quantity'
+        quantity BIGINT PATH '$.quantity',
+        caller VARCHAR(1024) PATH '$.caller'
     )) AS request
     WHERE SUBSTRING(io_verdicts, request.position, 1) = '+';
     SET v_first_hold_id = LAST_INSERT_ID();
@@ -65,7 +75,7 @@ place: BEGIN
         'hold',
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
-        CONCAT(hold.product_id, ':', hold.quantity),
+        CONCAT_WS(':', hold.product_id, hold.quantity, request.customer_id),
         hold.id,
         hold.expires_at,
         IF(request.made_key = 1 OR request.idempotency_key IS NULL, v_made_purge_after, v_client_purge_after)
@@ -73,7 +83,8 @@ place: BEGIN
         position FOR ORDINALITY,
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
         made_key INT PATH '$.made_key',
-        caller VARCHAR(1024) PATH '$.caller'
+        caller VARCHAR(1024) PATH '$.caller',
+        customer_id VARCHAR(64) PATH '$.customer_id'
     )) AS request
     STRAIGHT_JOIN holds AS hold
         ON hold.position = request.position AND hold.id >= v_first_hold_id
@@ -96,7 +107,11 @@ place: BEGIN
     SET stock.available = stock.available - taken.quantity, stock.version = stock.version + 1;
 
     -- Fewer rows: somebody took units since they were counted, so that a product no longer fits.
-    IF ROW_COUNT() < JSON_LENGTH(in_products) THEN
+    SET v_is_beaten = ROW_COUNT() < JSON_LENGTH(in_products);
+    IF in_customers AND NOT v_is_beaten THEN
+        CALL place_customers(in_requests, v_first_hold_id, v_is_beaten);
+    END IF;
+    IF v_is_beaten THEN
         ROLLBACK;
         SET io_verdicts = REPLACE(io_verdicts, '+', '.');
     ELSE

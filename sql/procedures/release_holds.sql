@@ -1,6 +1,7 @@
 -- release_holds: give back active holds before their deadline.
 --
--- In      in_hold_ids  JSON  array of at most 1,000 ids
+-- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
+--                            found unless that caller made it
 -- Out     a row an element, in order: hold_id, replayed (1: was released before), errno (NULL: is released);
 --         then a row a product whose stock changed (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
@@ -24,7 +25,7 @@ BEGIN
             NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
         ) AS errno
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$[0]'
     )) AS request
     ORDER BY request.position;
 

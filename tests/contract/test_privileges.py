@@ -16,12 +16,14 @@ APP = {
     "cancel_orders",
     "create_holds",
     "create_orders",
+    "extend_holds",
     "get_health",
     "get_holds",
     "get_orders",
     "get_products",
     "list_products",
     "release_holds",
+    "start_payments",
 }
 CRON = {
     "check_stock",
@@ -47,6 +49,8 @@ OPERATOR = {
     "create_orders",
     "create_product",
     "expire_due",
+    "extend_hold",
+    "extend_holds",
     "get_health",
     "get_hold",
     "get_holds",
@@ -60,10 +64,21 @@ OPERATOR = {
     "release_hold",
     "release_holds",
     "report_sweeps",
+    "set_selling_rules",
     "settle_refund",
     "settle_waiting_payments",
+    "start_payment",
+    "start_payments",
 }
-OPERATOR_READS = {"refunds_due", "settings", "stock_levels"}
+OPERATOR_READS = {
+    "active_holds",
+    "pending_orders",
+    "refunds_due",
+    "sales_per_minute",
+    "settings",
+    "stock_levels",
+    "waiting_payments",
+}
 
 TABLE_DENIED, ROUTINE_DENIED, DATABASE_DENIED = 1142, 1370, 1044
 

@@ -1,0 +1,34 @@
+-- extend_holds: give active holds hold_extension_s seconds more, each of them once.
+--
+-- In      in_hold_ids  JSON  as release_holds
+-- Out     a row an element, in order: hold_id, expires_at (DATETIME, UTC), replayed (1: was extended before),
+--         errno (NULL: is extended); then no row, since no stock changes (see get_products)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+--         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used,
+--         30204 hold_released
+-- Locks   holds by primary key, ascending; until COMMIT
+-- Retry   safe: an extended hold keeps its deadline
+-- Txn     its own; refused inside another
+CREATE PROCEDURE extend_holds(IN in_hold_ids JSON)
+COMMENT 'give active holds hold_extension_s seconds more, each of them once'
+BEGIN
+    DECLARE v_verdicts VARCHAR(1000);
+
+    CALL decide_extensions(in_hold_ids, v_verdicts);
+
+    SELECT
+        hold.id AS hold_id,
+        hold.expires_at,
+        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
+        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+    FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
+        position FOR ORDINALITY, hold_id BIGINT PATH '$[0]'
+    )) AS request
+    LEFT JOIN holds AS hold
+        ON hold.id = request.hold_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+    ORDER BY request.position;
+
+    CALL read_touched(JSON_ARRAY());
+
+    COMMIT; -- of the answer's own reads: see begin_transaction
+END

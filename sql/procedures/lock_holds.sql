@@ -1,0 +1,56 @@
+-- lock_holds: lock the holds of a batch, and tell which of them are active.
+--
+-- In      in_hold_ids   JSON           as release_holds
+-- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno): a refusal; chosen (+) at the first
+--                                      mention of an active hold; replay (r) at its further ones
+-- Errors  none
+-- Locks   holds by primary key, ascending; until the caller's COMMIT
+-- Retry   safe
+-- Txn     the caller's
+CREATE PROCEDURE lock_holds(IN in_hold_ids JSON, OUT out_verdicts VARCHAR(1000))
+COMMENT 'lock the holds of a batch, and tell which of them are active'
+BEGIN
+    DECLARE v_locked_ids JSON;
+    DECLARE v_now DATETIME;
+
+    SELECT COALESCE(JSON_ARRAYAGG(hold.id), JSON_ARRAY()) INTO v_locked_ids
+    FROM (
+        SELECT hold_id FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (hold_id BIGINT PATH '$[0]')) AS element
+        ORDER BY hold_id LIMIT 1000
+    ) AS wanted
+    STRAIGHT_JOIN holds AS hold ON hold.id = wanted.hold_id
+    FOR UPDATE OF hold;
+    -- Read after the lock, since a statement that waits carries the time it started.
+    SET v_now = UTC_TIMESTAMP();
+
+    SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
+        COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), '')
+    INTO out_verdicts
+    FROM (
+        SELECT
+            request.position,
+            CASE
+                WHEN COALESCE(
+                    JSON_TYPE(request.hold_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER') OR request.hold_id < 1,
+                    TRUE
+                ) THEN 'i'
+                WHEN hold.id IS NULL THEN 'h'
+                WHEN hold.status = 'ordered' THEN 'u'
+                WHEN hold.status = 'released' THEN 'l'
+                WHEN hold.status = 'expired' OR hold.expires_at <= v_now THEN 'e'
+                WHEN ROW_NUMBER() OVER (PARTITION BY hold.id ORDER BY request.position) > 1 THEN 'r'
+                ELSE '+'
+            END AS verdict
+        FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
+            position FOR ORDINALITY,
+            hold_id BIGINT PATH '$[0]',
+            hold_type JSON PATH '$[0]',
+            caller VARCHAR(1024) PATH '$[1]'
+        )) AS request
+        LEFT JOIN holds AS hold
+            ON hold.id = request.hold_id
+            -- One that appeared after the lock was taken is not ours to decide.
+            AND hold.id MEMBER OF (v_locked_ids)
+            AND owns(request.caller, hold.caller)
+    ) AS judged;
+END

@@ -1,0 +1,50 @@
+-- set_selling_rules: say when a product is on sale, and how much of it one customer may have.
+--
+-- Holds that exist stay as they are. A limit counts the units of a customer's active holds, pending and paid orders,
+-- also of those from before it was set, as far as they named their customer.
+--
+-- In      in_product_id            BIGINT
+--         in_starts_at             DATETIME  UTC; NULL: at once
+--         in_ends_at               DATETIME  UTC, after in_starts_at; NULL: never
+--         in_maximum_per_customer  BIGINT    units, 1 to 1,000,000; NULL: no limit
+-- Out     one row: product_id, starts_at, ends_at, maximum_per_customer
+-- Errors  30001 invalid_request, 30003 transaction_in_progress, 30101 product_not_found
+-- Locks   the product; until COMMIT
+-- Retry   safe
+-- Txn     its own; refused inside another
+CREATE PROCEDURE set_selling_rules(
+    IN in_product_id BIGINT, IN in_starts_at DATETIME, IN in_ends_at DATETIME, IN in_maximum_per_customer BIGINT
+)
+COMMENT 'say when a product is on sale, and how much of it one customer may have'
+BEGIN
+    DECLARE v_found BIGINT;
+
+    IF
+        COALESCE(in_product_id < 1, TRUE)
+        OR COALESCE(in_starts_at >= in_ends_at, FALSE)
+        OR COALESCE(in_maximum_per_customer NOT BETWEEN 1 AND 1000000, FALSE)
+    THEN
+        CALL raise_error(30001);
+    END IF;
+
+    CALL begin_transaction();
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION
+        BEGIN
+            ROLLBACK;
+            RESIGNAL;
+        END;
+
+        UPDATE products
+        SET starts_at = in_starts_at, ends_at = in_ends_at, maximum_per_customer = in_maximum_per_customer
+        WHERE id = in_product_id;
+        SELECT COUNT(*) INTO v_found FROM products WHERE id = in_product_id;
+        COMMIT;
+    END;
+    IF v_found = 0 THEN
+        CALL raise_error(30101);
+    END IF;
+    SELECT id AS product_id, starts_at, ends_at, maximum_per_customer FROM products WHERE id = in_product_id;
+
+    COMMIT; -- of the answer's own reads: see begin_transaction
+END

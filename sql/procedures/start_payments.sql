@@ -1,0 +1,34 @@
+-- start_payments: give pending orders payment_started_ttl_s seconds from now, since their buyers are paying.
+--
+-- In      in_order_ids  JSON  as cancel_orders
+-- Out     a row an element, in order: order_id, payment_due_at (DATETIME, UTC; never earlier than before),
+--         replayed (1: was started before), errno (NULL: is started);
+--         then no row, since no stock changes (see get_products)
+-- Errors  30001 invalid_request, 30003 transaction_in_progress
+--         in errno: 30001 invalid_request, 30301 order_not_found, 30302 order_already_paid, 30303 order_cancelled
+-- Locks   orders by primary key, ascending; until COMMIT
+-- Retry   safe: the first start counts
+-- Txn     its own; refused inside another
+CREATE PROCEDURE start_payments(IN in_order_ids JSON)
+COMMENT 'give pending orders payment_started_ttl_s seconds from now, since their buyers are paying'
+BEGIN
+    DECLARE v_verdicts VARCHAR(1000);
+
+    CALL decide_payment_starts(in_order_ids, v_verdicts);
+
+    SELECT
+        order_.id AS order_id,
+        order_.payment_due_at,
+        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
+        verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno
+    FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
+        position FOR ORDINALITY, order_id BIGINT PATH '$[0]'
+    )) AS request
+    LEFT JOIN orders AS order_
+        ON order_.id = request.order_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+    ORDER BY request.position;
+
+    CALL read_touched(JSON_ARRAY());
+
+    COMMIT; -- of the answer's own reads: see begin_transaction
+END

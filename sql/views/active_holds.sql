@@ -1,0 +1,16 @@
+-- active_holds: what is held now, by whom, until when.
+--
+-- Columns hold_id, product_id, quantity (units), caller, customer_id (text; NULL: not named), expires_at (UTC),
+--         is_extended (0|1)
+CREATE VIEW active_holds AS
+SELECT
+    hold.id AS hold_id,
+    hold.product_id,
+    hold.quantity,
+    CONVERT(hold.caller USING utf8mb4) AS caller,
+    CONVERT(named.customer_id USING utf8mb4) AS customer_id,
+    hold.expires_at,
+    hold.is_extended
+FROM holds AS hold
+LEFT JOIN customer_holds AS named ON named.hold_id = hold.id
+WHERE hold.status = 'active' AND hold.expires_at > UTC_TIMESTAMP()
