@@ -77,7 +77,7 @@ QUERIES = [
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
     Query("list_products", r"SELECT product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}, 250),
     Query("purge_history", r"DELETE FROM idempotency_keys", {"idempotency_keys": "idempotency_keys_by_purge"}, 4 * DUE),
-    Query("purge_history", r"DELETE FROM holds", {"holds": "holds_by_deadline"}),
+    Query("purge_history", r"SELECT id\s+FROM holds", {"holds": "holds_by_deadline"}),
     Query("purge_history", r"DELETE FROM sweeps", {"sweeps": "sweeps_by_report"}),
     Query("purge_orders", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
     Query("report_sweeps", r"SELECT id FROM sweeps", {"sweeps": "sweeps_by_report"}),
