@@ -4,17 +4,18 @@ import gc
 import math
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from service.database import SchemaError, require_compatible_schema
-from service.settings import SettingsError, load_settings
+from service.settings import SettingsError, is_loopback, load_settings
 
 try:
     settings = load_settings()
 except SettingsError as error:
     sys.exit(f"cannot start: {error}")
 
-bind = f"{settings.host}:{settings.port}"
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
 worker_class = "asgi"
 worker_connections = 10_000
@@ -44,8 +45,9 @@ def post_worker_init(worker: Any) -> None:
     worker.cfg.set("graceful_timeout", math.ceil(settings.request_deadline_s) + 1)
 
 
-def on_starting(_server: object) -> None:
-    """Refuse to start on a database that does not fit, before any worker runs."""
+def on_starting(server: Any) -> None:
+    """Refuse to start on a database that does not fit, or where payments may be forged, before any worker runs."""
+    require_signatures_off_loopback(server.cfg.address)
     try:
         require_compatible_schema(settings.mysql_url)
     except (SchemaError, SettingsError) as error:
@@ -54,3 +56,23 @@ def on_starting(_server: object) -> None:
         print(
             "WARNING: WEBHOOK_SECRETS is empty: anybody on this machine can say that an order is paid.", file=sys.stderr
         )
+
+
+def when_ready(server: Any) -> None:
+    """Look at the sockets, too, some of which systemd has bound; still before any worker runs."""
+    require_signatures_off_loopback([listener.getsockname() for listener in server.LISTENERS])
+
+
+def on_reload(server: Any) -> None:
+    """Look at the addresses again: a reload may have changed them, and the secrets."""
+    require_signatures_off_loopback(server.cfg.address)
+
+
+def require_signatures_off_loopback(addresses: Iterable[Any]) -> None:
+    """End unless webhooks are signed, or every address is this machine's alone; a socket's file is a plain path.
+
+    The addresses that gunicorn uses: its command line may name others than HOST.
+    """
+    hosts = [address[0] for address in addresses if isinstance(address, tuple)]
+    if not settings.webhook_secrets and not all(map(is_loopback, hosts)):
+        sys.exit("cannot start: WEBHOOK_SECRETS: give at least one; without, the service listens on loopback only")

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import falcon.asgi
 import structlog
@@ -23,35 +23,55 @@ from service.settings import Network
 
 # The provider's webhooks carry signatures instead, and a payment is never refused for coming too soon.
 SHOP_PATHS = ("/api/products", "/api/holds", "/api/orders")
+IPV6_CLIENT_BITS = 64
 
 log = structlog.get_logger()
 
 
+class Access:
+    """Middleware of shop calls: first the address is counted, then the API key is asked for, then the key is counted.
+
+    So a guessed key counts like any other, and an address that guesses too often is not heard any more.
+    """
+
+    def __init__(self, keys: "ApiKeys", limits: "RateLimits") -> None:
+        self._keys = keys
+        self._limits = limits
+
+    async def process_resource(
+        self, req: falcon.asgi.Request, _resp: object, _resource: object, _params: object
+    ) -> None:
+        """Name the caller; raises Problem 401 or 429."""
+        # The route that was found, not the path: a path has many spellings.
+        if (req.uri_template or "").startswith(SHOP_PATHS):
+            await self._limits.count_address(req)
+            req.context.caller = self._keys.caller(req.get_header("Authorization") or "")
+            await self._limits.count_key(req.context.caller)
+
+
 class ApiKeys:
-    """Middleware: shop calls need `Authorization: Bearer <key>`; the key's name becomes the request's caller."""
+    """The names and digests of the keys; without any, everybody may ask and is nobody in particular."""
 
     def __init__(self, digests: Mapping[str, str]) -> None:
         """Take the SHA-256 of each key, in hexadecimal, by the key's name."""
         self._digests = digests
 
-    async def process_resource(
-        self, req: falcon.asgi.Request, _resp: object, _resource: object, _params: object
-    ) -> None:
-        """Name the caller; raises Problem 401."""
-        if not (req.uri_template or "").startswith(SHOP_PATHS):
-            return
-        scheme, _, key = (req.get_header("Authorization") or "").partition(" ")
+    def caller(self, authorization: str) -> str:
+        """The name of the key in `Authorization: Bearer <key>`; raises Problem 401."""
+        if not self._digests:
+            return ""
+        scheme, _, key = authorization.partition(" ")
         given = sha256(key.strip().encode()).hexdigest() if scheme.lower() == "bearer" else ""
         # Every digest is compared: how long it takes tells nothing about which of them is near.
         names = [name for name, digest in self._digests.items() if hmac.compare_digest(digest, given)]
         if not names:
             headers = {"WWW-Authenticate": "Bearer"}
             raise Problem("unauthorized", 401, "Send Authorization: Bearer and a current API key.", headers=headers)
-        req.context.caller = names[0]
+        return names[0]
 
 
 class RateLimits:
-    """Middleware: so many shop calls for each API key and for each client's address. Open while Redis is away."""
+    """So many calls for each API key and for each client's address. Open while Redis is away."""
 
     def __init__(
         self,
@@ -76,28 +96,32 @@ class RateLimits:
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
-    async def process_resource(
-        self, req: falcon.asgi.Request, _resp: object, _resource: object, _params: object
-    ) -> None:
-        """Count the request; raises Problem 429."""
-        if not (req.uri_template or "").startswith(SHOP_PATHS) or time.monotonic() < self._left_alone_until:
+    async def count_address(self, request: falcon.asgi.Request) -> None:
+        """Count a call of the client's address; raises Problem 429."""
+        if self._per_address:
+            client = network_of(client_address(request, self._trusted_proxies))
+            await self._count(self._per_address, "address", client)
+
+    async def count_key(self, name: str) -> None:
+        """Count a call under a key; raises Problem 429."""
+        if self._per_key:
+            await self._count(self._per_key, "key", name)
+
+    async def _count(self, limit: RateLimitItem, kind: str, name: str) -> None:
+        if time.monotonic() < self._left_alone_until:
             return
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
-                if self._per_key and req.context.caller:
-                    await self._hit(self._per_key, "key", req.context.caller)
-                if self._per_address:
-                    await self._hit(self._per_address, "address", client_address(req, self._trusted_proxies))
+                if await self._limiter.hit(limit, kind, name):
+                    return
+                window = await self._limiter.get_window_stats(limit, kind, name)
         except (RedisError, OSError) as error:
             self._left_alone_until = time.monotonic() + BREAKER_S
             log.warning("rate_limits_open", error=type(error).__name__)
-
-    async def _hit(self, limit: RateLimitItem, kind: str, name: str) -> None:
-        if not await self._limiter.hit(limit, kind, name):
-            window = await self._limiter.get_window_stats(limit, kind, name)
-            wait_s = max(1, math.ceil(window.reset_time - time.time()))
-            detail = f"At most {limit} for each {kind}; come back after Retry-After."
-            raise Problem("rate_limited", 429, detail, headers={"Retry-After": str(wait_s)})
+            return
+        wait_s = max(1, math.ceil(window.reset_time - time.time()))
+        detail = f"At most {limit} for each {kind}; come back after Retry-After."
+        raise Problem("rate_limited", 429, detail, headers={"Retry-After": str(wait_s)})
 
 
 def client_address(request: falcon.asgi.Request, trusted_proxies: Sequence[Network]) -> str:
@@ -116,8 +140,18 @@ def _is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in trusted_proxies)
 
 
+def network_of(address: str) -> str:
+    """What is counted as one client: an IPv4 address, or the /64 in which an IPv6 client may take any address."""
+    parsed = _parsed(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, IPV6_CLIENT_BITS), strict=False))
+    return str(parsed or address)
+
+
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """An address; an IPv4 one that a socket for both kinds shows as ::ffff:192.0.2.1 is an IPv4 one."""
     try:
-        return ip_address(address.strip())
+        parsed = ip_address(address.strip())
     except ValueError:
         return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed

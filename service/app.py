@@ -8,7 +8,7 @@ import falcon.asgi
 import structlog
 import uuid_utils
 
-from service.access import ApiKeys, RateLimits
+from service.access import Access, ApiKeys, RateLimits
 from service.errors import (
     DatabaseUnavailable,
     Overloaded,
@@ -19,6 +19,7 @@ from service.errors import (
 from service.logs import configure_logs
 from service.openapi import OpenApiResource
 from service.procedures import Gate
+from service.requests import carry_key
 from service.resources.health import Liveness, Readiness
 from service.resources.holds import HoldResource, HoldsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource
@@ -26,6 +27,7 @@ from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource
 from service.settings import Settings, load_settings
 
+KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 log = structlog.get_logger()
@@ -55,6 +57,13 @@ class GateLifespan:
         await self._gate.close()
 
 
+def answer_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    """Write an error; to a POST that takes a key it carries one, also where the resource was not reached."""
+    if req.method == "POST" and req.uri_template in KEYED_PATHS and resp.get_header("Idempotency-Key") is None:
+        carry_key(req, resp)
+    serialize(req, resp, error)
+
+
 async def answer_unavailable(_req: object, _resp: object, error: Exception, _params: object) -> None:
     """Nobody knows the outcome: 503, and the same key settles it."""
     raise unavailable(error) from None
@@ -72,13 +81,13 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     settings = settings or load_settings()
     gate = Gate(settings)
     middleware: list[Any] = [Headers(), GateLifespan(gate)]
-    if digests := settings.api_key_digests():
-        middleware.append(ApiKeys(digests))
+    digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
-    if per_key or per_address:
-        middleware.append(RateLimits(settings.redis_url, per_key, per_address, settings.proxies()))
+    if digests or per_address:
+        limits = RateLimits(settings.redis_url, per_key, per_address, settings.proxies())
+        middleware.append(Access(ApiKeys(digests), limits))
     app = falcon.asgi.App(middleware=middleware)
-    app.set_error_serializer(serialize)
+    app.set_error_serializer(answer_error)
     app.add_error_handler(Exception, answer_unexpected)
     app.add_error_handler(Overloaded, answer_unavailable)
     app.add_error_handler(DatabaseUnavailable, answer_unavailable)

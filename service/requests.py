@@ -56,16 +56,19 @@ def idempotency_key(request: falcon.asgi.Request, response: falcon.asgi.Response
 
     Raises Problem 422 where the header is not UTF-8.
     """
-    given = request.get_header("Idempotency-Key")
-    if given is None:
-        made = str(uuid_utils.uuid7())
-        response.set_header("Idempotency-Key", made)
-        return made, True
-    response.set_header("Idempotency-Key", given)
+    key, made = carry_key(request, response)
     try:
-        return given.encode("latin-1").decode(), False
+        return key.encode("latin-1").decode(), made
     except UnicodeDecodeError:
         raise refusal(30001, "Idempotency-Key is not UTF-8.") from None
+
+
+def carry_key(request: falcon.Request, response: falcon.Response) -> tuple[str, bool]:
+    """Let an answer carry the request's key, as it came, or a new one; returns it, and whether it is new."""
+    given = request.get_header("Idempotency-Key")
+    key = str(uuid_utils.uuid7()) if given is None else given
+    response.set_header("Idempotency-Key", key)
+    return key, given is None
 
 
 def parse_id(text: str, not_found_errno: int) -> int:

@@ -48,23 +48,15 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
                 urlsplit(url).port  # noqa: B018 reading it is the check
             except ValueError:
                 raise ValueError(f"{name} is no URL; percent-encode the password") from None
-        if not (self.verifiers() or self.is_on_loopback):
-            raise ValueError("WEBHOOK_SECRETS: give at least one; unsigned webhooks are taken on a loopback HOST only")
-
-        self.api_key_digests()
+        if self.webhook_secrets and not self.verifiers():
+            raise ValueError("WEBHOOK_SECRETS: a list of nothing; leave it away")
+        if self.api_keys and not self.api_key_digests():
+            raise ValueError("API_KEYS: a list of nothing; leave it away")
         self.proxies()
         for name in ("RATE_LIMIT_PER_KEY", "RATE_LIMIT_PER_ADDRESS"):
             self.limit(name)
         if self.rate_limit_per_key and not self.api_keys:
             raise ValueError("RATE_LIMIT_PER_KEY: needs API_KEYS")
-
-    @property
-    def is_on_loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
 
     def verifiers(self) -> list[Webhook]:
         """One verifier a webhook secret, in the order given; none: unsigned webhooks are taken. Raises ValueError."""
@@ -101,6 +93,14 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
             return [ip_network(part) for part in _parts(self.trusted_proxies)]
         except ValueError:
             raise ValueError("TRUSTED_PROXIES: expected addresses or networks, comma-separated") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _parts(text: str) -> list[str]:

@@ -88,6 +88,63 @@ def test_each_address_may_ask_so_often(start_service: Callable[..., Service]) ->
         assert 429 not in statuses(client, LIMIT, {"X-Forwarded-For": "198.51.100.2"})
 
 
+def test_a_guessed_key_counts_and_after_too_many_even_a_right_one_is_not_heard(
+    start_service: Callable[..., Service],
+) -> None:
+    service = start_service(API_KEYS=API_KEYS, RATE_LIMIT_PER_ADDRESS=f"{LIMIT}/day", TRUSTED_PROXIES="127.0.0.1")
+    guesser, shop = ({"X-Forwarded-For": address} for address in ("198.51.100.3", "198.51.100.4"))
+    with service.client() as client:
+        guesses = [statuses(client, 1, {**guesser, **bearer(f"guess {number}")})[0] for number in range(LIMIT + 1)]
+        assert guesses == [401] * LIMIT + [429]
+        assert statuses(client, 1, {**guesser, **bearer(KEYS["web"])}) == [429]
+        assert 429 not in statuses(client, 1, {**shop, **bearer(KEYS["web"])})
+
+
+def test_an_ipv6_client_is_counted_by_its_network(start_service: Callable[..., Service]) -> None:
+    service = start_service(RATE_LIMIT_PER_ADDRESS=f"{LIMIT}/minute", TRUSTED_PROXIES="127.0.0.1")
+    with service.client() as client:
+        own = [{"X-Forwarded-For": f"2001:db8:0:1::{number:x}:1"} for number in range(LIMIT + 1)]
+        assert [status for header in own for status in statuses(client, 1, header)].count(429) == 1
+        assert 429 not in statuses(client, 1, {"X-Forwarded-For": "2001:db8:0:2::1"})
+        mapped = [statuses(client, 1, {"X-Forwarded-For": f"::ffff:203.0.113.{number}"}) for number in range(LIMIT + 1)]
+        assert [429] not in mapped
+
+
+def test_a_refused_post_carries_a_key_all_the_same(start_service: Callable[..., Service]) -> None:
+    service = start_service(API_KEYS=API_KEYS, RATE_LIMIT_PER_ADDRESS="4/day", TRUSTED_PROXIES="127.0.0.1")
+    orders = {"method": "POST", "url": "/api/orders", "json": {"hold_id": 1}}
+    with service.client() as client:
+        for expected in (401, 429):
+            for request in (hold_request(1), orders):
+                response = client.request(**request)
+                assert response.status_code == expected
+                assert response.headers["Idempotency-Key"]
+                again = client.request(**{**request, "headers": {"Idempotency-Key": "cart"}})
+                assert again.headers["Idempotency-Key"] == "cart"
+
+
+METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "PATCH"]
+STRANGE_PATHS = ["/api/orders/1/refund", "/API/holds", "/api", "/api/holds%00", "/*", "/api/orders/1/"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_path_without_a_route_tells_nobody_anything(keyed: Service, method: str) -> None:
+    with keyed.client() as client:
+        for path in STRANGE_PATHS:
+            response = client.request(method, httpx.URL(keyed.url).copy_with(raw_path=path.encode()))
+            assert response.status_code == 404, path
+            assert "Allow" not in response.headers
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE", "OPTIONS", "HEAD"])
+def test_a_method_without_a_responder_does_nothing_without_a_key(keyed: Service, method: str) -> None:
+    with keyed.client() as client:
+        for path in ("/api/holds", "/api/holds/1", "/api/orders/1/cancel"):
+            response = client.request(method, path)
+            assert response.status_code == 401
+            assert "Allow" not in response.headers
+
+
 def test_nobody_is_believed_who_is_no_trusted_proxy(start_service: Callable[..., Service]) -> None:
     service = start_service(RATE_LIMIT_PER_ADDRESS=f"{LIMIT}/day")
     with service.client() as client:

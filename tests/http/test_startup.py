@@ -1,16 +1,19 @@
 """A service that cannot work does not start, and says what mends it without giving a secret away."""
 
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from service.settings import SettingsError, load_settings
 from stack.process import free_port
 from stack.servers import PROJECT
 from tests.conftest import PASSWORDS
-from tests.http.support import COMMAND
+from tests.http.support import COMMAND, Service
 from tests.support import Session, url_of
 
 PASSWORD = PASSWORDS["checkout_app"]
@@ -19,9 +22,9 @@ DEPLOY = "python -m service.deploy"
 
 @pytest.fixture
 def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
-    """Starts a service with some settings, which is to refuse; returns what it said."""
+    """Starts a service with some arguments and settings, which is to refuse; returns what it said."""
 
-    def start(**settings: str) -> str:
+    def start(*arguments: str, descriptors: tuple[int, ...] = (), **settings: str) -> str:
         environment = {
             **os.environ,
             "MYSQL_URL": app_url,
@@ -30,7 +33,14 @@ def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
             **settings,
         }
         done = subprocess.run(
-            COMMAND, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False
+            [*COMMAND, *arguments],
+            env=environment,
+            cwd=PROJECT,
+            pass_fds=descriptors,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         said = done.stdout + done.stderr
         assert done.returncode != 0, said
@@ -54,6 +64,7 @@ def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
         ("WEBHOOK_SECRETS", "whsec_MfKQ"),
         ("WEBHOOK_SECRETS", "whsec_no base64"),
         ("API_KEYS", "shop:abc"),
+        ("API_KEYS", ","),
         ("API_KEYS", f"shop:{'0' * 64},shop:{'1' * 64}"),
         ("RATE_LIMIT_PER_KEY", "100/second"),
         ("RATE_LIMIT_PER_ADDRESS", "often"),
@@ -145,3 +156,30 @@ def test_a_schema_that_does_not_fit_is_refused_with_what_mends_it(
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "shop.example"])  # noqa: S104 it must not start
 def test_unsigned_webhooks_are_taken_on_loopback_only(refusal: Callable[..., str], host: str) -> None:
     assert "WEBHOOK_SECRETS" in refusal(HOST=host)
+
+
+def test_the_command_line_does_not_get_past_that(refusal: Callable[..., str]) -> None:
+    assert "WEBHOOK_SECRETS" in refusal("-b", "127.0.0.1:0", "-b", "0.0.0.0:0")
+    assert "WEBHOOK_SECRETS" in refusal(GUNICORN_CMD_ARGS="--bind [::]:0 --reuse-port")
+
+
+def test_nor_does_a_socket_that_somebody_else_has_bound(refusal: Callable[..., str]) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104 as systemd would
+        number = listener.fileno()
+        assert "WEBHOOK_SECRETS" in refusal("-b", f"fd://{number}", descriptors=(number,))
+
+
+class ServiceOnSocket(Service):
+    """A service that listens on a unix socket only."""
+
+    def client(self) -> httpx.Client:
+        """A client of the socket."""
+        transport = httpx.HTTPTransport(uds=str(self._folder / "socket"))
+        return httpx.Client(transport=transport, base_url="http://checkout")
+
+
+def test_a_unix_socket_is_this_machines_alone(app_url: str, redis_url: str, tmp_path: Path) -> None:
+    service = ServiceOnSocket(tmp_path, app_url, redis_url, GUNICORN_CMD_ARGS=f"-b unix:{tmp_path}/socket")
+    service.start()  # waits until it is ready
+    service.begin_stop()
+    service.finish()
