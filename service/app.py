@@ -20,6 +20,7 @@ from service.logs import configure_logs
 from service.openapi import OpenApiResource
 from service.procedures import Gate
 from service.requests import carry_key
+from service.resources.docs import DocsFileResource, DocsResource
 from service.resources.health import Liveness, Readiness
 from service.resources.holds import HoldResource, HoldsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource
@@ -101,6 +102,8 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(gate))
     app.add_route("/api/payments/webhook", PaymentWebhookResource(gate, settings.verifiers()))
     app.add_route("/openapi.json", OpenApiResource())
+    app.add_route("/docs", DocsResource())
+    app.add_route("/docs/{name}", DocsFileResource())
     app.add_route("/healthz", Liveness())
     app.add_route("/readyz", Readiness(gate))
     return app

@@ -1,5 +1,7 @@
 """The service's description of itself, OpenAPI 3.1: what `/openapi.json` answers."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import falcon.asgi
@@ -7,10 +9,17 @@ import msgspec
 
 from service.errors import ERRORS
 from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES
+from service.resources.docs import FILES as DOCS_FILES
 
 Json = dict[str, Any]
 
-ID: Json = {"type": "integer", "minimum": 1, "maximum": BIGINT_MAXIMUM, "examples": [1]}
+ID: Json = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": BIGINT_MAXIMUM,
+    "examples": [1],
+    "description": "Written without a fraction: 1.0 is refused.",
+}
 UNITS: Json = {"type": "integer", "minimum": 0, "examples": [1], "description": "units"}
 MONEY: Json = {"type": "number", "minimum": 0, "examples": [100.0]}
 MOMENT: Json = {"type": "string", "format": "date-time", "examples": ["2026-01-02T18:30:00Z"], "description": "UTC"}
@@ -80,6 +89,7 @@ PARAMETERS: dict[str, Json] = {
         "description": "1 to 255 bytes. The same key and body give the first answer again; without one, a key is made.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     },
+    "docs_file": {"name": "name", "in": "path", "required": True, "schema": {"enum": list(DOCS_FILES)}},
     "after": {"name": "after", "in": "query", "schema": {**ID, "minimum": 0, "default": 0}},
     "limit": {
         "name": "limit",
@@ -87,6 +97,11 @@ PARAMETERS: dict[str, Json] = {
         "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
     },
 }
+
+# By operation: a command that is shown with it.
+EXAMPLES = dict(
+    re.findall(r"^## (\w+)\n(.+?)\n(?=\n|\Z)", Path(__file__).with_name("examples.sh").read_text(), re.M | re.S)
+)
 
 BODY_ERRORS = ("400 invalid_request", "413 invalid_request", "415 invalid_request")
 SHOP_ERRORS = ("401 unauthorized", "429 rate_limited")
@@ -104,6 +119,10 @@ def _problems(errnos: tuple[int, ...], others: tuple[str, ...]) -> Json:
     }
 
 
+def _content(schema: str, media_types: tuple[str, ...] = ("application/json",)) -> Json:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}} for media_type in media_types}
+
+
 def _operation(
     name: str,
     summary: str,
@@ -114,11 +133,11 @@ def _operation(
     errnos: tuple[int, ...] = (),
     errors: tuple[str, ...] = (),
     tag: str = "shop",
+    media_types: tuple[str, ...] = ("application/json",),
 ) -> Json:
     """One operation; `answers` are the schemas of the good statuses, None where there is no body."""
     responses: Json = {
-        status: {"description": summary}
-        | ({"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}} if schema else {})
+        status: {"description": summary} | ({"content": _content(schema, media_types)} if schema else {})
         for status, schema in answers.items()
     }
     operation: Json = {
@@ -128,11 +147,12 @@ def _operation(
         "parameters": [{"$ref": f"#/components/parameters/{parameter}"} for parameter in parameters],
         "responses": responses | _problems(errnos, errors + (SHOP_ERRORS if tag == "shop" else ())),
     }
+    if name in EXAMPLES:
+        operation["description"] = f"```sh\n{EXAMPLES[name]}\n```"
     if tag == "shop":
         operation["security"] = [{}, {"api_key": []}]
     if body:
-        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": True, "content": _content(body)}
     return operation
 
 
@@ -242,6 +262,20 @@ PATHS: dict[str, Json] = {
         )
     ),
     "/openapi.json": _path(get=_operation("openapi", "This document", {"200": "OpenApi"}, tag="operations")),
+    "/docs": _path(
+        get=_operation("docs", "This document as a page", {"200": "Text"}, tag="operations", media_types=("text/html",))
+    ),
+    "/docs/{name}": _path(
+        get=_operation(
+            "docs_file",
+            "What that page loads",
+            {"200": "Text"},
+            parameters=("docs_file",),
+            errors=("404 not_found",),
+            tag="operations",
+            media_types=tuple(sorted(set(DOCS_FILES.values()))),
+        ),
+    ),
 }
 
 DOCUMENT: Json = {
@@ -253,7 +287,7 @@ DOCUMENT: Json = {
     },
     "paths": PATHS,
     "components": {
-        "schemas": {**SCHEMAS, "OpenApi": {"type": "object"}},
+        "schemas": {**SCHEMAS, "OpenApi": {"type": "object"}, "Text": TEXT},
         "parameters": PARAMETERS,
         "securitySchemes": {
             "api_key": {"type": "http", "scheme": "bearer", "description": "needed where the service has API_KEYS"}

@@ -1,0 +1,82 @@
+# A command for every operation of /openapi.json: each works as it stands, any number of times.
+# Location says what a POST made: after it $hold is /api/holds/7, and ${hold##*/} is 7.
+
+## list_products
+curl -s 'http://127.0.0.1:8000/api/products?limit=50&after=0'
+
+## get_product
+curl -s http://127.0.0.1:8000/api/products/1
+
+## create_hold
+curl -s http://127.0.0.1:8000/api/holds -H 'Content-Type: application/json' \
+    -H 'Idempotency-Key: cart-17' -d '{"product_id":1,"quantity":2}'
+
+## get_hold
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+curl -s "http://127.0.0.1:8000$hold"
+
+## release_hold
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+curl -s -i -X DELETE "http://127.0.0.1:8000$hold"
+
+## extend_hold
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+curl -s -X POST "http://127.0.0.1:8000$hold/extend"
+
+## create_order
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+curl -s http://127.0.0.1:8000/api/orders -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}'
+
+## get_order
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+order=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/orders \
+    -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}')
+curl -s "http://127.0.0.1:8000$order"
+
+## cancel_order
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+order=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/orders \
+    -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}')
+curl -s -X POST "http://127.0.0.1:8000$order/cancel"
+
+## start_payment
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+order=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/orders \
+    -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}')
+curl -s -X POST "http://127.0.0.1:8000$order/start-payment"
+
+## apply_payment
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+order=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/orders \
+    -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}')
+body='{"idempotency_key":"payment-'${order##*/}'","order_id":'${order##*/}',"status":"success"}'
+# One of the service's WEBHOOK_SECRETS; where it has none, it reads no signature.
+secret=${WEBHOOK_SECRET:-whsec_AAAA}
+now=$(date +%s)
+hexkey=$(printf %s "${secret#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+signature=$(printf %s "message-1.$now.$body" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$hexkey" -binary | base64)
+curl -s http://127.0.0.1:8000/api/payments/webhook -H 'Content-Type: application/json' -d "$body" \
+    -H 'webhook-id: message-1' -H "webhook-timestamp: $now" -H "webhook-signature: v1,$signature"
+
+## healthz
+curl -s http://127.0.0.1:8000/healthz
+
+## readyz
+curl -s http://127.0.0.1:8000/readyz
+
+## openapi
+curl -s http://127.0.0.1:8000/openapi.json
+
+## docs
+curl -s http://127.0.0.1:8000/docs
+
+## docs_file
+curl -s http://127.0.0.1:8000/docs/swagger-ui.css

@@ -1,0 +1,66 @@
+"""`/docs`: the description of every call as a page to read and to try, with Swagger UI from an installed package."""
+
+import base64
+from hashlib import sha256
+
+import falcon
+import falcon.asgi
+from openapi_ui_bundles import swagger_ui
+
+from service.errors import Problem
+
+# The badge of the validator would send the document's address to somebody else's machine.
+START = (
+    "SwaggerUIBundle({url: '/openapi.json', dom_id: '#docs', validatorUrl: null, deepLinking: true,"
+    " docExpansion: 'list', defaultModelsExpandDepth: 0, displayRequestDuration: true})"
+)
+PAGE = f"""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Flash-sale checkout</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script>{START}</script>
+</body>
+</html>
+"""
+START_DIGEST = base64.b64encode(sha256(START.encode()).digest()).decode()
+# Nothing but the service itself is loaded or asked; Swagger UI writes styles and pictures into the page.
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; script-src 'self' 'sha256-{START_DIGEST}'; style-src 'self' 'unsafe-inline';"
+    " img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+
+
+class DocsResource:
+    """`/docs`."""
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """The page."""
+        resp.text = PAGE
+        resp.content_type = falcon.MEDIA_HTML
+        resp.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        resp.set_header("X-Content-Type-Options", "nosniff")
+
+
+class DocsFileResource:
+    """`/docs/{name}`: what the page loads."""
+
+    def __init__(self) -> None:
+        self._files = {name: (swagger_ui.static_path / name).read_bytes() for name in FILES}
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
+        """One file; raises Problem 404."""
+        if name not in self._files:
+            raise Problem("not_found", 404, "There is no such file.")
+        resp.data = self._files[name]
+        resp.content_type = FILES[name]
+        resp.set_header("X-Content-Type-Options", "nosniff")

@@ -1,0 +1,82 @@
+"""`/docs` is whole without any other machine, and what it shows works."""
+
+import base64
+import os
+import re
+import subprocess
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from service.openapi import EXAMPLES, PATHS
+from tests.http.support import Service
+from tests.support import Session
+
+SHOWN_ADDRESS = "http://127.0.0.1:8000"
+SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()
+
+
+def test_the_page_loads_nothing_but_what_the_service_answers(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.headers["Content-Type"].startswith("text/html")
+    loaded = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page.text)
+    assert len(loaded) == 4
+    for address in loaded:
+        if address != "data:,":
+            assert client.get(address).status_code == 200, address
+
+
+def test_the_browser_is_told_to_ask_nobody_else(client: httpx.Client) -> None:
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none';")
+    sources = set(re.findall(r"[^;\s]+", re.sub(r"[\w-]+-(?:src|uri|action|ancestors)\b", "", policy)))
+    assert {source for source in sources if not source.startswith("'sha256-")} == {
+        "'none'",
+        "'self'",
+        "'unsafe-inline'",
+        "data:",
+    }
+
+
+def test_every_operation_has_its_example() -> None:
+    names = [
+        operation["operationId"]
+        for operations in PATHS.values()
+        for operation in operations.values()
+        if isinstance(operation, dict)
+    ]
+    assert sorted(EXAMPLES) == sorted(names)
+
+
+@pytest.fixture(scope="module")
+def run(
+    start_service: Callable[..., Service], database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """Runs a command as if it were pasted into a shell beside a fresh shop whose webhooks are signed."""
+    service = start_service(WEBHOOK_SECRETS=SECRET)
+    session = Session(database_url)
+    session.create_product(stock=100)
+    session.close()
+    home = tmp_path_factory.mktemp("home")
+    (home / ".curlrc").write_text("fail-with-body\n")  # an answer of 400 or more ends curl with an error
+    environment = {**os.environ, "CURL_HOME": str(home), "WEBHOOK_SECRET": SECRET}
+
+    def paste(command: str) -> str:
+        command = command.replace(SHOWN_ADDRESS, service.url)
+        done = subprocess.run(["bash", "-e", "-c", command], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert done.stderr == ""
+        return done.stdout
+
+    return paste
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_works_again_and_again(run: Callable[[str], str], name: str) -> None:
+    for _ in range(2):
+        assert run(EXAMPLES[name])
+
+
+def test_the_payment_of_the_example_pays(run: Callable[[str], str]) -> None:
+    assert '"outcome":"applied"' in run(EXAMPLES["apply_payment"])
