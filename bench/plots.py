@@ -2,18 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from bench.canvas import BASELINE, INK, SUBJECT, quiet, save
 from bench.scenarios import Outcome
 from bench.stage import Figure
-
-SUBJECT, BASELINE = "#1f6feb", "#9aa4b2"
-
-mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.family": "sans-serif", "font.size": 10})
 
 
 def draw(outcomes: dict[str, Outcome], folder: Path) -> list[Path]:
@@ -30,12 +25,8 @@ def draw(outcomes: dict[str, Outcome], folder: Path) -> list[Path]:
 
 def _draw(path: Path, plot: Callable[[Axes, Sequence[Figure]], None], figures: Sequence[Figure]) -> Path:
     canvas = Canvas(figsize=(7, 3.2), layout="constrained")
-    axes = canvas.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    plot(axes, figures)
-    metadata: dict[str, Any] = {"Date": None}
-    canvas.savefig(path, metadata=metadata)
-    return path
+    plot(quiet(canvas.add_subplot()), figures)
+    return save(canvas, path)
 
 
 def _bars(axes: Axes, figures: Sequence[Figure], title: str) -> None:
@@ -46,7 +37,7 @@ def _bars(axes: Axes, figures: Sequence[Figure], title: str) -> None:
         [max(figure.rates) - figure.rate for figure in figures],
     ]
     colours = [SUBJECT] + [BASELINE] * (len(figures) - 1)
-    drawn = axes.barh([figure.label for figure in figures], rates, xerr=spread, color=colours, ecolor="#444444")
+    drawn = axes.barh([figure.label for figure in figures], rates, xerr=spread, color=colours, ecolor=INK)
     axes.bar_label(drawn, [f"{rate:,.0f}" for rate in rates], padding=6)
     axes.invert_yaxis()
     axes.margins(x=0.15)

@@ -84,7 +84,7 @@ def serve() -> NoReturn:
         administrator = replace(administrator, database=administrator.database or DATABASE)
         passwords = _passwords(running.folder)
         _deploy(administrator, passwords)
-        _write_operator_files(running, administrator, passwords)
+        _write_operator_files(running, administrator, passwords, f"http://{host}:{port}")
         application = str(administrator.for_account("checkout_app", passwords["checkout_app"]))
         # The service is not to know the passwords of other accounts.
         environment = {name: value for name, value in os.environ.items() if not name.endswith("_PASSWORD")}
@@ -126,13 +126,16 @@ def _passwords(folder: Path) -> dict[str, str]:
     return passwords
 
 
-def _write_operator_files(running: Servers, administrator: MysqlUrl, passwords: Mapping[str, str]) -> None:
-    """What script/mysql reads, and the environment with which to run a cron program by hand."""
+def _write_operator_files(
+    running: Servers, administrator: MysqlUrl, passwords: Mapping[str, str], service_url: str
+) -> None:
+    """What script/mysql, script/top and script/demo read, and the environment of a cron program run by hand."""
     operator = administrator.for_account("checkout_dba", passwords["checkout_dba"])
     write_private(running.folder / "operator.cnf", _option_file(operator))
     program = ["mysql"] if os.environ.get("MYSQL_URL") else find_mysql_client()
     client = shlex.join([*program, f"--defaults-file={running.folder}/operator.cnf"])
     write_private(running.folder / "mysql-client", f'#!/bin/sh\nexec {client} "$@"\n', mode=0o700)
+    write_private(running.folder / "operator.env", f"MYSQL_URL='{operator}'\nSERVICE_URL='{service_url}'\n")
     cron = administrator.for_account("checkout_cron", passwords["checkout_cron"])
     write_private(running.folder / "cron.env", f"MYSQL_URL='{cron}'\nREDIS_URL='{running.redis_url}'\n")
 

@@ -1,0 +1,1 @@
+"""What operators type: `top`, a live screen, and `demo`, a flash sale played and drawn."""
