@@ -1,0 +1,235 @@
+"""What concurrent clients saw of each product's stock has a legal order.
+
+Two histories are kept of each product, since two things are promised. What was decided: holds, refusals, the stock
+that a refusal names, and all that gives units back, as MySQL did it. What was shown: the same changes, and every
+GET; a change made behind the service's back may show a second later than MySQL did it. All clocks are this machine's.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import httpx
+import mysql.connector
+
+from tests.http.history import Act, gave, saw, took, unexplained, was_refused
+from tests.http.support import Service, async_client, hold_request, order_request, payment_request
+from tests.support import Session
+
+CLIENTS = 32
+ACTS = 60  # a client's
+STOCK = (6, 12, 25)
+SWEEP_INTERVAL_S = 0.2
+CACHE_LAG_S = 1  # promised for what happens behind the service's back
+SEED = 1
+
+Item = tuple[str, int]  # "hold" or "order", and its id
+
+
+@dataclass
+class Sale:
+    """What the clients of one run share, and what they noted."""
+
+    url: str
+    stock: dict[int, int]
+    decided: dict[int, list[Act]] = field(default_factory=lambda: defaultdict(list))
+    shown: dict[int, list[Act]] = field(default_factory=lambda: defaultdict(list))
+    given_back: set[Item] = field(default_factory=set)  # by a client, surely
+    cancelled_from: dict[Item, float] = field(default_factory=dict)  # by a client, perhaps, or because it fell due
+    seen_at: dict[Item, float] = field(default_factory=dict)  # when somebody looked and it was over
+    is_over: threading.Event = field(default_factory=threading.Event)
+
+    def note(self, product_id: int, act: Act) -> None:
+        """Keep a change that a client was answered."""
+        self.decided[product_id].append(act)
+        self.shown[product_id].append(act)
+
+    def note_behind_the_back(self, product_id: int, act: Act) -> None:
+        """Keep a change that the service learns of when what it has cached goes stale."""
+        self.decided[product_id].append(act)
+        self.shown[product_id].append(act.until(act.end + CACHE_LAG_S))
+
+
+class Client:
+    """A shop that does one thing after another with holds and orders of its own."""
+
+    def __init__(self, sale: Sale, http: httpx.AsyncClient, number: int) -> None:
+        self.sale, self.http = sale, http
+        self.chosen = random.Random(f"{SEED} {number}")
+        self.holds: list[tuple[int, int, int]] = []  # id, product, quantity
+        self.orders: list[tuple[int, int, int]] = []
+        self.keys = map(f"{number}/{{}}".format, count())
+
+    async def run(self) -> None:
+        """Do something, many times."""
+        acts: dict[Callable[[], Any], int] = {self.look: 6, self.hold: 6, self.release: 2, self.order: 3}
+        acts |= {self.extend: 1, self.cancel: 1, self.pay: 2}
+        for _ in range(ACTS):
+            await self.chosen.choices(list(acts), list(acts.values()))[0]()
+
+    async def ask(self, request: dict[str, Any]) -> tuple[httpx.Response, float, float]:
+        """Send a request until its outcome is known; returns the answer and the interval in which it was decided."""
+        start = time.time()
+        while (response := await self.http.request(**request)).status_code == 503:
+            pass
+        return response, start, time.time()
+
+    def one_of(self, own: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+        """One of the client's holds or orders, which it then forgets; or nobody's."""
+        return own.pop(self.chosen.randrange(len(own))) if own else (10**9, 0, 0)
+
+    async def look(self) -> None:
+        """GET a product."""
+        product_id = self.chosen.choice(list(self.sale.stock))
+        response, start, end = await self.ask({"method": "GET", "url": f"/api/products/{product_id}"})
+        self.sale.shown[product_id].append(saw(response.json()["available_stock"], start, end))
+
+    async def hold(self) -> None:
+        """Hold units, or hear how many there are."""
+        product_id, quantity = self.chosen.choice(list(self.sale.stock)), self.chosen.randint(1, 3)
+        response, start, end = await self.ask(hold_request(product_id, quantity, next(self.keys)))
+        if response.status_code == 201:
+            self.sale.note(product_id, took(quantity, start, end))
+            self.holds.append((response.json()["hold_id"], product_id, quantity))
+        else:
+            assert response.status_code == 409, response.text
+            self.sale.decided[product_id] += [
+                was_refused(quantity, start, end),
+                saw(response.json()["available_stock"], start, end),
+            ]
+
+    async def release(self) -> None:
+        """Give a hold back."""
+        hold_id, product_id, quantity = self.one_of(self.holds)
+        response, start, end = await self.ask({"method": "DELETE", "url": f"/api/holds/{hold_id}"})
+        if response.status_code == 204:
+            self.sale.given_back.add(("hold", hold_id))
+            self.sale.note(product_id, gave(quantity, start, end))
+
+    async def extend(self) -> None:
+        """Ask for more time for a hold."""
+        if self.holds:
+            await self.ask({"method": "POST", "url": f"/api/holds/{self.chosen.choice(self.holds)[0]}/extend"})
+
+    async def order(self) -> None:
+        """Order a hold."""
+        hold_id, product_id, quantity = self.one_of(self.holds)
+        response, _, _ = await self.ask(order_request(hold_id, next(self.keys)))
+        if response.status_code == 201:
+            self.orders.append((response.json()["order_id"], product_id, quantity))
+
+    async def cancel(self) -> None:
+        """Cancel an order; one that fell due meanwhile may have been cancelled for that."""
+        order_id, product_id, quantity = self.one_of(self.orders)
+        document = (await self.http.get(f"/api/orders/{order_id}")).json()
+        response, start, end = await self.ask({"method": "POST", "url": f"/api/orders/{order_id}/cancel"})
+        if response.status_code == 200 and seconds(document["payment_due_at"]) <= end:
+            self.sale.cancelled_from["order", order_id] = start
+        elif response.status_code == 200:
+            self.sale.given_back.add(("order", order_id))
+            self.sale.note(product_id, gave(quantity, start, end))
+
+    async def pay(self) -> None:
+        """Deliver a payment, mostly a failure, so that units stay in play."""
+        order_id, product_id, quantity = self.one_of(self.orders)
+        status = self.chosen.choices(("failure", "success"), (19, 1))[0]
+        response, start, end = await self.ask(payment_request(next(self.keys), order_id, status))
+        assert response.status_code in (200, 202), response.text
+        if response.json()["outcome"] == "applied" and status == "failure":
+            self.sale.given_back.add(("order", order_id))
+            self.sale.note(product_id, gave(quantity, start, end))
+
+
+def seconds(timestamp: str) -> float:
+    """A time of the API, in seconds since 1970."""
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def administer(sale: Sale, session: Session, chosen: random.Random) -> None:
+    """Sweep, count stock anew, and see what is over, until the clients have finished."""
+    while not sale.is_over.wait(SWEEP_INTERVAL_S):
+        session.call("expire_due", 1000)
+        look_what_is_over(sale, session)
+        product_id, quantity = chosen.choice(list(sale.stock)), chosen.choice((-2, 1, 1))
+        start = time.time()
+        try:
+            session.call("adjust_stock", product_id, quantity, "counted")
+        except mysql.connector.Error as error:
+            if error.errno != 30102:
+                raise
+            sale.decided[product_id].append(was_refused(-quantity, start, time.time()))
+        else:
+            make = gave if quantity > 0 else took
+            sale.note_behind_the_back(product_id, make(abs(quantity), start, time.time()))
+
+
+def look_what_is_over(sale: Sale, session: Session) -> None:
+    """Note the holds and orders that are seen to be over for the first time."""
+    rows = session.query(
+        "SELECT 'hold' AS kind, id FROM holds WHERE status = 'expired' "
+        "UNION ALL SELECT 'order', id FROM orders WHERE status = 'cancelled'"
+    )
+    for row in rows:
+        sale.seen_at.setdefault((row["kind"], row["id"]), time.time())
+
+
+def note_what_fell_due(sale: Sale, session: Session) -> None:
+    """Every hold and order that no client gave back came back between its deadline and when that was seen."""
+    rows = session.query(
+        "SELECT 'hold' AS kind, id, product_id, quantity, expires_at AS due_at FROM holds WHERE status = 'expired' "
+        "UNION ALL SELECT 'order', id, product_id, quantity, payment_due_at FROM orders WHERE status = 'cancelled'"
+    )
+    for row in rows:
+        item = row["kind"], row["id"]
+        if item not in sale.given_back:
+            due_at = row["due_at"].replace(tzinfo=UTC).timestamp()
+            start = min(due_at, sale.cancelled_from.get(item, due_at))
+            act = gave(row["quantity"], start, sale.seen_at.get(item, time.time()))
+            sale.note_behind_the_back(row["product_id"], act)
+
+
+async def sell(sale: Sale) -> None:
+    """Let clients act, each over a connection of its own."""
+
+    async def run(number: int) -> None:
+        async with async_client(sale.url) as http:
+            await Client(sale, http, number).run()
+
+    await asyncio.gather(*(run(number) for number in range(CLIENTS)))
+
+
+def assert_explained(stock: dict[int, int], histories: dict[int, list[Act]]) -> None:
+    """Check every product's history."""
+    for product_id, history in histories.items():
+        left = unexplained(stock[product_id], history)
+        assert not left, f"no order explains {len(left)} of {len(history)} acts on product {product_id}: {left[:5]}"
+
+
+def test_what_concurrent_clients_see_has_a_legal_order(
+    service: Service, session: Session, connect: Callable[[], Session]
+) -> None:
+    for name in ("hold_ttl_s", "hold_extension_s", "payment_ttl_s"):
+        session.call("change_setting", name, 1)
+    sale = Sale(service.url, {session.create_product(stock): stock for stock in STOCK})
+    administrator = threading.Thread(target=administer, args=(sale, connect(), random.Random(SEED)))
+    administrator.start()
+    asyncio.run(sell(sale))
+    sale.is_over.set()
+    administrator.join()
+
+    note_what_fell_due(sale, session)
+    for product_id in sale.stock:
+        sale.decided[product_id].append(saw(session.available(product_id), time.time(), time.time()))
+    assert_explained(sale.stock, sale.decided)
+    # What could not be published shows within a second.
+    lag_s = CACHE_LAG_S if service.events("cache_degraded") else 0
+    for product_id, acts in sale.shown.items():
+        sale.shown[product_id] = [act.until(act.end + lag_s) if act.change else act for act in acts]
+    assert_explained(sale.stock, sale.shown)
