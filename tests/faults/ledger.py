@@ -1,0 +1,373 @@
+"""Steady load, and a ledger of what every client was told, which is compared with MySQL after a fault."""
+
+import asyncio
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import httpx
+
+from tests.http.support import (
+    PATIENCE_S,
+    POLL_INTERVAL_S,
+    Service,
+    async_client,
+    eventually,
+    hold_request,
+    order_request,
+    payment_request,
+)
+from tests.support import Row, Session
+
+BUYERS = 24
+THINK_S = (0.02, 0.12)  # between a buyer's requests
+BACK_WITHIN_S = 3
+PLENTY, SCARCE = 1_000_000, 60  # units: of one product there is enough, the other is sold out again and again
+REPLAYS = 60  # accepted requests that are sent once more at the end
+INSUFFICIENT_STOCK, HOLD_EXPIRED, ORDER_CANCELLED = 30102, 30202, 30303
+
+
+class Answer(NamedTuple):
+    """What a client was told: `status` is 0 where it was told nothing."""
+
+    at: float
+    status: int
+    document: dict[str, Any]
+    replayed: bool = False
+
+    @property
+    def settles(self) -> bool:
+        """Whether the client knows the outcome."""
+        return self.status not in (0, 503)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the request has taken effect, by this answer."""
+        return self.status in (200, 201, 202)
+
+
+@dataclass
+class Entry:
+    """One request under one key, and every answer to it in order."""
+
+    kind: str
+    key: str
+    request: dict[str, Any]
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its client knows the outcome."""
+        return any(answer.settles for answer in self.answers)
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        """The document of the first answer that accepts it."""
+        return next((answer.document for answer in self.answers if answer.accepts), None)
+
+    @property
+    def refusals(self) -> set[int | None]:
+        """The errnos of the answers that settle it without accepting it."""
+        return {answer.document.get("errno") for answer in self.answers if answer.settles and not answer.accepts}
+
+
+class Ledger:
+    """What was asked and told, and what MySQL must know of it.
+
+    products  the products that this load alone trades
+    refusals  errnos that a buyer may meet: sold out, and what a fault brings about
+    """
+
+    def __init__(self, products: list[int], refusals: Iterable[int]) -> None:
+        self.products = products
+        self.entries: list[Entry] = []
+        self._refusals = {INSUFFICIENT_STOCK, *refusals}
+        self._breaches: list[str] = []
+
+    def record(self, kind: str, key: str, request: dict[str, Any]) -> Entry:
+        """Write down what is about to be asked."""
+        entry = Entry(kind, key, request)
+        self.entries.append(entry)
+        return entry
+
+    async def ask(self, client: httpx.AsyncClient, entry: Entry) -> Answer:
+        """Send an entry's request, and write down the answer, or that there was none."""
+        try:
+            response = await client.request(**entry.request)
+        except httpx.TransportError:
+            answer = Answer(time.monotonic(), 0, {})
+        else:
+            replayed = "Idempotent-Replayed" in response.headers
+            answer = Answer(time.monotonic(), response.status_code, response.json(), replayed)
+            self._check_answer(entry, response)
+        entry.answers.append(answer)
+        return answer
+
+    async def settle(self, url: str) -> None:
+        """Send again, under its key, whatever has no outcome yet, and some of what was accepted, until it has one."""
+        unsettled = [entry for entry in self.entries if not entry.is_settled]
+        accepted = [entry for entry in self.entries if entry.told]
+        entries = unsettled + random.sample(accepted, min(REPLAYS, len(accepted)))
+        queue = iter(entries)
+
+        async def serve_queue() -> None:
+            async with async_client(url) as client:
+                for entry in queue:
+                    while not (await self.ask(client, entry)).settles:
+                        await asyncio.sleep(POLL_INTERVAL_S)
+
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*(serve_queue() for _ in range(BUYERS)))
+
+    def statuses(self) -> Counter[int]:
+        """How many answers had which status; 0 is none."""
+        return Counter(answer.status for entry in self.entries for answer in entry.answers)
+
+    def breaches(self, session: Session, *, settled: bool) -> list[str]:
+        """Where MySQL, or another answer, contradicts what a client was told; none in health.
+
+        settled  every request has been sent until its outcome was known
+        """
+        state = _State(session, self.products)
+        found = [*self._breaches, *state.breaches(settled=settled)]
+        for entry in self.entries:
+            found += [f"{problem}: {entry}" for problem in self._entry_breaches(entry, state, settled=settled)]
+        recorded = {(entry.kind, entry.key) for entry in self.entries}
+        found += [f"{stranger} was never asked for" for stranger in state.own_results.keys() - recorded]
+        return found
+
+    def _check_answer(self, entry: Entry, response: httpx.Response) -> None:
+        """Check what every answer of its kind carries."""
+        if response.status_code == 503 and "Retry-After" not in response.headers:
+            self._breaches.append(f"503 without Retry-After: {entry}")
+        if entry.kind != "payment" and response.headers.get("Idempotency-Key") != entry.key:
+            self._breaches.append(f"{response.status_code} without its Idempotency-Key: {entry}")
+
+    def _entry_breaches(self, entry: Entry, state: "_State", *, settled: bool) -> Iterator[str]:
+        result = state.results.get((entry.kind, entry.key))
+        if entry.refusals - self._refusals:
+            yield "refused without a reason"
+        if entry.told is None:
+            if entry.refusals and result is not None:
+                yield f"refused, and yet MySQL has {result}"
+            if settled and not entry.is_settled:
+                yield "never settled"
+            return
+        if entry.refusals:
+            yield "accepted, and refused as well"
+        if result is None:
+            yield "LOST: accepted, and MySQL does not know it"
+        elif result != entry.told[f"{_OF[entry.kind]}_id"]:
+            yield f"MySQL has {result}"
+        yield from _contradictions(entry, state)
+
+
+_OF = {"hold": "hold", "order": "order", "payment": "order"}  # a payment has no id of its own
+
+
+def _contradictions(entry: Entry, state: "_State") -> Iterator[str]:
+    """Where the answers to one accepted request differ, or tell something else than MySQL has."""
+    told = [answer.document for answer in entry.answers if answer.accepts]
+    if entry.kind == "payment":
+        event = state.events.get(entry.key)
+        if event and told[-1]["outcome"] not in ("waiting", event["outcome"]):
+            yield f"MySQL says {event['outcome']}"
+    elif any(document != told[0] for document in told):
+        yield "told two things"
+    if entry.kind == "order":
+        order = state.orders.get(told[0]["order_id"])
+        if order and order["hold_id"] != entry.request["json"]["hold_id"]:
+            yield f"of another hold: {order}"
+
+
+class _State:
+    """What MySQL has of some products, in one snapshot."""
+
+    def __init__(self, session: Session, products: list[int]) -> None:
+        places = ", ".join(["%s"] * len(products))
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        self.stock = session.query(f"SELECT * FROM stock WHERE product_id IN ({places})", *products)
+        self.holds = _by_id(session.query(f"SELECT * FROM holds WHERE product_id IN ({places})", *products))
+        self.orders = _by_id(session.query(f"SELECT * FROM orders WHERE product_id IN ({places})", *products))
+        keys = session.query(
+            "SELECT operation, CONVERT(idempotency_key USING utf8mb4) AS k, result_id FROM idempotency_keys"
+        )
+        events = session.query(
+            "SELECT CONVERT(idempotency_key USING utf8mb4) AS k, order_id, status, outcome FROM payment_events"
+        )
+        self.differences = session.call("check_stock")
+        session.execute("COMMIT")
+        self.events = {row["k"]: row for row in events}
+        self.results = {(row["operation"], row["k"]): row["result_id"] for row in keys}
+        self.results |= {("payment", row["k"]): row["order_id"] for row in events}
+        made = {"hold": self.holds, "order": self.orders, "payment": self.orders}
+        # Other tests share the database, and an event whose order never came belongs to no product.
+        self.own_results = {
+            (kind, key): result for (kind, key), result in self.results.items() if result in made[kind]
+        }
+
+    def breaches(self, *, settled: bool) -> Iterator[str]:
+        """Where MySQL contradicts itself."""
+        if self.differences:
+            yield f"check_stock() says {self.differences}"
+        for kind, made in (("hold", self.holds), ("order", self.orders)):
+            ids = Counter(result for (of, _), result in self.own_results.items() if of == kind)
+            yield from (f"{kind} {made[one]} has no key" for one in made.keys() - ids.keys())
+            yield from (f"{kind} {one} has {number} keys" for one, number in ids.items() if number > 1)
+        for row in self.stock:
+            taken = self._taken(row["product_id"])
+            if row["available"] + taken != row["total"]:
+                yield f"{taken} units are taken of {row}"
+        yield from self._payment_breaches(settled=settled)
+
+    def _taken(self, product_id: int) -> int:
+        """The units of a product that somebody has: held, ordered or paid."""
+        held = [row for row in self.holds.values() if row["status"] == "active"]
+        bought = [row for row in self.orders.values() if row["status"] != "cancelled"]
+        return sum(row["quantity"] for row in held + bought if row["product_id"] == product_id)
+
+    def _payment_breaches(self, *, settled: bool) -> Iterator[str]:
+        applied = Counter(
+            (event["order_id"], event["status"]) for event in self.events.values() if event["outcome"] == "applied"
+        )
+        for number, order in self.orders.items():
+            if applied[number, "success"] != (order["status"] == "paid"):
+                yield f"{applied[number, 'success']} payments were applied to {order}"
+            if applied[number, "failure"] > (order["status"] == "cancelled"):
+                yield f"{applied[number, 'failure']} failures were applied to {order}"
+        if settled:
+            for key, event in self.events.items():
+                if event["outcome"] == "waiting" and event["order_id"] in self.orders:
+                    yield f"STUCK: {key} waits for an order that is there: {event}"
+
+
+def _by_id(rows: list[Row]) -> dict[int, Row]:
+    return {row["id"]: row for row in rows}
+
+
+class Load:
+    """Buyers who hold, order and pay until they are stopped, in a thread of their own.
+
+    Every second buyer asks again at once where nothing was promised, under the same key; the others walk away, and
+    their requests are settled at the end. One more client pays for orders that do not exist yet.
+    """
+
+    def __init__(self, service: Service, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._service = service
+        self._is_over = threading.Event()
+        self._served_at = [0.0] * BUYERS
+        self._newest_order_id = 0
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="buyers")
+
+    def start(self) -> None:
+        """Begin, and return when every buyer has been served."""
+        self._thread.start()
+        self.wait_until_served()
+
+    def stop(self) -> None:
+        """End the load; raises what went wrong in it."""
+        self._is_over.set()
+        self._thread.join()
+        if self._error:
+            raise self._error
+
+    def wait_until_served(self) -> float:
+        """Return when every buyer has had an outcome since now; returns how many seconds the first one took."""
+        since = time.monotonic()
+        eventually(lambda: self._error or min(self._served_at) > since)
+        accepted = [answer.at for entry in self.ledger.entries for answer in entry.answers if answer.status == 201]
+        return min(at for at in accepted if at > since) - since
+
+    def assert_back_in_service(self) -> None:
+        """Check that holds or orders are made again within 3 s from now, and wait until every buyer is served."""
+        took_s = self.wait_until_served()
+        assert took_s < BACK_WITHIN_S, f"back in service after {took_s:.1f} s"
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._crowd())
+        except BaseException as error:  # noqa: BLE001 raised by stop, in the test's own thread
+            self._error = error
+
+    async def _crowd(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(BUYERS):
+                group.create_task(self._buy_on(number))
+            group.create_task(self._pay_ahead())
+
+    async def _buy_on(self, number: int) -> None:
+        async with async_client(self._service.url) as client:
+            while not self._is_over.is_set():
+                await self._buy(number, client)
+
+    async def _buy(self, number: int, client: httpx.AsyncClient) -> None:
+        """Hold, order and pay, as far as it goes."""
+        product_id = random.choice(self.ledger.products)
+        key = str(uuid.uuid4())
+        hold = await self._ask(number, client, "hold", key, hold_request(product_id, random.randint(1, 3), key))
+        if hold is None:
+            return
+        order = await self._ask(number, client, "order", key, order_request(hold["hold_id"], key))
+        if order is None:
+            return
+        self._newest_order_id = max(self._newest_order_id, order["order_id"])
+        # The scarce product comes back by failed payments.
+        status = "success" if product_id == self.ledger.products[0] else "failure"
+        await self._ask(number, client, "payment", key, payment_request(key, order["order_id"], status))
+
+    async def _ask(
+        self, number: int, client: httpx.AsyncClient, kind: str, key: str, request: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Ask once, or for a patient buyer until there is an outcome; returns what was accepted."""
+        entry = self.ledger.record(kind, key, request)
+        while True:
+            answer = await self.ledger.ask(client, entry)
+            await asyncio.sleep(random.uniform(*THINK_S))
+            if answer.settles:
+                self._served_at[number] = answer.at
+                return answer.document if answer.accepts else None
+            if number % 2 or self._is_over.is_set():
+                return None
+
+    async def _pay_ahead(self) -> None:
+        """Deliver payments of orders that are about to be made."""
+        async with async_client(self._service.url) as client:
+            while not self._is_over.is_set():
+                key, order_id = str(uuid.uuid4()), self._newest_order_id + random.randint(1, 5)
+                entry = self.ledger.record("payment", key, payment_request(key, order_id))
+                await self.ledger.ask(client, entry)
+                await asyncio.sleep(THINK_S[1])
+
+
+@contextmanager
+def steady_load(service: Service, database_url: str, *, refusals: Iterable[int] = ()) -> Iterator[Load]:
+    """Buyers who trade while the block brings a fault about; then nothing is lost, sold twice or stuck.
+
+    `refusals` are errnos that the fault may bring about besides "sold out".
+    """
+    with closing(Session(database_url)) as session:
+        products = [session.create_product(PLENTY), session.create_product(SCARCE)]
+    load = Load(service, Ledger(products, refusals))
+    load.start()
+    try:
+        yield load
+    finally:
+        load.stop()
+    with closing(Session(database_url)) as session:
+        assert_no_breach(load.ledger.breaches(session, settled=False))
+        asyncio.run(load.ledger.settle(service.url))
+        assert_no_breach(load.ledger.breaches(session, settled=True))
+
+
+def assert_no_breach(breaches: list[str]) -> None:
+    """Check that nothing contradicts the ledger."""
+    assert breaches == [], f"{len(breaches)} breaches:\n" + "\n".join(breaches[:5])

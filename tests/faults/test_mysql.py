@@ -1,0 +1,49 @@
+"""What happens to MySQL under load: nothing is lost, nothing is sold twice, and service is back by itself."""
+
+import random
+import time
+
+from stack.process import Server
+from tests.faults.ledger import Load, steady_load
+from tests.http.support import Service
+
+KILLS = 20
+PAUSE_S = 5
+
+
+def test_a_mysql_that_is_killed_at_random_moments_loses_nothing(
+    service: Service, database_url: str, mysql_server: Server
+) -> None:
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    with steady_load(service, database_url) as load:
+        for _ in range(KILLS):
+            time.sleep(moments.uniform(0, 0.5))
+            mysql_server.kill()
+            mysql_server.start()
+            load.assert_back_in_service()
+    assert_asked_again(load)
+
+
+def test_a_mysql_that_is_restarted_loses_nothing(service: Service, database_url: str, mysql_server: Server) -> None:
+    with steady_load(service, database_url) as load:
+        mysql_server.restart()
+        load.assert_back_in_service()
+    assert_asked_again(load)
+
+
+def test_a_mysql_that_stands_still_for_5_s_loses_nothing(
+    service: Service, database_url: str, mysql_server: Server
+) -> None:
+    with steady_load(service, database_url) as load:
+        mysql_server.pause()
+        time.sleep(PAUSE_S)
+        mysql_server.resume()
+        load.assert_back_in_service()
+    assert_asked_again(load)
+
+
+def assert_asked_again(load: Load) -> None:
+    """Check that the fault was felt: somebody was told to come back."""
+    assert load.ledger.statuses()[503] > 0, load.ledger.statuses()
