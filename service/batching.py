@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from enum import Enum
 from functools import partial
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -56,6 +56,7 @@ class Batcher(Generic[Request, Answer]):
     name         for the log
     send         takes the requests of a batch, returns an answer for each, in order
     classify     what an exception of `send` asks for
+    reason       the same exception in a word, for the log
     send_aside   the same over a connection of its own, while `send` goes on with other requests
     lock_group   requests with the same one contend for the same lock
     batch_limit  requests in one call
@@ -69,6 +70,7 @@ class Batcher(Generic[Request, Answer]):
         send: Callable[[list[Request]], Awaitable[list[Answer]]],
         classify: Callable[[BaseException], Failure],
         *,
+        reason: Callable[[BaseException], str],
         send_aside: Callable[[list[Request]], Awaitable[list[Answer]]] | None = None,
         lock_group: Callable[[Request], Hashable] = lambda _request: None,
         batch_limit: int,
@@ -79,6 +81,7 @@ class Batcher(Generic[Request, Answer]):
         self._send = send
         self._send_aside = send_aside or send
         self._classify = classify
+        self._reason = reason
         self._lock_group = lock_group
         self._batch_limit = batch_limit
         self._queue_limit = queue_limit
@@ -190,12 +193,15 @@ class Batcher(Generic[Request, Answer]):
         if failure is Failure.ALONE:
             await self._deliver_one_by_one(batch, error, aside=aside)
             return False
-        attempt = self._log("contention_retry", batch, error)
-        if failure is Failure.LOCKED and not aside:
-            self._set_aside(batch)
-            return False
-        if attempt >= ATTEMPT_LIMIT:
+        attempt = max(entry.attempt for entry in batch)
+        is_locked_out = failure is Failure.LOCKED and not aside
+        if attempt >= ATTEMPT_LIMIT and not is_locked_out:
+            log.error("database_unavailable", **self._facts(batch, error))
             self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
+            return False
+        log.warning("contention_retry", **self._facts(batch, error))
+        if is_locked_out:
+            self._set_aside(batch)
             return False
         await asyncio.sleep(random.uniform(0, RETRY_JITTER_S * attempt))  # noqa: S311 jitter is no secret
         return True
@@ -205,23 +211,21 @@ class Batcher(Generic[Request, Answer]):
         if len(batch) == 1:
             self._fail(batch, error)
             return
-        self._log("batch_split", batch, error)
+        log.warning("batch_split", **self._facts(batch, error))
         for entry in batch:
             entry.attempt = 0
             await self._deliver([entry], aside=aside)
 
-    def _log(self, event: str, batch: list[Entry[Request, Answer]], error: Exception) -> int:
-        """Log what is done about a failed call; returns the number of the attempt that failed."""
-        attempt = max(entry.attempt for entry in batch)
-        log.warning(
-            event,
-            batcher=self._name,
-            requests=len(batch),
-            attempt=attempt,
-            errno=getattr(error, "errno", None),
-            error=type(error).__name__,
-        )
-        return attempt
+    def _facts(self, batch: list[Entry[Request, Answer]], error: Exception) -> dict[str, Any]:
+        """What the log says of a failed call."""
+        return {
+            "batcher": self._name,
+            "requests": len(batch),
+            "attempt": max(entry.attempt for entry in batch),
+            "reason": self._reason(error),
+            "errno": getattr(error, "errno", None),
+            "error": type(error).__name__,
+        }
 
     def _set_aside(self, batch: list[Entry[Request, Answer]]) -> None:
         """Deliver a batch lock group by lock group beside the others, so that one lock stalls one group."""
@@ -255,6 +259,8 @@ class Batcher(Generic[Request, Answer]):
         overdue = [entry for entry in waiting if entry.deadline <= now]
         while self._queue and self._queue[0].deadline <= now:
             overdue.append(self._queue.popleft())
+        if waiters := sum(not entry.done() for entry in overdue):
+            log.warning("deadline_passed", batcher=self._name, requests=waiters)
         self._fail(overdue, Overloaded(f"{self._name}: no answer within {self._deadline_s} s"))
         self._timer = None
         if self._queue or self._in_flight or self._aside:

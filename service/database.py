@@ -19,12 +19,20 @@ CALL_TIMEOUT_S = 4
 LOCK_WAIT_TIMEOUT_S = 1
 
 LOCK_WAIT_TIMEOUT = 1205
-DEADLOCK = 1213
-# DROP and CREATE leave a moment without the routine (1305), then without its grant (1370, 1044).
-ROUTINE_BEING_REPLACED = {1305, 1370, 1044}
-# Access denied, too many connections, shutdown, aborted, interrupted, read-only, disk full, table full, killed, idle
-# for too long; then the driver's own: no socket, no host, gone away, lost.
-SERVER_AWAY = {1045, 1040, 1053, 1152, 1317, 1290, 1836, 1021, 1114, 3169, 4031, 2002, 2003, 2006, 2013, 2055}
+# The errnos of what a retry may mend, and what each says, in the log's words.
+RETRYABLE = {
+    1213: "deadlock",
+    # DROP and CREATE leave a moment without the routine, then without its grant.
+    **dict.fromkeys((1305, 1370, 1044), "routine_being_replaced"),
+    **dict.fromkeys((1040, 1203), "too_many_connections"),
+    **dict.fromkeys((1290, 1836), "read_only"),
+    **dict.fromkeys((1021, 1114), "disk_full"),
+    1045: "access_denied",
+    1053: "shutting_down",
+    # Aborted, interrupted, killed, idle for too long; then the driver's own: gone away, lost.
+    **dict.fromkeys((1152, 1317, 3169, 4031, 2006, 2013, 2055), "connection_lost"),
+    **dict.fromkeys((2002, 2003), "not_listening"),
+}
 
 ResultSets = list[list[tuple[Any, ...]]]
 
@@ -64,11 +72,23 @@ def classify(error: BaseException) -> Failure:
     errno = getattr(error, "errno", None)
     if errno == LOCK_WAIT_TIMEOUT:
         return Failure.LOCKED
-    if errno == DEADLOCK or errno in ROUTINE_BEING_REPLACED or errno in SERVER_AWAY:
+    if errno in RETRYABLE:
         return Failure.RETRY
     if isinstance(error, (OSError, EOFError, asyncio.IncompleteReadError, mysql.connector.InterfaceError)):
         return Failure.RETRY
     return Failure.ALONE
+
+
+def reason(error: BaseException) -> str:
+    """Why a CALL failed, in a word for the log."""
+    errno = getattr(error, "errno", None)
+    if errno == LOCK_WAIT_TIMEOUT:
+        return "locked"
+    if isinstance(error, TimeoutError):
+        return "no_answer"
+    if errno in RETRYABLE:
+        return RETRYABLE[errno]
+    return "connection_lost" if classify(error) is Failure.RETRY else "unexpected"
 
 
 class Connection:

@@ -11,7 +11,7 @@ import msgspec
 
 from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
-from service.database import Connection, classify
+from service.database import Connection, classify, reason
 from service.requests import BigInt
 from service.settings import Settings
 
@@ -241,6 +241,7 @@ class Gate:
             procedure,
             lambda requests: send(connection, requests),
             classify,
+            reason=reason,
             send_aside=send_aside,
             lock_group=lock_group,
             batch_limit=batch_limit,

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 import httpx
 
 from tests.http.support import (
-    PATIENCE_S,
-    POLL_INTERVAL_S,
     Service,
     async_client,
     eventually,
+    eventually_async,
     hold_request,
     order_request,
     payment_request,
@@ -119,11 +118,15 @@ class Ledger:
         async def serve_queue() -> None:
             async with async_client(url) as client:
                 for entry in queue:
-                    while not (await self.ask(client, entry)).settles:
-                        await asyncio.sleep(POLL_INTERVAL_S)
+                    await self._settle(client, entry)
 
-        async with asyncio.timeout(PATIENCE_S):
-            await asyncio.gather(*(serve_queue() for _ in range(BUYERS)))
+        await asyncio.gather(*(serve_queue() for _ in range(BUYERS)))
+
+    async def _settle(self, client: httpx.AsyncClient, entry: Entry) -> None:
+        async def has_outcome() -> bool:
+            return (await self.ask(client, entry)).settles
+
+        await eventually_async(has_outcome)
 
     def statuses(self) -> Counter[int]:
         """How many answers had which status; 0 is none."""
@@ -209,9 +212,7 @@ class _State:
         self.results |= {("payment", row["k"]): row["order_id"] for row in events}
         made = {"hold": self.holds, "order": self.orders, "payment": self.orders}
         # Other tests share the database, and an event whose order never came belongs to no product.
-        self.own_results = {
-            (kind, key): result for (kind, key), result in self.results.items() if result in made[kind]
-        }
+        self.own_results = {(kind, key): result for (kind, key), result in self.results.items() if result in made[kind]}
 
     def breaches(self, *, settled: bool) -> Iterator[str]:
         """Where MySQL contradicts itself."""

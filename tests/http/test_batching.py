@@ -60,7 +60,7 @@ def answer_to(request: str) -> str:
 
 def batcher_of(send: Callable[[list[str]], Awaitable[list[str]]], **settings: Any) -> Batcher[str, str]:
     """A batcher; a request's first letter is its lock group."""
-    usual: dict[str, Any] = {"batch_limit": 100, "queue_limit": 1000, "deadline_s": PATIENCE_S}
+    usual: dict[str, Any] = {"reason": str, "batch_limit": 100, "queue_limit": 1000, "deadline_s": PATIENCE_S}
 
     def classify(error: BaseException) -> Failure:
         return error.failure if isinstance(error, SendError) else Failure.ALONE
@@ -149,7 +149,10 @@ async def test_a_deadline_that_passes_in_the_queue_is_told_at_once_and_the_reque
     first = batcher.submit("a")
     await database.wait_for_batches(1)
     queued = batcher.submit("b")
-    assert [type(result) for result in await results(first, queued)] == [Overloaded, Overloaded]
+    with capture_logs() as lines:
+        assert [type(result) for result in await results(first, queued)] == [Overloaded, Overloaded]
+    assert {line["event"] for line in lines} == {"deadline_passed"}
+    assert sum(line["requests"] for line in lines) == 2
     database.opened.set()
     assert await results(batcher.submit("c")) == ["answer to c"]
     assert database.batches == [["a"], ["c"]]
@@ -214,9 +217,12 @@ async def test_what_a_retry_mends_is_sent_again_unchanged(failures: int) -> None
 async def test_three_attempts_are_enough() -> None:
     database = Database(fail_while(Failure.RETRY, 3))
     batcher = batcher_of(database.send)
-    answers = await results(batcher.submit("a"), batcher.submit("b"))
+    with capture_logs() as lines:
+        answers = await results(batcher.submit("a"), batcher.submit("b"))
     assert [type(answer) for answer in answers] == [DatabaseUnavailable, DatabaseUnavailable]
     assert database.batches == [["a", "b"]] * 3
+    assert [line["event"] for line in lines] == ["contention_retry"] * 2 + ["database_unavailable"]
+    assert (lines[-1]["reason"], lines[-1]["requests"]) == ("RETRY", 2)
     assert await results(batcher.submit("c")) == ["answer to c"]
 
 

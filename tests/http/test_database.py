@@ -10,7 +10,7 @@ import mysql.connector
 import pytest
 
 from service.batching import Failure
-from service.database import Connection, classify, connection_options
+from service.database import Connection, classify, connection_options, reason
 from service.settings import SettingsError
 from tests.support import Session
 
@@ -124,29 +124,36 @@ async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "failure"),
+    ("error", "failure", "word"),
     [
-        (mysql.connector.Error(errno=1205), Failure.LOCKED),
-        (mysql.connector.Error(errno=1213), Failure.RETRY),
-        (mysql.connector.Error(errno=1305), Failure.RETRY),
-        (mysql.connector.Error(errno=1370), Failure.RETRY),
-        (mysql.connector.Error(errno=1044), Failure.RETRY),
-        (mysql.connector.Error(errno=1040), Failure.RETRY),
-        (mysql.connector.Error(errno=1053), Failure.RETRY),
-        (mysql.connector.Error(errno=2006), Failure.RETRY),
-        (mysql.connector.Error(errno=2013), Failure.RETRY),
-        (TimeoutError(), Failure.RETRY),
-        (ConnectionResetError(), Failure.RETRY),
-        (asyncio.IncompleteReadError(b"", 4), Failure.RETRY),
-        (mysql.connector.Error(errno=30001), Failure.ALONE),
-        (mysql.connector.Error(errno=1142), Failure.ALONE),
-        (mysql.connector.Error(errno=1064), Failure.ALONE),
-        (mysql.connector.Error(errno=3819), Failure.ALONE),
-        (ValueError(), Failure.ALONE),
+        (mysql.connector.Error(errno=1205), Failure.LOCKED, "locked"),
+        (mysql.connector.Error(errno=1213), Failure.RETRY, "deadlock"),
+        (mysql.connector.Error(errno=1305), Failure.RETRY, "routine_being_replaced"),
+        (mysql.connector.Error(errno=1370), Failure.RETRY, "routine_being_replaced"),
+        (mysql.connector.Error(errno=1044), Failure.RETRY, "routine_being_replaced"),
+        (mysql.connector.Error(errno=1040), Failure.RETRY, "too_many_connections"),
+        (mysql.connector.Error(errno=1045), Failure.RETRY, "access_denied"),
+        (mysql.connector.Error(errno=1290), Failure.RETRY, "read_only"),
+        (mysql.connector.Error(errno=1114), Failure.RETRY, "disk_full"),
+        (mysql.connector.Error(errno=2003), Failure.RETRY, "not_listening"),
+        (mysql.connector.Error(errno=1053), Failure.RETRY, "shutting_down"),
+        (mysql.connector.Error(errno=2006), Failure.RETRY, "connection_lost"),
+        (mysql.connector.Error(errno=2013), Failure.RETRY, "connection_lost"),
+        (TimeoutError(), Failure.RETRY, "no_answer"),
+        (ConnectionResetError(), Failure.RETRY, "connection_lost"),
+        (asyncio.IncompleteReadError(b"", 4), Failure.RETRY, "connection_lost"),
+        (mysql.connector.Error(errno=30001), Failure.ALONE, "unexpected"),
+        (mysql.connector.Error(errno=1142), Failure.ALONE, "unexpected"),
+        (mysql.connector.Error(errno=1064), Failure.ALONE, "unexpected"),
+        (mysql.connector.Error(errno=3819), Failure.ALONE, "unexpected"),
+        (ValueError(), Failure.ALONE, "unexpected"),
     ],
 )
-def test_an_error_asks_for_what_mends_it(error: BaseException, failure: Failure) -> None:
+def test_an_error_asks_for_what_mends_it_and_says_in_a_word_what_it_is(
+    error: BaseException, failure: Failure, word: str
+) -> None:
     assert classify(error) is failure
+    assert reason(error) == word
 
 
 @pytest.mark.parametrize(
