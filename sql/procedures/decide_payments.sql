@@ -1,7 +1,8 @@
 -- decide_payments: record a batch of payment events and settle the orders that exist.
 --
--- Two transactions: once an event is committed, the order lock of the second one decides the race against
--- create_orders: whichever of them comes second finds both the event and the order.
+-- Where every order exists, one transaction does both under the orders' locks. Else two: once the events are committed,
+-- the order lock of the second one decides the race against create_orders: whichever of them comes second finds both
+-- the event and the order.
 --
 -- In      in_events    JSON           as apply_payments
 -- Out     out_verdicts VARCHAR(1000)  a letter an event (see verdict_errno): a recorded now, r redelivered, i, k
@@ -9,36 +10,35 @@
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   as apply_payments
 -- Retry   safe
--- Txn     its own, two; refused inside another
+-- Txn     its own, one or two; refused inside another
 CREATE PROCEDURE decide_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
 COMMENT 'record a batch of payment events and settle the orders that exist'
 BEGIN
     DECLARE v_order_ids JSON;
+    DECLARE v_locked_ids JSON;
 
     CALL require_batch(in_events);
-    SET out_touched = JSON_ARRAY();
-
     CALL begin_transaction();
-    CALL record_payments(in_events, out_verdicts);
-
-    SELECT JSON_ARRAYAGG(named.order_id) INTO v_order_ids
-    FROM (
-        SELECT DISTINCT request.order_id
-        FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
-            position FOR ORDINALITY, order_id BIGINT PATH '$.order_id'
-        )) AS request
-        WHERE SUBSTRING(out_verdicts, request.position, 1) IN ('a', 'r')
-    ) AS named;
-    IF v_order_ids IS NOT NULL THEN
-        CALL begin_transaction();
+    BEGIN
+        DECLARE EXIT HANDLER FOR SQLEXCEPTION
         BEGIN
-            DECLARE EXIT HANDLER FOR SQLEXCEPTION
-            BEGIN
-                ROLLBACK;
-                RESIGNAL;
-            END;
-            CALL settle_orders(v_order_ids, out_touched);
-            COMMIT;
+            ROLLBACK;
+            RESIGNAL;
         END;
-    END IF;
+
+        CALL judge_payments(in_events, out_verdicts, v_order_ids);
+        CALL lock_existing_orders(v_order_ids, v_locked_ids);
+        IF JSON_LENGTH(v_locked_ids) < JSON_LENGTH(v_order_ids) THEN
+            COMMIT;
+            CALL begin_transaction();
+            CALL record_payments(in_events, out_verdicts);
+            COMMIT;
+            CALL begin_transaction();
+            CALL lock_existing_orders(v_order_ids, v_locked_ids);
+        ELSE
+            CALL record_payments(in_events, out_verdicts);
+        END IF;
+        CALL settle_orders(v_locked_ids, out_touched);
+        COMMIT;
+    END;
 END

@@ -32,7 +32,7 @@ BEGIN
     )
         ON order_.id = request.order_id
         AND JSON_TYPE(request.order_type) IN ('INTEGER', 'UNSIGNED INTEGER')
-        AND owns(request.caller, hold.caller)
+        AND COALESCE(request.caller, '') IN ('', hold.caller)
     ORDER BY request.position;
     CALL end_read(v_is_own);
 END

@@ -49,6 +49,6 @@ BEGIN
             ON order_.id = request.order_id
             -- One that appeared after the lock was taken is not ours to decide.
             AND order_.id MEMBER OF (v_locked_ids)
-            AND owns(request.caller, hold.caller)
+            AND COALESCE(request.caller, '') IN ('', hold.caller)
     ) AS judged;
 END

@@ -3,34 +3,23 @@
 -- The first event of a pending order decides it; every other one finds the order in its final state. One that waited
 -- too long becomes orphaned instead.
 --
--- In      in_order_ids  JSON  array of at most 2,000 distinct ids; orders that do not exist are passed over
+-- In      in_locked_ids JSON  array of distinct orders that the transaction has locked (lock_existing_orders)
 -- Out     out_products  JSON  array of the products whose stock came back
 -- Errors  none
--- Locks   orders, then their waiting events, then stock, each by primary key, ascending; until the caller's COMMIT
+-- Locks   the orders' waiting events, then stock, each by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
 -- Txn     the caller's
-CREATE PROCEDURE settle_orders(IN in_order_ids JSON, OUT out_products JSON)
+CREATE PROCEDURE settle_orders(IN in_locked_ids JSON, OUT out_products JSON)
 COMMENT 'apply the waiting payment events of orders that exist, in arrival order'
 settle: BEGIN
-    DECLARE v_locked_ids JSON;
+    DECLARE v_received_before DATETIME(6)
+        DEFAULT UTC_TIMESTAMP(6) - INTERVAL setting('waiting_payment_ttl_s') SECOND;
     DECLARE v_event_ids JSON;
     DECLARE v_returned JSON;
 
     SET out_products = JSON_ARRAY();
 
-    -- An order that appears after this lock is not ours to settle: from here on only v_locked_ids count.
-    SELECT JSON_ARRAYAGG(order_.id) INTO v_locked_ids
-    FROM (
-        SELECT order_id FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS element
-        ORDER BY order_id LIMIT 2000
-    ) AS wanted
-    STRAIGHT_JOIN orders AS order_ ON order_.id = wanted.order_id
-    FOR UPDATE OF order_;
-    IF v_locked_ids IS NULL THEN
-        LEAVE settle;
-    END IF;
-
-    CALL lock_waiting_events(v_locked_ids, v_event_ids);
+    CALL lock_waiting_events(in_locked_ids, v_event_ids);
     IF v_event_ids IS NULL THEN
         LEAVE settle;
     END IF;
@@ -39,10 +28,10 @@ settle: BEGIN
         SELECT
             event_.id,
             CASE
-                WHEN current_outcome(event_.outcome, event_.received_at) = 'orphaned' THEN 'orphaned'
+                WHEN event_.received_at <= v_received_before THEN 'orphaned'
                 WHEN order_.status = 'pending'
                     AND ROW_NUMBER() OVER (
-                        PARTITION BY order_.id, current_outcome(event_.outcome, event_.received_at)
+                        PARTITION BY order_.id, event_.received_at <= v_received_before
                         ORDER BY event_.received_at, event_.id
                     ) = 1
                     THEN 'applied'

@@ -11,6 +11,7 @@ COMMENT 'settle events whose order exists after all, and orphan those that waite
 BEGIN
     DECLARE v_event_ids JSON;
     DECLARE v_order_ids JSON;
+    DECLARE v_locked_ids JSON;
     DECLARE v_products JSON;
 
     IF COALESCE(in_limit NOT BETWEEN 1 AND 1000, TRUE) THEN
@@ -50,7 +51,8 @@ BEGIN
             SELECT DISTINCT order_id
             FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS element
         ) AS named;
-        CALL settle_orders(v_order_ids, v_products);
+        CALL lock_existing_orders(v_order_ids, v_locked_ids);
+        CALL settle_orders(v_locked_ids, v_products);
         COMMIT;
     END;
 
