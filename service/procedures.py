@@ -259,9 +259,10 @@ class Gate:
 
         async def send(connection: Connection, requests: list[Any]) -> list[Row]:
             started_at = time.monotonic()
-            rows, products = await connection.call(procedure, msgspec.json.encode(requests).decode())
+            rows, *touched = await connection.call(procedure, msgspec.json.encode(requests).decode())
             # Published before the answers leave: who has been answered sees the change from any worker.
-            await self.cache.publish(cached_values(products), time.monotonic() - started_at)
+            for products in touched:
+                await self.cache.publish(cached_values(products), time.monotonic() - started_at)
             return [row_type(*row) for row in rows]
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)

@@ -4,7 +4,7 @@
 --                          idempotency_key 1 to 255 bytes; order_id BIGINT; status success or failure (or failed)
 -- Out     a row an event, in order: order_id, status (of the order; NULL where there is none yet),
 --         outcome (applied, ignored, refund_due, waiting, orphaned), replayed (0|1), errno (NULL: accepted);
---         then a row a product whose stock changed (see get_products)
+--         then, if a stock changed, a row a product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused
 -- Locks   payment events by their keys, ascending, until COMMIT; then as settle_orders, until COMMIT
@@ -22,7 +22,9 @@ BEGIN
         recorded.order_id,
         order_.status,
         -- Asked of waiting ones only: a function call costs as much as the rest of the row.
-        IF(recorded.outcome = 'waiting', current_outcome(recorded.outcome, recorded.received_at), recorded.outcome) AS outcome,
+        IF(
+            recorded.outcome = 'waiting', current_outcome(recorded.outcome, recorded.received_at), recorded.outcome
+        ) AS outcome,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
         IF(
             SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),

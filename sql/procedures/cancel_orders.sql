@@ -3,7 +3,7 @@
 -- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
 --                             found unless that caller made it
 -- Out     a row an element, in order: order_id, hold_id, status (cancelled), replayed (1: was cancelled before),
---         errno (NULL: is cancelled); then a row a product whose stock changed (see get_products)
+--         errno (NULL: is cancelled); then, if a stock changed, a row a product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30301 order_not_found, 30302 order_already_paid
 -- Locks   orders, then stock, each by primary key, ascending; until COMMIT

@@ -8,7 +8,7 @@
 --                            customer_id 1 to 64 bytes: who it is for; may be missing where the product has no
 --                            maximum per customer
 -- Out     a row a request, in order: hold_id, expires_at (DATETIME, UTC), replayed (0|1), errno (NULL: accepted),
---         available_stock (of a product that ran short); then a row a product whose stock changed (see get_products)
+--         available_stock (of a product that ran short); then, if a stock changed, a row a product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30101 product_not_found,
 --         30102 insufficient_stock, 30103 quantity_out_of_range, 30104 sale_not_open,

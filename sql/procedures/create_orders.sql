@@ -6,7 +6,7 @@
 --                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
 -- Out     a row a request, in order: order_id, hold_id, status (pending; or what a waiting payment made of it),
 --         replayed (0|1), errno (NULL: accepted), product_id, quantity (units);
---         then a row a product whose stock changed (see get_products)
+--         then, if a stock changed, a row a product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30201 hold_not_found,
 --         30202 hold_expired, 30203 hold_already_used, 30204 hold_released

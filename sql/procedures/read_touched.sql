@@ -1,7 +1,7 @@
 -- read_touched: read what the cache holds of the products whose stock a batch changed.
 --
 -- In      in_product_ids  JSON  array of ids, some of them perhaps more than once
--- Out     a row a product, as get_products
+-- Out     a row a product, as get_products; no result at all where there is no product
 -- Errors  none
 -- Locks   none
 -- Retry   safe: a read
@@ -9,17 +9,19 @@
 CREATE PROCEDURE read_touched(IN in_product_ids JSON)
 COMMENT 'read what the cache holds of the products whose stock a batch changed'
 BEGIN
-    SELECT
-        product.id,
-        product.name,
-        product.price,
-        stock.available AS available_stock,
-        stock.version,
-        NULL AS errno
-    FROM (
-        SELECT DISTINCT id
-        FROM JSON_TABLE(in_product_ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS element
-    ) AS touched
-    STRAIGHT_JOIN products AS product ON product.id = touched.id
-    STRAIGHT_JOIN stock ON stock.product_id = touched.id;
+    IF JSON_LENGTH(in_product_ids) > 0 THEN
+        SELECT
+            product.id,
+            product.name,
+            product.price,
+            stock.available AS available_stock,
+            stock.version,
+            NULL AS errno
+        FROM (
+            SELECT DISTINCT id
+            FROM JSON_TABLE(in_product_ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS element
+        ) AS touched
+        STRAIGHT_JOIN products AS product ON product.id = touched.id
+        STRAIGHT_JOIN stock ON stock.product_id = touched.id;
+    END IF;
 END

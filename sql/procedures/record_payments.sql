@@ -1,7 +1,7 @@
 -- record_payments: write the events of a batch into the inbox, each key once, and tell new ones from redeliveries.
 --
 -- In      in_events    JSON           as apply_payments
--- InOut   io_verdicts  VARCHAR(1000)  a letter an event: open (.) ones become a recorded now, r redelivered, k key reused
+-- InOut   io_verdicts  VARCHAR(1000)  a letter an event: open (.) ones become a recorded now, r redelivered, k reused
 -- Errors  none
 -- Locks   payment events by their keys, ascending; until COMMIT
 -- Retry   safe

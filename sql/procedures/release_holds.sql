@@ -3,7 +3,7 @@
 -- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
 --                            found unless that caller made it
 -- Out     a row an element, in order: hold_id, replayed (1: was released before), errno (NULL: is released);
---         then a row a product whose stock changed (see get_products)
+--         then, if a stock changed, a row a product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used
 -- Locks   holds, then stock, each by primary key, ascending; until COMMIT

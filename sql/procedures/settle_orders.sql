@@ -15,11 +15,12 @@ settle: BEGIN
     DECLARE v_received_before DATETIME(6)
         DEFAULT UTC_TIMESTAMP(6) - INTERVAL setting('waiting_payment_ttl_s') SECOND;
     DECLARE v_event_ids JSON;
+    DECLARE v_failures BIGINT;
     DECLARE v_returned JSON;
 
     SET out_products = JSON_ARRAY();
 
-    CALL lock_waiting_events(in_locked_ids, v_event_ids);
+    CALL lock_waiting_events(in_locked_ids, v_event_ids, v_failures);
     IF v_event_ids IS NULL THEN
         LEAVE settle;
     END IF;
@@ -51,6 +52,9 @@ settle: BEGIN
     STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
     SET order_.status = IF(event_.status = 'success', 'paid', 'cancelled');
 
+    IF v_failures = 0 THEN
+        LEAVE settle;
+    END IF;
     SELECT
         JSON_ARRAYAGG(JSON_OBJECT('product_id', order_.product_id, 'quantity', order_.quantity)),
         JSON_ARRAYAGG(order_.product_id)
