@@ -3,17 +3,29 @@
 import gc
 import math
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
-from service.database import SchemaError, require_compatible_schema
 from service.settings import SettingsError, is_loopback, load_settings
 
 try:
     settings = load_settings()
 except SettingsError as error:
     sys.exit(f"cannot start: {error}")
+
+# A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there
+# The folder in which workers count, which prometheus_client wants to know when it is imported. A reload finds it set,
+# and so does a master that takes over (SIGUSR2): their workers go on counting there.
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="checkout-metrics-", dir=worker_tmp_dir)
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from service.database import SchemaError, require_compatible_schema
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
@@ -23,9 +35,6 @@ backlog = 4096
 keepalive = 75
 graceful_timeout = math.ceil(settings.request_deadline_s) + 8
 control_socket_disable = True
-# A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there
-
 
 GARBAGE_THRESHOLD = 50_000  # objects; Python's 700 are reached by a dozen requests
 
@@ -47,11 +56,11 @@ def post_worker_init(worker: Any) -> None:
 
 def on_starting(server: Any) -> None:
     """Refuse to start on a database that does not fit, or where payments may be forged, before any worker runs."""
-    require_signatures_off_loopback(server.cfg.address)
+    require_signatures_off_loopback(server, server.cfg.address)
     try:
         require_compatible_schema(settings.mysql_url)
     except (SchemaError, SettingsError) as error:
-        sys.exit(f"cannot start: {error}")
+        refuse_to_start(server, str(error))
     if not settings.webhook_secrets:
         print(
             "WARNING: WEBHOOK_SECRETS is empty: anybody on this machine can say that an order is paid.", file=sys.stderr
@@ -60,19 +69,36 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Look at the sockets, too, some of which systemd has bound; still before any worker runs."""
-    require_signatures_off_loopback([listener.getsockname() for listener in server.LISTENERS])
+    require_signatures_off_loopback(server, [listener.getsockname() for listener in server.LISTENERS])
 
 
 def on_reload(server: Any) -> None:
     """Look at the addresses again: a reload may have changed them, and the secrets."""
-    require_signatures_off_loopback(server.cfg.address)
+    require_signatures_off_loopback(server, server.cfg.address)
 
 
-def require_signatures_off_loopback(addresses: Iterable[Any]) -> None:
+def require_signatures_off_loopback(server: Any, addresses: Iterable[Any]) -> None:
     """End unless webhooks are signed, or every address is this machine's alone; a socket's file is a plain path.
 
     The addresses that gunicorn uses: its command line may name others than HOST.
     """
     hosts = [address[0] for address in addresses if isinstance(address, tuple)]
     if not settings.webhook_secrets and not all(map(is_loopback, hosts)):
-        sys.exit("cannot start: WEBHOOK_SECRETS: give at least one; without, the service listens on loopback only")
+        refuse_to_start(server, "WEBHOOK_SECRETS: give at least one; without, the service listens on loopback only")
+
+
+def refuse_to_start(server: Any, reason: str) -> NoReturn:
+    """End, and leave nothing behind."""
+    on_exit(server)
+    sys.exit(f"cannot start: {reason}")
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """Forget what a worker that ended had waiting; what it counted stays."""
+    mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Clear away, unless a master that we took over from, or that takes over from us, still lives."""
+    if server.reexec_pid == server.master_pid == 0:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])

@@ -17,12 +17,14 @@ from service.errors import (
     unavailable,
 )
 from service.logs import configure_logs
+from service.metrics import RequestMetrics
 from service.openapi import OpenApiResource
 from service.procedures import Gate
 from service.requests import carry_key
 from service.resources.docs import DocsFileResource, DocsResource
 from service.resources.health import Liveness, Readiness
 from service.resources.holds import HoldResource, HoldsResource
+from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource
@@ -81,7 +83,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     configure_logs()
     settings = settings or load_settings()
     gate = Gate(settings)
-    middleware: list[Any] = [Headers(), GateLifespan(gate)]
+    middleware: list[Any] = [Headers(), RequestMetrics(), GateLifespan(gate)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
     if digests or per_address:
@@ -106,4 +108,5 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/docs/{name}", DocsFileResource())
     app.add_route("/healthz", Liveness())
     app.add_route("/readyz", Readiness(gate))
+    app.add_route("/metrics", MetricsResource(gate))
     return app

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from service.errors import DatabaseUnavailable, Overloaded
+from service.metrics import BatchMetrics
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -78,6 +79,7 @@ class Batcher(Generic[Request, Answer]):
         deadline_s: float,
     ) -> None:
         self._name = name
+        self._metrics = BatchMetrics(name, queue_limit)
         self._send = send
         self._send_aside = send_aside or send
         self._classify = classify
@@ -176,12 +178,15 @@ class Batcher(Generic[Request, Answer]):
         while batch := [entry for entry in batch if not entry.done()]:
             for entry in batch:
                 entry.attempt += 1
+            started_at = asyncio.get_running_loop().time()
             try:
                 answers = await send([entry.request for entry in batch])
             except Exception as error:  # noqa: BLE001 every failure is answered, and the batcher goes on
                 if await self._is_to_be_sent_again(batch, error, aside=aside):
                     continue
                 return
+            wait_s = started_at - batch[0].deadline + self._deadline_s
+            self._metrics.observe_call(len(batch), wait_s, asyncio.get_running_loop().time() - started_at)
             for entry, answer in zip(batch, answers, strict=True):
                 if not entry.done():
                     entry.set_result(answer)
@@ -189,6 +194,7 @@ class Batcher(Generic[Request, Answer]):
 
     async def _is_to_be_sent_again(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> bool:
         """Deal with a failed call; True where the same batch is to be sent again."""
+        self._metrics.count_retry(error)
         failure = self._classify(error)
         if failure is Failure.ALONE:
             await self._deliver_one_by_one(batch, error, aside=aside)
@@ -262,6 +268,7 @@ class Batcher(Generic[Request, Answer]):
         if waiters := sum(not entry.done() for entry in overdue):
             log.warning("deadline_passed", batcher=self._name, requests=waiters)
         self._fail(overdue, Overloaded(f"{self._name}: no answer within {self._deadline_s} s"))
+        self._metrics.observe_queue(len(self._queue))
         self._timer = None
         if self._queue or self._in_flight or self._aside:
             self._timer = asyncio.get_running_loop().call_later(DEADLINE_CHECK_S, self._give_up_overdue)

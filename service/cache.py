@@ -15,6 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from service.metrics import CACHE_FAILURES
+
 FRESH_MS = 1000
 KEPT_MS = 3_600_000
 KEY_PREFIX = "product:"
@@ -137,6 +139,7 @@ class ProductCache:
 
     def _leave_alone(self, act: str, error: Exception) -> None:
         self._left_alone_until = time.monotonic() + BREAKER_S
+        CACHE_FAILURES.labels(act).inc()
         log.warning("cache_degraded", act=act, error=type(error).__name__)
 
 

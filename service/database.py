@@ -11,7 +11,7 @@ from service.batching import Failure
 from service.settings import SettingsError
 
 # What this code needs, and what it tells the database of itself: see the table schema_release.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CODE_VERSION = 1
 
 CONNECT_TIMEOUT_S = 2

@@ -12,6 +12,7 @@ import msgspec
 from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
 from service.database import Connection, classify, reason
+from service.metrics import CACHE_DEGRADED, CACHE_HITS, CACHE_MISSES, count_outcomes
 from service.requests import BigInt
 from service.settings import Settings
 
@@ -187,6 +188,33 @@ class Health(NamedTuple):
     sweep_lag_s: int
 
 
+class Figures(NamedTuple):
+    """The second row of get_metrics."""
+
+    holds_expired: int
+    orders_expired: int
+    refunds_due: int
+    payments_waiting: int
+    stock_differences: int
+    stock_checked_at: datetime | None
+
+
+class Stock(NamedTuple):
+    """One of the last rows of get_metrics."""
+
+    product_id: int
+    total_stock: int
+    available_stock: int
+
+
+class DatabaseMetrics(NamedTuple):
+    """The rows of get_metrics."""
+
+    health: Health
+    figures: Figures
+    stock: list[Stock]
+
+
 def cached_values(rows: list[tuple[Any, ...]]) -> list[Value]:
     """What the cache is to hold of rows of get_products; unknown products are passed over."""
     products = [Product(*row) for row in rows]
@@ -214,6 +242,7 @@ class Gate:
         self.get_product_body = self._batch("get_products", self._send_products, READ_BATCH_LIMIT)
         self.list_products = self._batch("list_products", self._send_page, 1)
         self.get_health = self._batch("get_health", self._send_health, READ_BATCH_LIMIT)
+        self.get_metrics = self._batch("get_metrics", self._send_metrics, READ_BATCH_LIMIT)
 
     async def close(self) -> None:
         """Answer what is queued, then close every connection."""
@@ -263,7 +292,9 @@ class Gate:
             # Published before the answers leave: who has been answered sees the change from any worker.
             for products in touched:
                 await self.cache.publish(cached_values(products), time.monotonic() - started_at)
-            return [row_type(*row) for row in rows]
+            answers = [row_type(*row) for row in rows]
+            count_outcomes(procedure, answers)
+            return answers
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
@@ -281,11 +312,17 @@ class Gate:
         wanted = list(dict.fromkeys(product_ids))
         bodies = await self.cache.read(wanted)
         missing = [product_id for product_id in wanted if product_id not in bodies]
+        self._count_reads(product_ids, bodies)
         if missing:
             started_at = time.monotonic()
             (rows,) = await connection.call("get_products", msgspec.json.encode(missing).decode())
             bodies |= await self.cache.publish(cached_values(rows), time.monotonic() - started_at)
         return [bodies.get(product_id) for product_id in product_ids]
+
+    def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
+        hits = sum(product_id in bodies for product_id in product_ids)
+        CACHE_HITS.inc(hits)
+        (CACHE_DEGRADED if self.cache.is_left_alone() else CACHE_MISSES).inc(len(product_ids) - hits)
 
     async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
         (page,) = pages
@@ -295,3 +332,7 @@ class Gate:
     async def _send_health(self, connection: Connection, requests: list[None]) -> list[Health]:
         ((row,),) = await connection.call("get_health")
         return [Health(*row)] * len(requests)
+
+    async def _send_metrics(self, connection: Connection, requests: list[None]) -> list[DatabaseMetrics]:
+        (health,), (figures,), stock = await connection.call("get_metrics")
+        return [DatabaseMetrics(Health(*health), Figures(*figures), [Stock(*row) for row in stock])] * len(requests)

@@ -1,6 +1,14 @@
 -- What the migrations and the views come to. Generated: python -m tests.contract.snapshot > sql/schema.sql
 -- A test fails when it differs from a fresh deploy.
 
+CREATE TABLE `customer_holds` (
+  `hold_id` bigint NOT NULL,
+  `product_id` bigint NOT NULL,
+  `customer_id` varbinary(64) NOT NULL,
+  PRIMARY KEY (`hold_id`),
+  KEY `customer_holds_by_customer` (`customer_id`,`product_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='which customer a hold is for; beside holds, so that sales without customers pay for no index';
+
 CREATE TABLE `holds` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `product_id` bigint NOT NULL,
@@ -9,6 +17,8 @@ CREATE TABLE `holds` (
   `expires_at` datetime NOT NULL COMMENT 'UTC; expired from this second on',
   `inserted_by` int unsigned NOT NULL COMMENT 'connection id',
   `position` smallint unsigned NOT NULL COMMENT 'in its batch, from 1',
+  `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'whose hold it is; empty while callers are not told apart',
+  `is_extended` tinyint(1) NOT NULL DEFAULT '0' COMMENT 'its deadline was moved: that happens once',
   PRIMARY KEY (`id`),
   KEY `holds_by_deadline` (`status`,`expires_at`),
   CONSTRAINT `holds_quantity_positive` CHECK ((`quantity` >= 1))
@@ -33,6 +43,16 @@ CREATE TABLE `installed_objects` (
   PRIMARY KEY (`name`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='which text of each routine, view and EVENT is installed';
 
+CREATE TABLE `measurements` (
+  `only_row` tinyint NOT NULL DEFAULT '1',
+  `holds_expired` bigint NOT NULL DEFAULT '0' COMMENT 'since the first deploy',
+  `orders_expired` bigint NOT NULL DEFAULT '0' COMMENT 'cancelled, payment overdue; since the first deploy',
+  `stock_differences` bigint NOT NULL DEFAULT '0' COMMENT 'products that differed when stock was last checked',
+  `stock_checked_at` datetime DEFAULT NULL COMMENT 'UTC; NULL: never',
+  PRIMARY KEY (`only_row`),
+  CONSTRAINT `measurements_one_row` CHECK ((`only_row` = 1))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what get_metrics tells that would take a scan to find out';
+
 CREATE TABLE `orders` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `hold_id` bigint NOT NULL,
@@ -41,6 +61,7 @@ CREATE TABLE `orders` (
   `amount` decimal(20,2) NOT NULL COMMENT 'quantity times the price at order time',
   `status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
   `payment_due_at` datetime NOT NULL COMMENT 'UTC; a pending order is cancelled from this second on',
+  `payment_started_at` datetime DEFAULT NULL COMMENT 'UTC; when the client said that the buyer is paying, which gives it longer',
   PRIMARY KEY (`id`),
   UNIQUE KEY `orders_by_hold` (`hold_id`),
   KEY `orders_by_deadline` (`status`,`payment_due_at`),
@@ -67,9 +88,14 @@ CREATE TABLE `products` (
   `name` varchar(255) COLLATE utf8mb4_0900_bin NOT NULL,
   `price` decimal(12,2) NOT NULL,
   `maximum_per_hold` bigint DEFAULT NULL COMMENT 'units; NULL: no maximum',
+  `starts_at` datetime DEFAULT NULL COMMENT 'UTC; holds are taken from this second on; NULL: at once',
+  `ends_at` datetime DEFAULT NULL COMMENT 'UTC; no hold is taken from this second on; NULL: never ends',
+  `maximum_per_customer` bigint DEFAULT NULL COMMENT 'units; NULL: no maximum',
   PRIMARY KEY (`id`),
+  CONSTRAINT `products_customer_maximum_positive` CHECK ((`maximum_per_customer` >= 1)),
   CONSTRAINT `products_maximum_positive` CHECK ((`maximum_per_hold` >= 1)),
-  CONSTRAINT `products_price_not_negative` CHECK ((`price` >= 0))
+  CONSTRAINT `products_price_not_negative` CHECK ((`price` >= 0)),
+  CONSTRAINT `products_window_not_empty` CHECK ((`starts_at` < `ends_at`))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what is sold';
 
 CREATE TABLE `schema_release` (
@@ -122,6 +148,32 @@ CREATE TABLE `sweeps` (
   KEY `sweeps_by_report` (`reported_at`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='one row a sweep that released something';
 
+-- view active_holds:
+--   hold_id bigint
+--   product_id bigint
+--   quantity int
+--   caller varchar(64)
+--   customer_id varchar(64)
+--   expires_at datetime
+--   is_extended tinyint(1)
+
+-- view customer_units:
+--   customer_id varbinary(64)
+--   product_id bigint
+--   hold_id bigint
+--   quantity int
+
+-- view pending_orders:
+--   order_id bigint
+--   hold_id bigint
+--   product_id bigint
+--   quantity int
+--   amount decimal(20,2)
+--   caller varchar(64)
+--   customer_id varchar(64)
+--   payment_started_at datetime
+--   payment_due_at datetime
+
 -- view refunds_due:
 --   event_id bigint
 --   idempotency_key varchar(255)
@@ -129,6 +181,13 @@ CREATE TABLE `sweeps` (
 --   amount decimal(20,2)
 --   outcome varchar(16)
 --   received_at datetime(6)
+
+-- view sales_per_minute:
+--   minute datetime
+--   product_id bigint
+--   orders bigint
+--   quantity decimal(32,0)
+--   amount decimal(42,2)
 
 -- view stock_levels:
 --   product_id bigint
@@ -138,3 +197,10 @@ CREATE TABLE `sweeps` (
 --   held decimal(32,0)
 --   pending decimal(32,0)
 --   sold decimal(32,0)
+
+-- view waiting_payments:
+--   event_id bigint
+--   idempotency_key varchar(255)
+--   order_id bigint
+--   status enum('success','failure')
+--   received_at datetime(6)

@@ -6,7 +6,7 @@
 -- Out     out_sweep_id   BIGINT       NULL where there was nothing to release
 --         out_units      BIGINT       returned to stock
 -- Errors  none
--- Locks   stock by primary key, ascending; until the caller's COMMIT; the rest is locked already
+-- Locks   stock by primary key, ascending, then measurements; until the caller's COMMIT; the rest is locked already
 -- Retry   no: its rows must be locked and due
 -- Txn     the caller's
 CREATE PROCEDURE release_due(
@@ -47,5 +47,12 @@ BEGIN
             TIMESTAMPDIFF(MICROSECOND, in_started_at, SYSDATE(6)) DIV 1000
         );
         SET out_sweep_id = LAST_INSERT_ID();
+
+        -- Last: whoever waits for a product's stock must not keep the sweepers of other products waiting here.
+        UPDATE measurements
+        SET
+            holds_expired = holds_expired + COALESCE(JSON_LENGTH(in_holds), 0),
+            orders_expired = orders_expired + COALESCE(JSON_LENGTH(in_orders), 0)
+        WHERE only_row = 1;
     END IF;
 END

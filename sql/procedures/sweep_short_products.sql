@@ -6,7 +6,7 @@
 --         in_verdicts   VARCHAR(1000)  short (s) and open (.) requests name the products
 -- Out     out_released  BIGINT         due holds and orders that were found, released by this or another sweep
 -- Errors  30003 transaction_in_progress
--- Locks   holds, orders, then stock, each by primary key, ascending; until COMMIT
+-- Locks   holds, orders, then stock, each by primary key, ascending, then measurements; until COMMIT
 -- Retry   safe
 -- Txn     its own
 CREATE PROCEDURE sweep_short_products(

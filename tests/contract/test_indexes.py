@@ -158,6 +158,7 @@ def rows_read(session: Session, procedure: str, *arguments: object) -> int:
         ("purge_history", (1000,), 40 * DUE),
         ("expire_due", (1000,), 40 * DUE),
         ("expire_due", (1000,), 20),
+        ("get_metrics", (), 1000),
     ],
 )
 def test_a_call_reads_no_more_rows_than_it_acts_on(

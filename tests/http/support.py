@@ -64,6 +64,11 @@ class Service(Server):
         """How the service ended; None while it runs."""
         return self._child.poll() if self._child else None
 
+    def workers(self) -> set[int]:
+        """The ids of the worker processes."""
+        master = self._child.pid if self._child else 0
+        return set(map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split()))
+
     def client(self) -> httpx.Client:
         """A client that keeps its connection."""
         return httpx.Client(base_url=self.url, **_CLIENT_OPTIONS)

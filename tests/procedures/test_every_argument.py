@@ -23,6 +23,7 @@ TABLES = (
     "idempotency_keys",
     "stock_adjustments",
     "sweeps",
+    "measurements",
     "settings",
 )
 
@@ -42,12 +43,13 @@ ARGUMENTS: dict[str, list[Any]] = {
     "get_product": [1],
     "list_products": [0, 10],
     "purge_history": [10],
+    "record_stock_check": [0],
     "release_hold": [10**8],
     "report_sweeps": [10],
     "settle_refund": ["key"],
     "settle_waiting_payments": [10],
 }
-WITHOUT_ARGUMENTS = {"check_stock", "get_health"}
+WITHOUT_ARGUMENTS = {"check_stock", "get_health", "get_metrics"}
 
 CASES = [
     pytest.param(procedure, place, wrong, id=f"{procedure}-{place}-{number}")

@@ -15,6 +15,7 @@ READS = {
     "get_orders": ("[1]",),
     "check_stock": (),
     "get_health": (),
+    "get_metrics": (),
 }
 
 

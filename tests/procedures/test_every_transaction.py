@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "create_product": lambda _: ["Limited Edition Item", "1.00", 1],
     "expire_due": lambda _: [1000],
     "purge_history": lambda _: [1000],
+    "record_stock_check": lambda _: [0],
     "release_hold": lambda scene: [scene.hold_id],
     "release_holds": lambda scene: [[scene.hold_id]],
     "report_sweeps": lambda _: [1000],
@@ -53,6 +54,7 @@ REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "change_setting": lambda _: ["hold_ttl_s", -1],
     "create_hold": lambda scene: [scene.product_id, 1000, None],
     "create_order": lambda _: [10**8, None],
+    "record_stock_check": lambda _: [-1],
     "release_hold": lambda _: [10**8],
     "settle_refund": lambda _: ["nobody's"],
 }

@@ -1,0 +1,1 @@
+INSERT INTO measurements (only_row) VALUES (1);

@@ -1,0 +1,1 @@
+UPDATE schema_release SET schema_version = 3;

@@ -1,0 +1,34 @@
+-- get_metrics: what monitoring asks of the database.
+--
+-- Cheap enough for every scrape: whatever would take a scan is read from `measurements`.
+--
+-- In      nothing
+-- Out     a row as get_health's; then a row: holds_expired, orders_expired (since the first deploy), refunds_due,
+--         payments_waiting (now), stock_differences (products, when stock was last checked), stock_checked_at
+--         (DATETIME, UTC; NULL: never); then a row for each of the 1,000 newest products: product_id, total_stock,
+--         available_stock
+-- Errors  none
+-- Locks   none
+-- Retry   safe
+-- Txn     joins the caller's
+CREATE PROCEDURE get_metrics()
+COMMENT 'what monitoring asks of the database'
+BEGIN
+    DECLARE v_is_own BOOLEAN;
+
+    CALL get_health();
+    CALL begin_read(v_is_own);
+    SELECT
+        holds_expired,
+        orders_expired,
+        (SELECT COUNT(*) FROM refunds_due) AS refunds_due,
+        (SELECT COUNT(*) FROM waiting_payments) AS payments_waiting,
+        stock_differences,
+        stock_checked_at
+    FROM measurements;
+    SELECT product_id, total AS total_stock, available AS available_stock
+    FROM stock
+    ORDER BY product_id DESC
+    LIMIT 1000;
+    CALL end_read(v_is_own);
+END

@@ -1,0 +1,62 @@
+"""get_metrics: what monitoring asks of the database, without a scan."""
+
+from typing import Any
+
+from tests.support import Row, Session
+
+
+def figures(session: Session) -> Row:
+    """The figures of the whole database."""
+    row: Row = session.call_all("get_metrics")[1][0]
+    return row
+
+
+def test_the_first_row_is_that_of_get_health(session: Session) -> None:
+    session.stand_at("2000000000")
+    assert session.call_all("get_metrics")[0] == session.call("get_health")
+
+
+def test_expired_holds_and_orders_are_counted_for_ever_whoever_sweeps(session: Session) -> None:
+    product_id = session.create_product(stock=3)
+    before = figures(session)
+    session.travel(-5000)
+    session.create_hold(product_id)
+    session.create_order(product_id)
+    session.create_hold(product_id)
+    session.travel(0)
+    session.create_hold(product_id, 3)  # finds the product short, and sweeps it
+    session.travel(10_000)
+    session.call("expire_due", 1000)
+    after = figures(session)
+    assert after["holds_expired"] - before["holds_expired"] == 3
+    assert after["orders_expired"] - before["orders_expired"] == 1
+
+
+def test_refunds_due_and_waiting_payments_are_those_of_now(session: Session) -> None:
+    def due_and_waiting() -> tuple[Any, Any]:
+        row = figures(session)
+        return row["refunds_due"], row["payments_waiting"]
+
+    order_id = session.create_order(session.create_product(stock=1))
+    session.call("cancel_order", order_id)
+    assert due_and_waiting() == (0, 0)
+    session.call("apply_payment", "too late", order_id, "success")
+    session.call("apply_payment", "too soon", 10**8, "success")
+    assert due_and_waiting() == (1, 1)
+    session.call("settle_refund", "too late")
+    assert due_and_waiting() == (0, 1)
+
+
+def test_the_newest_thousand_products_have_their_stock_told(session: Session) -> None:
+    product_id = session.create_product(stock=7)
+    session.create_hold(product_id, 2)
+    stock = session.call_all("get_metrics")[2]
+    assert stock[0] == {"product_id": product_id, "total_stock": 7, "available_stock": 5}
+    session.execute(
+        "INSERT INTO stock (product_id, total, available)"
+        " WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000)"
+        " SELECT /*+ SET_VAR(cte_max_recursion_depth = 1000) */ 1000000 + n, 0, 0 FROM numbers"
+    )
+    stock = session.call_all("get_metrics")[2]
+    assert [row["product_id"] for row in stock] == list(range(1_001_000, 1_000_000, -1))
+    session.execute("DELETE FROM stock WHERE product_id > 1000000")
