@@ -132,18 +132,12 @@ def _operation(
     parameters: tuple[str, ...] = (),
     errnos: tuple[int, ...] = (),
     errors: tuple[str, ...] = (),
-    media_type: str = "application/json",
     tag: str = "shop",
     media_types: tuple[str, ...] = ("application/json",),
 ) -> Json:
     """One operation; `answers` are the schemas of the good statuses, None where there is no body."""
     responses: Json = {
-<<<<<<< HEAD
         status: {"description": summary} | ({"content": _content(schema, media_types)} if schema else {})
-=======
-        status: {"description": summary}
-        | ({"content": {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}} if schema else {})
->>>>>>> cfd2424 (Metrics at /metrics: all workers added up, what MySQL knows read by whoever is asked, the outcome of cron's stock check remembered)
         for status, schema in answers.items()
     }
     operation: Json = {
@@ -268,7 +262,9 @@ PATHS: dict[str, Json] = {
         )
     ),
     "/metrics": _path(
-        get=_operation("metrics", "What Prometheus scrapes", {"200": "Text"}, media_type="text/plain", tag="operations")
+        get=_operation(
+            "metrics", "What Prometheus scrapes", {"200": "Text"}, tag="operations", media_types=("text/plain",)
+        )
     ),
     "/openapi.json": _path(get=_operation("openapi", "This document", {"200": "OpenApi"}, tag="operations")),
     "/docs": _path(

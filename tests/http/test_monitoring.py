@@ -1,0 +1,194 @@
+"""The alerts and the dashboard, held against a service that has seen traffic by a real Prometheus."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from service.deploy import ROOT
+from stack import packages
+from stack.process import Server, free_port
+from stack.servers import Servers
+from tests.http.support import Service, Shop, eventually, hold_request
+from tests.support import Session
+
+FOLDER = ROOT / "deployment" / "prometheus"
+ALERTS = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
+DASHBOARD = json.loads((ROOT / "deployment" / "grafana" / "checkout.json").read_text())
+VARIABLES = {"$__rate_interval": "1m", '"$instance"': '".*"'}
+SELECTOR = re.compile(r"\b(?:checkout_\w+|up)\b(?:\{[^}]*\})?")
+
+
+def program(name: str) -> list[str]:
+    """How to run a program of Prometheus: from PATH, else Debian's."""
+    found = shutil.which(name)
+    return [found] if found else packages.command(("prometheus",), f"usr/bin/{name}")
+
+
+def expressions() -> dict[str, str]:
+    """Every expression of the alerts and the dashboard, by where it stands."""
+    found = {alert["alert"]: alert["expr"] for alert in ALERTS}
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"]
+            for variable, value in VARIABLES.items():
+                expression = expression.replace(variable, value)
+            found[f"{panel['title']}, {target['refId']}"] = expression
+    return found
+
+
+EXPRESSIONS = expressions()
+
+
+class Prometheus(Server):
+    """A private Prometheus that scrapes one service, five times a second."""
+
+    def __init__(self, folder: Path, service_url: str) -> None:
+        """Write the project's own settings, with another target and a shorter interval."""
+        self.url = f"http://127.0.0.1:{free_port()}"
+        settings = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+        settings["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
+        settings["rule_files"] = [str(FOLDER / "alerts.yml")]
+        settings["scrape_configs"][0]["static_configs"] = [{"targets": [service_url.removeprefix("http://")]}]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
+        command = [
+            *program("prometheus"),
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address={self.url.removeprefix('http://')}",
+        ]
+        super().__init__("Prometheus", command, folder, log=folder / "log")
+
+    def answers(self) -> bool:
+        """Whether it has scraped the service twice, which a rate needs."""
+        try:
+            if httpx.get(f"{self.url}/-/ready", trust_env=False).status_code != 200:
+                return False
+        except httpx.TransportError:
+            return False
+        return bool(self.query("count_over_time(checkout_mysql_up[1m]) >= 2"))
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """What its API answers."""
+        document = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False).json()
+        assert document.get("status", "success") == "success", document
+        return document["data"]
+
+    def query(self, expression: str) -> list[Any]:
+        """The series that an expression gives now."""
+        return list(self.get("query", query=expression)["result"])
+
+
+@pytest.fixture(scope="module")
+def busy_service(start_service: Callable[..., Service], servers: Servers, database_url: str) -> Service:
+    """A service that has sold, refused, been paid, missed Redis, waited for a lock and given up."""
+    service = start_service(REQUEST_DEADLINE_S="0.5")
+    session, dba = Session(database_url), Session(database_url)
+    product_id = session.create_product(stock=10)
+    with service.client() as client:
+        shop = Shop(client)
+        for number in range(3):
+            shop.pay(f"payment {number}", shop.ordered(product_id))
+        assert client.request(**hold_request(product_id, 100)).status_code == 409
+        shop.available(product_id)
+        shop.available(product_id)
+        servers.redis.pause()
+        shop.available(product_id)
+        servers.redis.resume()
+        dba.execute("START TRANSACTION")
+        dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
+        assert client.request(**hold_request(product_id)).status_code == 503
+        eventually(lambda: service.events("contention_retry"))
+        dba.execute("ROLLBACK")
+    session.call_all("record_stock_check", 0)
+    session.close()
+    dba.close()
+    return service
+
+
+@pytest.fixture(scope="module")
+def prometheus(busy_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that has looked at the service."""
+    server = Prometheus(tmp_path_factory.mktemp("prometheus"), busy_service.url)
+    server.start()
+    yield server
+    server.stop()
+
+
+def promtool(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run promtool in the folder of the alerts."""
+    return subprocess.run([*program("promtool"), *arguments], cwd=FOLDER, input=given, capture_output=True, text=True)
+
+
+def test_promtool_accepts_the_settings_and_the_alerts() -> None:
+    checked = promtool("check", "config", "prometheus.yml")
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(ALERTS)} rules found" in checked.stdout
+
+
+def test_promtool_has_nothing_to_say_against_the_metrics(busy_service: Service) -> None:
+    with busy_service.client() as client:
+        checked = promtool("check", "metrics", given=client.get("/metrics").text)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("place", EXPRESSIONS)
+def test_every_expression_is_understood_and_finds_its_series(prometheus: Prometheus, place: str) -> None:
+    expression = EXPRESSIONS[place]
+    prometheus.query(expression)
+    selectors = SELECTOR.findall(expression)
+    assert selectors
+    for selector in selectors:
+        assert prometheus.query(selector), f"{selector} finds nothing"
+
+
+def test_every_label_that_an_expression_or_a_text_names_exists(prometheus: Prometheus) -> None:
+    named = {
+        label
+        for expression in EXPRESSIONS.values()
+        for labels in re.findall(r"\bby \(([\w, ]+)\)", expression)
+        for label in labels.split(", ")
+    }
+    texts = " ".join(str(alert["annotations"]) for alert in ALERTS) + json.dumps(DASHBOARD["panels"])
+    named |= set(re.findall(r"\$labels\.(\w+)", texts)) | set(re.findall(r"\{\{(\w+)\}\}", texts))
+    assert named <= set(prometheus.get("labels"))
+
+
+def test_every_metric_of_the_service_is_watched(prometheus: Prometheus) -> None:
+    told = {name for name in prometheus.get("label/__name__/values") if name.startswith("checkout_")}
+    parts = re.compile(r"_(bucket|sum|count)$")
+    watched = {parts.sub("", name) for name in re.findall(r"\bcheckout_\w+", " ".join(EXPRESSIONS.values()))}
+    assert {parts.sub("", name) for name in told} == watched
+
+
+def test_a_healthy_service_raises_no_alert_that_pages(prometheus: Prometheus) -> None:
+    quiet = {"CheckoutDown", "CheckoutMysqlDown", "CheckoutStockDiffers", "CheckoutSweepLags", "CheckoutQueueFull"}
+    firing = {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]}
+    assert not firing & quiet
+
+
+def test_every_alert_says_what_it_is_about_and_where_to_read_on() -> None:
+    for alert in ALERTS:
+        assert set(alert["annotations"]) == {"summary", "description", "runbook"}
+        assert alert["annotations"]["runbook"] == f"docs/runbook.md#{alert['alert'].lower()}"
+        assert alert["labels"]["severity"] in {"page", "ticket"}
+
+
+def test_the_dashboard_s_panels_are_numbered_and_do_not_overlap() -> None:
+    panels = DASHBOARD["panels"]
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
