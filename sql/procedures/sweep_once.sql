@@ -4,8 +4,8 @@
 -- Out     out_sweep_id  BIGINT  its row of sweeps; NULL where nothing was due
 --         out_holds, out_orders, out_units  BIGINT  released
 -- Errors  none
--- Locks   due holds and overdue orders that nobody has locked, then stock by primary key, ascending, then measurements; until
---         COMMIT
+-- Locks   due holds and overdue orders that nobody has locked, then stock by primary key, ascending, then
+--         measurements; until COMMIT
 -- Retry   safe
 -- Txn     ends the caller's
 CREATE PROCEDURE sweep_once(
