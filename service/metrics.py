@@ -48,7 +48,9 @@ OUTCOMES = Counter(
     "What became of requests: accepted, replayed, a payment's outcome, or the error that they were refused with.",
     ("procedure", "outcome"),
 )
-RETRIES = Counter("checkout_retries", "CALLs that failed, and were sent again, split or given up.", ("procedure", "errno"))
+RETRIES = Counter(
+    "checkout_retries", "CALLs that failed, and were sent again, split or given up.", ("procedure", "errno")
+)
 _CACHE_READS = Counter(
     "checkout_cache_reads", "Reads of a product: hit, miss, or degraded while Redis is away.", ("result",)
 )
