@@ -1,4 +1,4 @@
-"""The README's commands, run in a fresh copy of the project, answer what the README shows."""
+"""The commands of the README and the quick start, run in a fresh copy of the project, answer what the pages show."""
 
 import re
 from collections.abc import Iterator
@@ -9,14 +9,17 @@ import pytest
 from stack.servers import PROJECT
 from tests.copies import Copy
 
-CONSOLE = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
+# A console holds commands with their outputs; a script is run whole, and the block behind it shows its output.
+BLOCK = re.compile(r"^```console\n(.*?)^```$|^```sh\n(.*?)^```\n\n```\w+\n(.*?)^```$", re.M | re.S)
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?")
 
 
 def read_examples(page: str) -> list[tuple[str, str]]:
-    """Every command of a page's consoles, with the output that it shows."""
+    """Every command and script of a page, with the output that it shows."""
     examples = []
-    for console in CONSOLE.findall((PROJECT / page).read_text()):
+    for console, script, shown in BLOCK.findall((PROJECT / page).read_text()):
+        if script:
+            examples.append((script, shown.strip()))
         for example in re.split(r"^\$ ", console, flags=re.M)[1:]:
             command, _, output = example.partition("\n")
             examples.append((command, output.strip()))
@@ -31,11 +34,26 @@ def copy(tmp_path: Path) -> Iterator[Copy]:
     fresh.stop()
 
 
+def run_examples(copy: Copy, examples: list[tuple[str, str]]) -> None:
+    """Run them one after another, each in a shell of its own, and compare what they print."""
+    for command, expected in examples:
+        if command == "script/server":
+            assert expected.rpartition("\n")[2].replace("8000", str(copy.port)) in copy.start()
+            continue
+        ran = copy.run(command)
+        assert ran.returncode == 0, ran.stderr
+        assert MOMENT.sub("MOMENT", ran.stdout.strip()) == MOMENT.sub("MOMENT", expected), command
+
+
 def test_every_command_of_the_readme_answers_what_the_readme_shows(copy: Copy) -> None:
     copy.start()
     examples = read_examples("README.md")
     assert len(examples) >= 12
-    for command, expected in examples:
-        ran = copy.run(command)
-        assert ran.returncode == 0, ran.stderr
-        assert MOMENT.sub("MOMENT", ran.stdout.strip()) == MOMENT.sub("MOMENT", expected), command
+    run_examples(copy, examples)
+
+
+def test_the_quick_start_leads_from_nothing_to_a_signed_webhook_that_pays_an_order(copy: Copy) -> None:
+    examples = read_examples("docs/quick-start.md")
+    assert any("webhook-signature" in command and '"paid"' in shown for command, shown in examples)
+    assert len(examples) >= 8
+    run_examples(copy, examples)

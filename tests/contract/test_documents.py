@@ -1,0 +1,101 @@
+"""The pages say what is: links lead somewhere, settings have the names, defaults and bounds of the code."""
+
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote
+
+import msgspec
+import pytest
+
+from service.deploy import ROOT
+from service.settings import Settings
+from tests.contract.reference import reference
+from tests.support import Session
+
+FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.M)
+EXTERNAL = ("https://", "http://", "mailto:")
+PAGES = sorted(
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    if (ROOT / name).exists()
+)
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which a page's headings are linked to."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without code marks and without its two first lines."""
+    section = (ROOT / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if link.startswith(EXTERNAL):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_of_the_folder_is_linked_from_the_readme() -> None:
+    linked = set(LINK.findall((ROOT / "README.md").read_text()))
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= linked
+
+
+def test_the_reference_is_what_the_headers_say() -> None:
+    assert (ROOT / "docs" / "procedures.md").read_text() == reference(), (
+        "regenerate it: python -m tests.contract.reference > docs/procedures.md"
+    )
+
+
+def test_the_page_of_settings_has_every_variable_of_the_service_with_its_default() -> None:
+    documented = {name: default for name, default, _ in rows("docs/settings.md", "Of the service")}
+    expected = {}
+    for field in msgspec.structs.fields(Settings):
+        default = (
+            ""
+            if field.default is msgspec.NODEFAULT
+            else f"{field.default:g}"
+            if isinstance(field.default, float)
+            else str(field.default)
+        )
+        expected[field.encode_name] = default or "none"
+    expected["WEB_CONCURRENCY"] = "number of cores"
+    assert documented == expected
+
+
+def test_the_example_has_the_same_variables_and_defaults_as_the_page_of_settings() -> None:
+    example = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+    service = {name: default for name, default, _ in rows("docs/settings.md", "Of the service")}
+    others = {name for names, _ in rows("docs/settings.md", "Of the commands") for name in names.split(", ")}
+    assert set(example) == set(service) | others
+    examples_only = {"MYSQL_URL", "REDIS_URL", "WEB_CONCURRENCY"}
+    for name in set(service) - examples_only:
+        assert example[name] == service[name].replace("none", ""), name
+
+
+def test_the_page_of_settings_has_every_setting_of_the_rules_with_its_default_and_bounds(session: Session) -> None:
+    documented = {
+        row[0]: tuple(int(number.replace(",", "")) for number in row[1:4])
+        for row in rows("docs/settings.md", "Of the rules")
+    }
+    deployed = session.query("SELECT name, value, minimum, maximum FROM settings")
+    assert documented == {row["name"]: (row["value"], row["minimum"], row["maximum"]) for row in deployed}
