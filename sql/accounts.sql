@@ -79,5 +79,6 @@ GRANT SELECT ON active_holds TO checkout_operator@'%';
 GRANT SELECT ON pending_orders TO checkout_operator@'%';
 GRANT SELECT ON refunds_due TO checkout_operator@'%';
 GRANT SELECT ON sales_per_minute TO checkout_operator@'%';
+GRANT SELECT ON stock_adjustments TO checkout_operator@'%';
 GRANT SELECT ON stock_levels TO checkout_operator@'%';
 GRANT SELECT ON waiting_payments TO checkout_operator@'%';

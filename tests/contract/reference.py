@@ -4,29 +4,29 @@ python -m tests.contract.reference > docs/procedures.md
 """
 
 import re
+from pathlib import Path
 
 from service.deploy import ROOT, read_account_statements
 from tests.contract.accounts import PUBLIC_PROCEDURES, procedures_of
 from tests.contract.routines import ROUTINES, SECTIONS, RoutineFile
 
 CALLERS = {"checkout_app": "the service", "checkout_cron": "cron", "checkout_operator": "operators"}
-READABLE = sorted(
-    set(re.findall(r"GRANT SELECT ON (\w+) TO checkout_operator@", ";".join(read_account_statements()))) - {"settings"}
-)
+VIEWS = sorted((ROOT / "sql" / "views").glob("*.sql"))
+READABLE = set(re.findall(r"GRANT SELECT ON (\w+) TO checkout_operator@", ";".join(read_account_statements())))
 HEADER = """\
 # Procedures and views
 
 <!-- Generated: python -m tests.contract.reference > docs/procedures.md. A test fails when it differs. -->
 
 What may be called and read, and by whom; `script/mysql` signs in as an operator. A refused CALL raises SQLSTATE 45000
-with the errno and its slug ([errors](../README.md#errors)). Times are UTC. The service calls the batch procedures, which
-take JSON; an operator has one for a single hold, order or payment.
+with the errno and its slug ([errors](../README.md#errors)). Times are UTC. The service calls the batch procedures,
+which take JSON; an operator has one for a single hold, order or payment.
 """
 
 
 def reference() -> str:
     """The page."""
-    views = {name: _view_header(name) for name in READABLE}
+    views = {path.stem: _view_header(path) for path in VIEWS if path.stem in READABLE}
     index = [
         f"| [`{name}`](#{name}) | {header[0].partition(': ')[2].removesuffix('.')} |" for name, header in views.items()
     ]
@@ -72,8 +72,8 @@ def _section(name: str, title: str, notes: list[str], facts: list[str], callers:
     return "\n".join([f"### {name}", "", told, "", "```text", *facts, "```", ""])
 
 
-def _view_header(name: str) -> list[str]:
-    lines = (ROOT / "sql" / "views" / f"{name}.sql").read_text().splitlines()
+def _view_header(path: Path) -> list[str]:
+    lines = path.read_text().splitlines()
     return [line.removeprefix("--").removeprefix(" ") for line in lines if line.startswith("--")]
 
 

@@ -80,6 +80,7 @@ OPERATOR_READS = {
     "refunds_due",
     "sales_per_minute",
     "settings",
+    "stock_adjustments",
     "stock_levels",
     "waiting_payments",
 }
