@@ -3,12 +3,16 @@
 import gc
 import math
 import os
+import resource
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from gunicorn.workers import gasgi
+
+from service.connections import Connection
 from service.settings import SettingsError, is_loopback, load_settings
 
 try:
@@ -27,12 +31,23 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from service.database import SchemaError, require_compatible_schema
 
+FILES_BESIDE_CONNECTIONS = 200
+
+
+def most_connections() -> int:
+    """Let this process open as many files as it may; how many of them one worker's clients may have."""
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    return min(20_000, most_files - FILES_BESIDE_CONNECTIONS)
+
+
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
 worker_class = "asgi"
-worker_connections = 10_000
+worker_connections = most_connections()
 backlog = 4096
 keepalive = 75
+limit_request_fields = 64  # of 8 KiB at most: what a connection may hold before its request is whole
 graceful_timeout = math.ceil(settings.request_deadline_s) + 8
 control_socket_disable = True
 
@@ -48,6 +63,7 @@ def post_worker_init(worker: Any) -> None:
     What is loaded by now lives as long as the worker: the garbage collector need not look at it again and again. Nor
     at a batch's requests while they are under way, which reference counting frees (an eighth of a hold's time).
     """
+    gasgi.ASGIProtocol = Connection
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)

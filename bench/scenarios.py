@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from bench import contenders
+from bench.attackers import Crowd, attackers
 from bench.contenders import SERVICE
 from bench.database import LONG_S, ProductDatabase
 from bench.load import Load, LoadError, Measurement
@@ -296,6 +297,21 @@ def protections(stage: Stage) -> Outcome:
     return Outcome(stage.compare("protections", entries))
 
 
+def abuse(stage: Stage) -> Outcome:
+    """Everybody wants one product, and thousands of connections want nothing but to be in the way."""
+    crowd = Crowd()
+    entries = [
+        Entry("hot hold", SERVICE, HOT_HOLD),
+        Entry("beside attackers", SERVICE, HOT_HOLD, beside=lambda url: attackers(url, crowd)),
+    ]
+    alone, beside = figures = stage.compare("abuse", entries)
+    note = (
+        f"attackers: {crowd.idle:,} silent connections, {crowd.slow} that send headers a byte a second,"
+        f" {crowd.half} that stop halfway through a body, {crowd.garbage} that pipeline garbage every second"
+    )
+    return Outcome(figures, [_ratio(beside, 0.8, alone)], [note])
+
+
 def procedures_alone(stage: Stage) -> Outcome:
     """create_holds without the service: batches with idempotency keys from one and two connections."""
     figures = {
@@ -352,6 +368,6 @@ SCENARIOS: dict[str, Callable[[Stage], Outcome]] = {
     scenario.__name__: scenario
     for scenario in (
         *(hot_hold, lonely_hold, sold_out, whole_flow, product_read, mix, many_products, many_connections),
-        *(old_rows, expiry, protections, procedures_alone),
+        *(old_rows, expiry, protections, abuse, procedures_alone),
     )
 }

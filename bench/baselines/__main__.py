@@ -9,6 +9,6 @@ import contextlib
 with contextlib.suppress(ImportError):
     import _mysql_connector  # type: ignore[import-not-found,unused-ignore] # noqa: F401 loaded for its effect
 
-from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]
+from gunicorn.app.wsgiapp import run
 
 run()

@@ -60,6 +60,12 @@ class Service(Server):
         except httpx.TransportError:
             return 0
 
+    @property
+    def process_id(self) -> int:
+        """The process id of gunicorn's master."""
+        assert self._child, "the service was not started"
+        return self._child.pid
+
     def exit_code(self) -> int | None:
         """How the service ended; None while it runs."""
         return self._child.poll() if self._child else None
