@@ -133,10 +133,8 @@ class ProductDatabase(Database):
 
     def reset(self, products: int = 1, stock: int = PLENTY) -> None:
         """Leave nothing but so many products with so much stock each."""
-        for table in (
-            *("idempotency_keys", "payment_events", "orders", "customer_holds", "holds"),
-            *("sweeps", "stock", "products"),
-        ):
+        tables = "idempotency_keys payment_events orders customer_units holds sweeps stock products"
+        for table in tables.split():
             self.execute(f"TRUNCATE TABLE {table}")
         self.execute(INSERT_PRODUCTS, rows=products)
         self.execute(INSERT_STOCK, stock=stock)

@@ -3,7 +3,7 @@ CREATE TABLE idempotency_keys (
     operation ENUM('hold', 'order') NOT NULL,
     caller VARBINARY(64) NOT NULL DEFAULT '' COMMENT 'empty while callers are not told apart',
     idempotency_key VARBINARY(255) NOT NULL,
-    fingerprint VARBINARY(255) NOT NULL COMMENT 'the request: product:quantity, or the hold',
+    fingerprint VARBINARY(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold',
     result_id BIGINT NOT NULL COMMENT 'hold or order',
     result_expires_at DATETIME NULL COMMENT 'of a hold, as first answered',
     result_status ENUM('pending', 'paid', 'cancelled') NULL COMMENT 'of an order, as first answered',

@@ -1,2 +1,2 @@
 ALTER TABLE orders
-ADD COLUMN payment_started_at DATETIME COMMENT 'UTC; when the client said that the buyer is paying, which gives it longer';
+ADD COLUMN payment_started_at DATETIME COMMENT 'UTC; when the client said that its buyer is paying';

@@ -23,9 +23,9 @@ from service.procedures import Gate
 from service.requests import carry_key
 from service.resources.docs import DocsFileResource, DocsResource
 from service.resources.health import Liveness, Readiness
-from service.resources.holds import HoldResource, HoldsResource
+from service.resources.holds import HoldExtensionResource, HoldResource, HoldsResource
 from service.resources.metrics import MetricsResource
-from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource
+from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource
 from service.settings import Settings, load_settings
@@ -99,9 +99,11 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/api/products/{product_id}", ProductResource(gate))
     app.add_route("/api/holds", HoldsResource(gate))
     app.add_route("/api/holds/{hold_id}", HoldResource(gate))
+    app.add_route("/api/holds/{hold_id}/extend", HoldExtensionResource(gate))
     app.add_route("/api/orders", OrdersResource(gate))
     app.add_route("/api/orders/{order_id}", OrderResource(gate))
     app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(gate))
+    app.add_route("/api/orders/{order_id}/start-payment", PaymentStartResource(gate))
     app.add_route("/api/payments/webhook", PaymentWebhookResource(gate, settings.verifiers()))
     app.add_route("/openapi.json", OpenApiResource())
     app.add_route("/docs", DocsResource())

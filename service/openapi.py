@@ -36,7 +36,18 @@ PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
     "Products": _object(items={"type": "array", "items": PRODUCT}, next={"type": ["integer", "null"]}),
-    "HoldBody": _object(product_id=ID, quantity={**UNITS, "minimum": 1, "maximum": 1_000_000}),
+    "HoldBody": _object(
+        ("customer_id",),
+        product_id=ID,
+        quantity={**UNITS, "minimum": 1, "maximum": 1_000_000},
+        customer_id={
+            "type": ["string", "null"],
+            "minLength": 1,
+            "maxLength": 64,
+            "examples": ["customer-7"],
+            "description": "who the hold is for, 1 to 64 bytes; needed where the product has a maximum per customer",
+        },
+    ),
     "CreatedHold": _object(hold_id=ID, expires_at=MOMENT),
     "Hold": _object(
         hold_id=ID,
@@ -45,6 +56,7 @@ SCHEMAS: dict[str, Json] = {
         status={"enum": ["active", "ordered", "expired", "released"]},
         expires_at=MOMENT,
     ),
+    "ExtendedHold": _object(hold_id=ID, expires_at=MOMENT),
     "OrderBody": _object(hold_id=ID),
     "CreatedOrder": _object(order_id=ID, hold_id=ID, status=ORDER_STATUS),
     "Order": _object(
@@ -56,6 +68,7 @@ SCHEMAS: dict[str, Json] = {
         status=ORDER_STATUS,
         payment_due_at=MOMENT,
     ),
+    "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
         idempotency_key={**TEXT, "minLength": 1, "maxLength": 255, "examples": ["payment-1"]},
         order_id=ID,
@@ -205,7 +218,7 @@ PATHS: dict[str, Json] = {
         post=_operation(
             "extend_hold",
             "Give an active hold more time, once",
-            {"200": "CreatedHold"},
+            {"200": "ExtendedHold"},
             errnos=(30201, 30202, 30203, 30204),
             errors=AWAY,
         ),

@@ -1,13 +1,14 @@
 -- What the migrations and the views come to. Generated: python -m tests.contract.snapshot > sql/schema.sql
 -- A test fails when it differs from a fresh deploy.
 
-CREATE TABLE `customer_holds` (
+CREATE TABLE `customer_units` (
   `hold_id` bigint NOT NULL,
   `product_id` bigint NOT NULL,
   `customer_id` varbinary(64) NOT NULL,
+  `quantity` int NOT NULL COMMENT 'units',
   PRIMARY KEY (`hold_id`),
-  KEY `customer_holds_by_customer` (`customer_id`,`product_id`)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='which customer a hold is for; beside holds, so that sales without customers pay for no index';
+  KEY `customer_units_by_customer` (`customer_id`,`product_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='active holds, pending and paid orders that name their customer';
 
 CREATE TABLE `holds` (
   `id` bigint NOT NULL AUTO_INCREMENT,
@@ -28,7 +29,7 @@ CREATE TABLE `idempotency_keys` (
   `operation` enum('hold','order') COLLATE utf8mb4_0900_bin NOT NULL,
   `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty while callers are not told apart',
   `idempotency_key` varbinary(255) NOT NULL,
-  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity, or the hold',
+  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold',
   `result_id` bigint NOT NULL COMMENT 'hold or order',
   `result_expires_at` datetime DEFAULT NULL COMMENT 'of a hold, as first answered',
   `result_status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of an order, as first answered',
@@ -61,7 +62,7 @@ CREATE TABLE `orders` (
   `amount` decimal(20,2) NOT NULL COMMENT 'quantity times the price at order time',
   `status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
   `payment_due_at` datetime NOT NULL COMMENT 'UTC; a pending order is cancelled from this second on',
-  `payment_started_at` datetime DEFAULT NULL COMMENT 'UTC; when the client said that the buyer is paying, which gives it longer',
+  `payment_started_at` datetime DEFAULT NULL COMMENT 'UTC; when the client said that its buyer is paying',
   PRIMARY KEY (`id`),
   UNIQUE KEY `orders_by_hold` (`hold_id`),
   KEY `orders_by_deadline` (`status`,`payment_due_at`),
@@ -156,12 +157,6 @@ CREATE TABLE `sweeps` (
 --   customer_id varchar(64)
 --   expires_at datetime
 --   is_extended tinyint(1)
-
--- view customer_units:
---   customer_id varbinary(64)
---   product_id bigint
---   hold_id bigint
---   quantity int
 
 -- view pending_orders:
 --   order_id bigint

@@ -22,11 +22,16 @@ BEGIN
             RESIGNAL;
         END;
 
-        CALL lock_orders(in_order_ids, out_verdicts);
-        SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', 'a'), 'c', 'r');
+        CALL lock_orders(in_order_ids, 'r', out_verdicts);
+        SET out_verdicts = REPLACE(out_verdicts, '+', 'a');
 
         SELECT
-            JSON_ARRAYAGG(JSON_OBJECT('id', order_.id, 'product_id', order_.product_id, 'quantity', order_.quantity)),
+            JSON_ARRAYAGG(JSON_OBJECT(
+                'order_id', order_.id,
+                'hold_id', order_.hold_id,
+                'product_id', order_.product_id,
+                'quantity', order_.quantity
+            )),
             COALESCE(JSON_ARRAYAGG(order_.product_id), out_touched)
         INTO v_cancelled, out_touched
         FROM (
@@ -40,7 +45,7 @@ BEGIN
 
         IF v_cancelled IS NOT NULL THEN
             UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
-            JSON_TABLE(v_cancelled, '$[*]' COLUMNS (order_id BIGINT PATH '$.id')) AS cancelled
+            JSON_TABLE(v_cancelled, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS cancelled
             STRAIGHT_JOIN orders AS order_ ON order_.id = cancelled.order_id
             SET order_.status = 'cancelled';
             CALL return_stock(v_cancelled);

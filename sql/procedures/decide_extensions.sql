@@ -9,7 +9,7 @@
 CREATE PROCEDURE decide_extensions(IN in_hold_ids JSON, OUT out_verdicts VARCHAR(1000))
 COMMENT 'move the deadlines of those of a batch of holds that are active and were not extended yet'
 BEGIN
-    DECLARE v_extension_s BIGINT DEFAULT setting('hold_extension_s');
+    DECLARE v_extension_s BIGINT;
 
     CALL require_batch(in_hold_ids);
     CALL begin_transaction();
@@ -20,7 +20,8 @@ BEGIN
             RESIGNAL;
         END;
 
-        CALL lock_holds(in_hold_ids, out_verdicts);
+        CALL lock_holds(in_hold_ids, 'l', out_verdicts);
+        SET v_extension_s = setting('hold_extension_s');
         SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
             GROUP_CONCAT(
                 IF(

@@ -15,6 +15,7 @@ COMMENT 'bring every request of a batch of holds to its verdict'
 BEGIN
     DECLARE v_chosen_products JSON;
     DECLARE v_customers BOOLEAN;
+    DECLARE v_closes_at DATETIME;
     DECLARE v_released BIGINT DEFAULT 0;
 
     CALL require_batch(in_requests);
@@ -31,9 +32,14 @@ BEGIN
                 RESIGNAL;
             END;
 
-            CALL judge_holds(in_requests, in_made_key, out_verdicts, v_chosen_products, v_customers);
+            CALL judge_holds(
+                in_requests, in_made_key, out_verdicts, v_chosen_products, v_customers, v_closes_at
+            );
+            IF v_customers THEN
+                CALL choose_within_maximum(in_requests, out_verdicts, v_chosen_products);
+            END IF;
             SET v_released = 0;
-            IF LOCATE('s', out_verdicts) > 0 OR LOCATE('.', out_verdicts) > 0 THEN
+            IF REGEXP_LIKE(out_verdicts, '[sm.]') THEN
                 COMMIT;
                 CALL sweep_short_products(in_requests, out_verdicts, v_released);
                 IF v_released = 0 THEN
@@ -41,10 +47,10 @@ BEGIN
                 END IF;
             END IF;
             IF v_released > 0 THEN
-                SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', '.'), 's', '.');
+                SET out_verdicts = REGEXP_REPLACE(out_verdicts, '[+sm]', '.');
             ELSE
                 CALL place_holds(
-                    in_requests, in_made_key, v_chosen_products, v_customers, out_verdicts, out_touched
+                    in_requests, in_made_key, v_chosen_products, v_customers, v_closes_at, out_verdicts, out_touched
                 );
             END IF;
         END;

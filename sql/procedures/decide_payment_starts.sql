@@ -20,7 +20,7 @@ BEGIN
             RESIGNAL;
         END;
 
-        CALL lock_orders(in_order_ids, out_verdicts);
+        CALL lock_orders(in_order_ids, 'c', out_verdicts);
         SET v_due_at = deadline_after(setting('payment_started_ttl_s'));
         SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
             GROUP_CONCAT(

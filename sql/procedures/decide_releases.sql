@@ -22,11 +22,11 @@ BEGIN
             RESIGNAL;
         END;
 
-        CALL lock_holds(in_hold_ids, out_verdicts);
-        SET out_verdicts = REPLACE(REPLACE(out_verdicts, '+', 'a'), 'l', 'r');
+        CALL lock_holds(in_hold_ids, 'r', out_verdicts);
+        SET out_verdicts = REPLACE(out_verdicts, '+', 'a');
 
         SELECT
-            JSON_ARRAYAGG(JSON_OBJECT('id', hold.id, 'product_id', hold.product_id, 'quantity', hold.quantity)),
+            JSON_ARRAYAGG(JSON_OBJECT('hold_id', hold.id, 'product_id', hold.product_id, 'quantity', hold.quantity)),
             COALESCE(JSON_ARRAYAGG(hold.product_id), out_touched)
         INTO v_released, out_touched
         FROM (
@@ -40,7 +40,7 @@ BEGIN
 
         IF v_released IS NOT NULL THEN
             UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
-            JSON_TABLE(v_released, '$[*]' COLUMNS (hold_id BIGINT PATH '$.id')) AS released
+            JSON_TABLE(v_released, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS released
             STRAIGHT_JOIN holds AS hold ON hold.id = released.hold_id
             SET hold.status = 'released';
             CALL return_stock(v_released);

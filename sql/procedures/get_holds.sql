@@ -23,11 +23,16 @@ BEGIN
         hold.expires_at,
         IF(hold.id IS NULL, 30201, NULL) AS errno
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$[0]', hold_type JSON PATH '$[0]', caller VARCHAR(1024) PATH '$[1]'
+        position FOR ORDINALITY,
+        element JSON PATH '$',
+        hold_id BIGINT PATH '$[0]',
+        hold_type JSON PATH '$[0]',
+        caller VARCHAR(1024) PATH '$[1]'
     )) AS request
     LEFT JOIN holds AS hold
         ON hold.id = request.hold_id
         AND JSON_TYPE(request.hold_type) IN ('INTEGER', 'UNSIGNED INTEGER')
+        AND (JSON_TYPE(request.element) <> 'ARRAY' OR request.caller IS NOT NULL)
         AND COALESCE(request.caller, '') IN ('', hold.caller)
     ORDER BY request.position;
     CALL end_read(v_is_own);

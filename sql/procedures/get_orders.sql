@@ -25,14 +25,17 @@ BEGIN
         order_.payment_due_at,
         IF(order_.id IS NULL, 30301, NULL) AS errno
     FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-        position FOR ORDINALITY, order_id BIGINT PATH '$[0]', order_type JSON PATH '$[0]', caller VARCHAR(1024) PATH '$[1]'
+        position FOR ORDINALITY,
+        element JSON PATH '$',
+        order_id BIGINT PATH '$[0]',
+        order_type JSON PATH '$[0]',
+        caller VARCHAR(1024) PATH '$[1]'
     )) AS request
-    LEFT JOIN (
-        orders AS order_ STRAIGHT_JOIN holds AS hold ON hold.id = order_.hold_id
-    )
+    LEFT JOIN orders AS order_
         ON order_.id = request.order_id
         AND JSON_TYPE(request.order_type) IN ('INTEGER', 'UNSIGNED INTEGER')
-        AND COALESCE(request.caller, '') IN ('', hold.caller)
+        AND (JSON_TYPE(request.element) <> 'ARRAY' OR request.caller IS NOT NULL)
+        AND COALESCE(request.caller, '') IN ('', (SELECT hold.caller FROM holds AS hold WHERE hold.id = order_.hold_id))
     ORDER BY request.position;
     CALL end_read(v_is_own);
 END

@@ -8,6 +8,7 @@
 -- InOut   io_verdicts     VARCHAR(1000) open letters become refusals, replays or chosen (+)
 -- Out     out_products    JSON          array of the products of the chosen
 --         out_customers   BOOLEAN       whether one of the chosen names its customer
+--         out_closes_at   DATETIME      when the first sale of the chosen closes; NULL: none does
 -- Errors  none
 -- Locks   none
 -- Retry   safe
@@ -17,21 +18,21 @@ CREATE PROCEDURE judge_holds(
     IN in_made_key VARCHAR(50),
     INOUT io_verdicts VARCHAR(1000),
     OUT out_products JSON,
-    OUT out_customers BOOLEAN
+    OUT out_customers BOOLEAN,
+    OUT out_closes_at DATETIME
 )
 COMMENT 'one round''s look at a batch of holds, without a lock'
 BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR ''),
         CONCAT('[', COALESCE(GROUP_CONCAT(DISTINCT IF(round_.verdict = '+', round_.product_id, NULL)), ''), ']'),
-        MAX(round_.verdict = '+' AND round_.has_customer)
-    INTO io_verdicts, out_products, out_customers
+        MAX(round_.verdict = '+' AND round_.has_customer),
+        MIN(IF(round_.verdict = '+', round_.ends_at, NULL))
+    INTO io_verdicts, out_products, out_customers, out_closes_at
     FROM (
         -- Judged once a row: a merged CASE would be worked out again wherever its verdict is named.
         SELECT /*+ NO_MERGE(judged) */
-            position,
-            product_id,
-            has_customer,
+            position, product_id, has_customer, ends_at,
             CASE
                 WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
                 -- An earlier open use of its key comes first: this one may turn out to be a replay, or a reuse.
@@ -47,12 +48,10 @@ BEGIN
             END AS verdict
         FROM (
             SELECT
-                request.position,
-                request.product_id,
-                request.quantity,
+                request.position, request.product_id, request.quantity,
                 CRC32(request.key_bytes) AS key_hash,
                 request.customer_id IS NOT NULL AS has_customer,
-                stock.available,
+                product.ends_at, stock.available,
                 CASE
                     WHEN SUBSTRING(io_verdicts, request.position, 1) <> '.'
                         THEN SUBSTRING(io_verdicts, request.position, 1)
@@ -65,13 +64,11 @@ BEGIN
                     WHEN request.quantity > product.maximum_per_hold THEN 'q'
                     WHEN product.starts_at > UTC_TIMESTAMP() OR product.ends_at <= UTC_TIMESTAMP() THEN 'n'
                     WHEN product.maximum_per_customer IS NOT NULL AND request.customer_id IS NULL THEN 'd'
-                    WHEN
-                        product.maximum_per_customer IS NOT NULL
-                        AND request.quantity + (
-                            SELECT COALESCE(SUM(bought.quantity), 0)
-                            FROM customer_units AS bought
-                            WHERE bought.customer_id = request.customer_id AND bought.product_id = request.product_id
-                        ) > product.maximum_per_customer THEN 'm'
+                    WHEN product.maximum_per_customer < request.quantity + (
+                        SELECT COALESCE(SUM(had.quantity), 0)
+                        FROM customer_units AS had
+                        WHERE had.customer_id = request.customer_id AND had.product_id = request.product_id
+                    ) THEN 'm'
                     WHEN request.quantity > stock.available THEN 's'
                     ELSE '.'
                 END AS verdict
@@ -81,35 +78,29 @@ BEGIN
                     product_id,
                     quantity,
                     CAST(COALESCE(caller, '') AS BINARY) AS caller,
-                    CAST(JSON_UNQUOTE(customer) AS BINARY) AS customer_id,
+                    CAST(customer_id AS BINARY) AS customer_id,
                     CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
                     COALESCE(
                         JSON_TYPE(product_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND product_id >= 1
                         AND JSON_TYPE(quantity_type) IN ('INTEGER', 'UNSIGNED INTEGER')
                         AND quantity BETWEEN 1 AND 1000000
                         AND COALESCE(LENGTH(caller), 0) <= 64
-                        AND CASE COALESCE(JSON_TYPE(customer), 'NULL')
-                            WHEN 'NULL' THEN TRUE
-                            WHEN 'STRING' THEN LENGTH(JSON_UNQUOTE(customer)) BETWEEN 1 AND 64
-                            ELSE FALSE
-                        END
                         AND CASE COALESCE(JSON_TYPE(key_type), 'NULL')
                             WHEN 'NULL' THEN TRUE
                             WHEN 'STRING' THEN LENGTH(idempotency_key) BETWEEN 1 AND 255
-                            ELSE FALSE
+                        END
+                        AND CASE COALESCE(JSON_TYPE(customer_type), 'NULL')
+                            WHEN 'NULL' THEN TRUE
+                            WHEN 'STRING' THEN LENGTH(customer_id) BETWEEN 1 AND 64
                         END,
                         FALSE
                     ) AS is_valid
                 FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-                    position FOR ORDINALITY,
-                    product_id BIGINT PATH '$.product_id',
-                    product_type JSON PATH '$.product_id',
-                    quantity BIGINT PATH '$.quantity',
-                    quantity_type JSON PATH '$.quantity',
-                    idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-                    key_type JSON PATH '$.idempotency_key',
-                    caller VARCHAR(1024) PATH '$.caller',
-                    customer JSON PATH '$.customer_id'
+                    position FOR ORDINALITY, caller VARCHAR(1024) PATH '$.caller',
+                    product_id BIGINT PATH '$.product_id', product_type JSON PATH '$.product_id',
+                    quantity BIGINT PATH '$.quantity', quantity_type JSON PATH '$.quantity',
+                    idempotency_key VARCHAR(255) PATH '$.idempotency_key', key_type JSON PATH '$.idempotency_key',
+                    customer_id VARCHAR(64) PATH '$.customer_id', customer_type JSON PATH '$.customer_id'
                 )) AS element
             ) AS request
             LEFT JOIN idempotency_keys AS recorded
@@ -119,9 +110,4 @@ BEGIN
             LEFT JOIN stock ON stock.product_id = request.product_id
         ) AS judged
     ) AS round_;
-
-    -- Several holds of one customer in one batch: those beyond the maximum wait for the next round.
-    IF out_customers THEN
-        CALL choose_within_maximum(in_requests, io_verdicts, out_products);
-    END IF;
 END

@@ -1,7 +1,7 @@
 -- lock_due: lock holds and orders, waiting for whoever has them, and keep those that are due still.
 --
--- InOut   io_holds   JSON  array of ids, or NULL; becomes an array of {"id", "product_id", "quantity"}, or NULL
---         io_orders  JSON  likewise
+-- InOut   io_holds   JSON  array of ids, or NULL; becomes an array of {"hold_id", "product_id", "quantity"}, or NULL
+--         io_orders  JSON  likewise, with "order_id"
 -- Errors  none
 -- Locks   holds, then orders, each by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
@@ -9,7 +9,7 @@
 CREATE PROCEDURE lock_due(INOUT io_holds JSON, INOUT io_orders JSON)
 COMMENT 'lock holds and orders, waiting for whoever has them, and keep those that are due still'
 BEGIN
-    SELECT JSON_ARRAYAGG(JSON_OBJECT('id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
+    SELECT JSON_ARRAYAGG(JSON_OBJECT('hold_id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
     INTO io_holds
     FROM (
         SELECT hold.id, hold.product_id, hold.quantity
@@ -22,10 +22,13 @@ BEGIN
         FOR UPDATE OF hold
     ) AS due;
 
-    SELECT JSON_ARRAYAGG(JSON_OBJECT('id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
+    SELECT
+        JSON_ARRAYAGG(JSON_OBJECT(
+            'order_id', due.id, 'hold_id', due.hold_id, 'product_id', due.product_id, 'quantity', due.quantity
+        ))
     INTO io_orders
     FROM (
-        SELECT order_.id, order_.product_id, order_.quantity
+        SELECT order_.id, order_.hold_id, order_.product_id, order_.quantity
         FROM (
             SELECT id FROM JSON_TABLE(io_orders, '$[*]' COLUMNS (id BIGINT PATH '$')) AS element
             ORDER BY id LIMIT 1000

@@ -1,13 +1,14 @@
 -- lock_holds: lock the holds of a batch, and tell which of them are active.
 --
 -- In      in_hold_ids   JSON           as release_holds
+--         in_released   CHAR(1)        the verdict of a released hold
 -- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno): a refusal; chosen (+) at the first
 --                                      mention of an active hold; replay (r) at its further ones
 -- Errors  none
 -- Locks   holds by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
 -- Txn     the caller's
-CREATE PROCEDURE lock_holds(IN in_hold_ids JSON, OUT out_verdicts VARCHAR(1000))
+CREATE PROCEDURE lock_holds(IN in_hold_ids JSON, IN in_released CHAR(1), OUT out_verdicts VARCHAR(1000))
 COMMENT 'lock the holds of a batch, and tell which of them are active'
 BEGIN
     DECLARE v_locked_ids JSON;
@@ -31,18 +32,20 @@ BEGIN
             request.position,
             CASE
                 WHEN COALESCE(
-                    JSON_TYPE(request.hold_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER') OR request.hold_id < 1,
+                    JSON_TYPE(request.hold_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER') OR request.hold_id < 1
+                    OR (JSON_TYPE(request.element) = 'ARRAY' AND request.caller IS NULL),
                     TRUE
                 ) THEN 'i'
                 WHEN hold.id IS NULL THEN 'h'
                 WHEN hold.status = 'ordered' THEN 'u'
-                WHEN hold.status = 'released' THEN 'l'
+                WHEN hold.status = 'released' THEN in_released
                 WHEN hold.status = 'expired' OR hold.expires_at <= v_now THEN 'e'
                 WHEN ROW_NUMBER() OVER (PARTITION BY hold.id ORDER BY request.position) > 1 THEN 'r'
                 ELSE '+'
             END AS verdict
         FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
             position FOR ORDINALITY,
+            element JSON PATH '$',
             hold_id BIGINT PATH '$[0]',
             hold_type JSON PATH '$[0]',
             caller VARCHAR(1024) PATH '$[1]'

@@ -1,13 +1,14 @@
 -- lock_orders: lock the orders of a batch, and tell which of them are pending.
 --
 -- In      in_order_ids  JSON           as cancel_orders
+--         in_cancelled  CHAR(1)        the verdict of a cancelled order
 -- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno): a refusal; chosen (+) at the first
 --                                      mention of a pending order; replay (r) at its further ones
 -- Errors  none
 -- Locks   orders by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
 -- Txn     the caller's
-CREATE PROCEDURE lock_orders(IN in_order_ids JSON, OUT out_verdicts VARCHAR(1000))
+CREATE PROCEDURE lock_orders(IN in_order_ids JSON, IN in_cancelled CHAR(1), OUT out_verdicts VARCHAR(1000))
 COMMENT 'lock the orders of a batch, and tell which of them are pending'
 BEGIN
     DECLARE v_locked_ids JSON;
@@ -28,27 +29,27 @@ BEGIN
             request.position,
             CASE
                 WHEN COALESCE(
-                    JSON_TYPE(request.order_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER') OR request.order_id < 1,
+                    JSON_TYPE(request.order_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER') OR request.order_id < 1
+                    OR (JSON_TYPE(request.element) = 'ARRAY' AND request.caller IS NULL),
                     TRUE
                 ) THEN 'i'
                 WHEN order_.id IS NULL THEN 'o'
                 WHEN order_.status = 'paid' THEN 'b'
-                WHEN order_.status = 'cancelled' THEN 'c'
+                WHEN order_.status = 'cancelled' THEN in_cancelled
                 WHEN ROW_NUMBER() OVER (PARTITION BY order_.id ORDER BY request.position) > 1 THEN 'r'
                 ELSE '+'
             END AS verdict
         FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
             position FOR ORDINALITY,
+            element JSON PATH '$',
             order_id BIGINT PATH '$[0]',
             order_type JSON PATH '$[0]',
             caller VARCHAR(1024) PATH '$[1]'
         )) AS request
-        LEFT JOIN (
-            orders AS order_ STRAIGHT_JOIN holds AS hold ON hold.id = order_.hold_id
-        )
+        LEFT JOIN orders AS order_
             ON order_.id = request.order_id
             -- One that appeared after the lock was taken is not ours to decide.
             AND order_.id MEMBER OF (v_locked_ids)
-            AND COALESCE(request.caller, '') IN ('', hold.caller)
+            AND COALESCE(request.caller, '') IN ('', (SELECT hold.caller FROM holds AS hold WHERE hold.id = order_.hold_id))
     ) AS judged;
 END

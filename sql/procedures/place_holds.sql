@@ -4,6 +4,7 @@
 --         in_made_key  VARCHAR(50)   made_key()
 --         in_products  JSON          array of the products of the chosen
 --         in_customers BOOLEAN       whether one of the chosen names its customer
+--         in_closes_at DATETIME      when the first sale of the chosen closes; NULL: none does
 -- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
 --         io_touched   JSON          in_products is added
 -- Errors  none
@@ -15,6 +16,7 @@ CREATE PROCEDURE place_holds(
     IN in_made_key VARCHAR(50),
     IN in_products JSON,
     IN in_customers BOOLEAN,
+    IN in_closes_at DATETIME,
     INOUT io_verdicts VARCHAR(1000),
     INOUT io_touched JSON
 )
@@ -48,18 +50,13 @@ place: BEGIN
     CROSS JOIN settings AS client_key_ttl
     CROSS JOIN settings AS made_key_ttl
     WHERE
-        hold_ttl.name = 'hold_ttl_s'
-        AND client_key_ttl.name = 'client_key_ttl_s'
+        hold_ttl.name = 'hold_ttl_s' AND client_key_ttl.name = 'client_key_ttl_s'
         AND made_key_ttl.name = 'made_key_ttl_s';
 
     INSERT INTO holds (product_id, quantity, expires_at, caller, inserted_by, position)
     SELECT
-        request.product_id,
-        request.quantity,
-        v_expires_at,
-        CAST(COALESCE(request.caller, '') AS BINARY),
-        CONNECTION_ID(),
-        request.position
+        request.product_id, request.quantity, v_expires_at, CAST(COALESCE(request.caller, '') AS BINARY),
+        CONNECTION_ID(), request.position
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         product_id BIGINT PATH '$.product_id',
@@ -76,15 +73,12 @@ place: BEGIN
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
         CONCAT_WS(':', hold.product_id, hold.quantity, request.customer_id),
-        hold.id,
-        hold.expires_at,
+        hold.id, hold.expires_at,
         IF(request.made_key = 1 OR request.idempotency_key IS NULL, v_made_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY,
+        position FOR ORDINALITY, made_key INT PATH '$.made_key',
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-        made_key INT PATH '$.made_key',
-        caller VARCHAR(1024) PATH '$.caller',
-        customer_id VARCHAR(64) PATH '$.customer_id'
+        caller VARCHAR(1024) PATH '$.caller', customer_id VARCHAR(64) PATH '$.customer_id'
     )) AS request
     STRAIGHT_JOIN holds AS hold
         ON hold.position = request.position AND hold.id >= v_first_hold_id
@@ -94,9 +88,7 @@ place: BEGIN
     UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
         SELECT request.product_id, SUM(request.quantity) AS quantity
         FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-            position FOR ORDINALITY,
-            product_id BIGINT PATH '$.product_id',
-            quantity BIGINT PATH '$.quantity'
+            position FOR ORDINALITY, product_id BIGINT PATH '$.product_id', quantity BIGINT PATH '$.quantity'
         )) AS request
         WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
         GROUP BY request.product_id
@@ -107,7 +99,7 @@ place: BEGIN
     SET stock.available = stock.available - taken.quantity, stock.version = stock.version + 1;
 
     -- Fewer rows: somebody took units since they were counted, so that a product no longer fits.
-    SET v_is_beaten = ROW_COUNT() < JSON_LENGTH(in_products);
+    SET v_is_beaten = ROW_COUNT() < JSON_LENGTH(in_products) OR COALESCE(in_closes_at <= UTC_TIMESTAMP(), FALSE);
     IF in_customers AND NOT v_is_beaten THEN
         CALL place_customers(in_requests, v_first_hold_id, v_is_beaten);
     END IF;

@@ -13,7 +13,6 @@ COMMENT 'delete idempotency keys past their time, and rows of history that no sa
 BEGIN
     DECLARE v_before DATETIME;
     DECLARE v_keys BIGINT;
-    DECLARE v_hold_ids JSON;
     DECLARE v_holds BIGINT;
     DECLARE v_orders BIGINT;
     DECLARE v_events BIGINT;
@@ -33,15 +32,9 @@ BEGIN
         SET v_before = UTC_TIMESTAMP() - INTERVAL setting('history_ttl_s') SECOND;
         DELETE FROM idempotency_keys WHERE purge_after <= UTC_TIMESTAMP() ORDER BY purge_after LIMIT in_limit;
         SET v_keys = ROW_COUNT();
-        SELECT JSON_ARRAYAGG(old.id) INTO v_hold_ids
-        FROM (
-            SELECT id
-            FROM holds
-            WHERE status IN ('expired', 'released') AND expires_at <= v_before
-            LIMIT in_limit
-            FOR UPDATE SKIP LOCKED
-        ) AS old;
-        CALL purge_holds(v_hold_ids, v_holds);
+        DELETE FROM holds
+        WHERE status IN ('expired', 'released') AND expires_at <= v_before LIMIT in_limit;
+        SET v_holds = ROW_COUNT();
         CALL purge_orders(v_before, in_limit, v_orders, v_events);
         DELETE FROM sweeps WHERE reported_at <= v_before LIMIT in_limit;
         SET v_sweeps = ROW_COUNT();

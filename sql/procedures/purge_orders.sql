@@ -11,11 +11,9 @@
 CREATE PROCEDURE purge_orders(IN in_before DATETIME, IN in_limit BIGINT, OUT out_orders BIGINT, OUT out_events BIGINT)
 COMMENT 'delete cancelled orders with their holds and payment events'
 BEGIN
-    DECLARE v_order_ids JSON;
-    DECLARE v_hold_ids JSON;
-    DECLARE v_holds BIGINT;
+    DECLARE v_orders JSON;
 
-    SELECT JSON_ARRAYAGG(old.id), JSON_ARRAYAGG(old.hold_id) INTO v_order_ids, v_hold_ids
+    SELECT JSON_ARRAYAGG(JSON_OBJECT('order_id', old.id, 'hold_id', old.hold_id)) INTO v_orders
     FROM (
         SELECT order_.id, order_.hold_id
         FROM orders AS order_
@@ -33,15 +31,17 @@ BEGIN
         FOR UPDATE OF order_ SKIP LOCKED
     ) AS old;
 
-    CALL purge_holds(v_hold_ids, v_holds);
+    DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ hold
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS old
+    STRAIGHT_JOIN holds AS hold ON hold.id = old.hold_id;
 
     DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ order_
-    FROM JSON_TABLE(v_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS old
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS old
     STRAIGHT_JOIN orders AS order_ ON order_.id = old.order_id;
     SET out_orders = ROW_COUNT();
 
     DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ event_
-    FROM JSON_TABLE(v_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS old
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS old
     STRAIGHT_JOIN payment_events AS event_
         ON event_.outcome IN ('applied', 'ignored', 'refund_due', 'orphaned')
         AND event_.order_id = old.order_id;

@@ -1,7 +1,7 @@
 -- release_due: expire locked holds, cancel locked overdue orders, return their stock, and record the sweep.
 --
--- In      in_holds       JSON         array of {"id", "product_id", "quantity"}, or NULL
---         in_orders      JSON         likewise
+-- In      in_holds       JSON         array of {"hold_id", "product_id", "quantity"}, or NULL
+--         in_orders      JSON         likewise, with "order_id"
 --         in_started_at  DATETIME(6)  when the sweep began, by SYSDATE()
 -- Out     out_sweep_id   BIGINT       NULL where there was nothing to release
 --         out_units      BIGINT       returned to stock
@@ -25,13 +25,13 @@ BEGIN
     SET out_units = 0;
     IF JSON_LENGTH(v_returned) > 0 THEN
         UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
-        JSON_TABLE(in_holds, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
-        STRAIGHT_JOIN holds AS hold ON hold.id = due.id
+        JSON_TABLE(in_holds, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS due
+        STRAIGHT_JOIN holds AS hold ON hold.id = due.hold_id
         SET hold.status = 'expired';
 
         UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
-        JSON_TABLE(in_orders, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS due
-        STRAIGHT_JOIN orders AS order_ ON order_.id = due.id
+        JSON_TABLE(in_orders, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS due
+        STRAIGHT_JOIN orders AS order_ ON order_.id = due.order_id
         SET order_.status = 'cancelled';
 
         CALL return_stock(v_returned);

@@ -1,14 +1,21 @@
--- return_stock: give units back to their products, each product's row once and in order.
+-- return_stock: give units back to their products, and take them off their customers.
 --
--- In      in_returned  JSON  array of {"product_id", "quantity"}, a product any number of times
+-- Each product's row is written once, in order.
+--
+-- In      in_returned  JSON  array of {"hold_id", "product_id", "quantity"}, a product any number of times
 -- Out     nothing
 -- Errors  none
--- Locks   stock by primary key, ascending; until the caller's COMMIT
+-- Locks   customer units of these holds, whose hold or order the caller has locked, then stock by primary key,
+--         ascending; until the caller's COMMIT
 -- Retry   no: it adds
 -- Txn     the caller's
 CREATE PROCEDURE return_stock(IN in_returned JSON)
-COMMENT 'give units back to their products, each product''s row once and in order'
+COMMENT 'give units back to their products, and take them off their customers'
 BEGIN
+    DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ customer
+    FROM JSON_TABLE(in_returned, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS returned
+    STRAIGHT_JOIN customer_units AS customer ON customer.hold_id = returned.hold_id;
+
     UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
         SELECT product_id, SUM(quantity) AS quantity
         FROM JSON_TABLE(in_returned, '$[*]' COLUMNS (

@@ -4,7 +4,7 @@
 -- also of those from before it was set, as far as they named their customer.
 --
 -- In      in_product_id            BIGINT
---         in_starts_at             DATETIME  UTC; NULL: at once
+--         in_starts_at             DATETIME  UTC, from the year 2000 on; NULL: at once
 --         in_ends_at               DATETIME  UTC, after in_starts_at; NULL: never
 --         in_maximum_per_customer  BIGINT    units, 1 to 1,000,000; NULL: no limit
 -- Out     one row: product_id, starts_at, ends_at, maximum_per_customer
@@ -21,6 +21,9 @@ BEGIN
 
     IF
         COALESCE(in_product_id < 1, TRUE)
+        -- Where MySQL is not strict, it makes year 0 of what is no date.
+        OR COALESCE(YEAR(in_starts_at) < 2000, FALSE)
+        OR COALESCE(YEAR(in_ends_at) < 2000, FALSE)
         OR COALESCE(in_starts_at >= in_ends_at, FALSE)
         OR COALESCE(in_maximum_per_customer NOT BETWEEN 1 AND 1000000, FALSE)
     THEN

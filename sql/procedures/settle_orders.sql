@@ -56,7 +56,9 @@ settle: BEGIN
         LEAVE settle;
     END IF;
     SELECT
-        JSON_ARRAYAGG(JSON_OBJECT('product_id', order_.product_id, 'quantity', order_.quantity)),
+        JSON_ARRAYAGG(JSON_OBJECT(
+            'hold_id', order_.hold_id, 'product_id', order_.product_id, 'quantity', order_.quantity
+        )),
         JSON_ARRAYAGG(order_.product_id)
     INTO v_returned, out_products
     FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_

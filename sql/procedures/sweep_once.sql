@@ -22,7 +22,7 @@ BEGIN
         RESIGNAL;
     END;
 
-    SELECT JSON_ARRAYAGG(JSON_OBJECT('id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
+    SELECT JSON_ARRAYAGG(JSON_OBJECT('hold_id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
     INTO v_holds
     FROM (
         SELECT id, product_id, quantity
@@ -33,10 +33,13 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ) AS due;
 
-    SELECT JSON_ARRAYAGG(JSON_OBJECT('id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
+    SELECT
+        JSON_ARRAYAGG(JSON_OBJECT(
+            'order_id', due.id, 'hold_id', due.hold_id, 'product_id', due.product_id, 'quantity', due.quantity
+        ))
     INTO v_orders
     FROM (
-        SELECT id, product_id, quantity
+        SELECT id, hold_id, product_id, quantity
         FROM orders
         WHERE status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
         ORDER BY payment_due_at

@@ -1,9 +1,10 @@
 -- sweep_short_products: give back what is due of the products that a batch of holds found short.
 --
--- It waits for locks: rows that another sweep is just releasing must count before a shortage is final.
+-- It waits for locks: rows that another sweep is just releasing must count before a shortage, of the product or within
+-- its customer's maximum, is final.
 --
 -- In      in_requests   JSON           as create_holds
---         in_verdicts   VARCHAR(1000)  short (s) and open (.) requests name the products
+--         in_verdicts   VARCHAR(1000)  short (s, m) and open (.) requests name the products
 -- Out     out_released  BIGINT         due holds and orders that were found, released by this or another sweep
 -- Errors  30003 transaction_in_progress
 -- Locks   holds, orders, then stock, each by primary key, ascending, then measurements; until COMMIT
@@ -38,7 +39,7 @@ BEGIN
                 FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
                     position FOR ORDINALITY, product_id BIGINT PATH '$.product_id'
                 )) AS request
-                WHERE SUBSTRING(in_verdicts, request.position, 1) IN ('s', '.')
+                WHERE SUBSTRING(in_verdicts, request.position, 1) IN ('s', 'm', '.')
             ) AS short ON short.product_id = hold.product_id
             WHERE hold.status = 'active' AND hold.expires_at <= UTC_TIMESTAMP()
             LIMIT 1000
@@ -53,7 +54,7 @@ BEGIN
                 FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
                     position FOR ORDINALITY, product_id BIGINT PATH '$.product_id'
                 )) AS request
-                WHERE SUBSTRING(in_verdicts, request.position, 1) IN ('s', '.')
+                WHERE SUBSTRING(in_verdicts, request.position, 1) IN ('s', 'm', '.')
             ) AS short ON short.product_id = order_.product_id
             WHERE order_.status = 'pending' AND order_.payment_due_at <= UTC_TIMESTAMP()
             LIMIT 1000

@@ -12,5 +12,5 @@ SELECT
     hold.expires_at,
     hold.is_extended
 FROM holds AS hold
-LEFT JOIN customer_holds AS named ON named.hold_id = hold.id
+LEFT JOIN customer_units AS named ON named.hold_id = hold.id
 WHERE hold.status = 'active' AND hold.expires_at > UTC_TIMESTAMP()

@@ -15,5 +15,5 @@ SELECT
     order_.payment_due_at
 FROM orders AS order_
 INNER JOIN holds AS hold ON hold.id = order_.hold_id
-LEFT JOIN customer_holds AS named ON named.hold_id = order_.hold_id
+LEFT JOIN customer_units AS named ON named.hold_id = order_.hold_id
 WHERE order_.status = 'pending'

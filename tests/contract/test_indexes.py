@@ -60,13 +60,13 @@ class Query:
 
 QUERIES = [
     Query("sweep_once", r"SELECT id, product_id, quantity\s+FROM holds", {"holds": "holds_by_deadline"}),
-    Query("sweep_once", r"SELECT id, product_id, quantity\s+FROM orders", {"orders": "orders_by_deadline"}),
+    Query("sweep_once", r"SELECT id, hold_id, product_id, quantity\s+FROM orders", {"orders": "orders_by_deadline"}),
     Query("sweep_short_products", r"SELECT hold\.id", {"hold": "holds_by_deadline"}),
     Query("sweep_short_products", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
     Query(
         "judge_holds",
         r"SELECT /\*\+",
-        {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY"},
+        {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY", "had": "customer_units_by_customer"},
     ),
     Query("judge_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY"}),
     Query("create_holds", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY", "stock": "PRIMARY"}),
@@ -77,7 +77,7 @@ QUERIES = [
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
     Query("list_products", r"SELECT product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}, 250),
     Query("purge_history", r"DELETE FROM idempotency_keys", {"idempotency_keys": "idempotency_keys_by_purge"}, 4 * DUE),
-    Query("purge_history", r"SELECT id\s+FROM holds", {"holds": "holds_by_deadline"}),
+    Query("purge_history", r"DELETE FROM holds", {"holds": "holds_by_deadline"}),
     Query("purge_history", r"DELETE FROM sweeps", {"sweeps": "sweeps_by_report"}),
     Query("purge_orders", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
     Query("report_sweeps", r"SELECT id FROM sweeps", {"sweeps": "sweeps_by_report"}),

@@ -1,4 +1,4 @@
-"""Idempotency keys of one caller are nobody else's."""
+"""Keys, holds and orders of one caller are nobody else's."""
 
 import pytest
 
@@ -10,6 +10,13 @@ CALLERS = ["", "web", "app", "x" * 64]
 def hold(product_id: int, caller: str | None, quantity: int = 1) -> dict[str, object]:
     request: dict[str, object] = {"product_id": product_id, "quantity": quantity, "idempotency_key": f"of {product_id}"}
     return request if caller is None else {**request, "caller": caller}
+
+
+def hold_of(session: Session, product_id: int, caller: str) -> int:
+    """A new hold that a caller made."""
+    (row,) = session.batch("create_holds", [{"product_id": product_id, "quantity": 1, "caller": caller}])
+    hold_id: int = row["hold_id"]
+    return hold_id
 
 
 def test_the_same_key_of_each_caller_is_a_hold_of_its_own(session: Session) -> None:
@@ -25,7 +32,8 @@ def test_the_same_key_of_each_caller_is_a_hold_of_its_own(session: Session) -> N
 def test_the_same_key_of_each_caller_is_an_order_of_its_own(session: Session) -> None:
     product_id = session.create_product(stock=10)
     requests = [
-        {"hold_id": session.create_hold(product_id), "idempotency_key": "key", "caller": caller} for caller in CALLERS
+        {"hold_id": hold_of(session, product_id, caller), "idempotency_key": "key", "caller": caller}
+        for caller in CALLERS
     ]
     first = session.batch("create_orders", requests)
     assert len({row["order_id"] for row in first}) == len(CALLERS)
@@ -53,3 +61,50 @@ def test_a_caller_has_at_most_64_bytes(session: Session, caller: str) -> None:
     assert session.errnos("create_holds", [hold(product_id, caller)]) == [30001]
     hold_id = session.create_hold(product_id)
     assert session.errnos("create_orders", [{"hold_id": hold_id, "caller": caller}]) == [30001]
+
+
+@pytest.mark.parametrize("procedure", ["get_holds", "extend_holds", "release_holds"])
+def test_a_hold_is_found_by_its_caller_and_by_a_dba_and_by_nobody_else(session: Session, procedure: str) -> None:
+    product_id = session.create_product(stock=10)
+    own, nobodys = hold_of(session, product_id, "web"), hold_of(session, product_id, "")
+    strangers = [[own, "app"], [own, "Web"], [own, "web "], [own, "we"], [nobodys, "web"]]
+    assert session.errnos(procedure, strangers) == [30201] * len(strangers)
+    assert session.available(product_id) == 8
+    assert {session.status_of("hold", hold_id) for hold_id in (own, nobodys)} == {"active"}
+    assert (
+        session.errnos(procedure, [[own, "app"], [own, "web"], [own, ""], own, [nobodys, ""]]) == [30201] + [None] * 4
+    )
+
+
+@pytest.mark.parametrize("procedure", ["get_orders", "start_payments", "cancel_orders"])
+def test_an_order_is_found_by_its_caller_and_by_a_dba_and_by_nobody_else(session: Session, procedure: str) -> None:
+    product_id = session.create_product(stock=10)
+    holds = [
+        {"hold_id": hold_of(session, product_id, "web"), "caller": "web"},
+        {"hold_id": hold_of(session, product_id, "")},
+    ]
+    own, nobodys = (row["order_id"] for row in session.batch("create_orders", holds))
+    strangers = [[own, "app"], [own, "Web"], [own, "web "], [own, "we"], [nobodys, "web"]]
+    assert session.errnos(procedure, strangers) == [30301] * len(strangers)
+    assert {session.status_of("order", order_id) for order_id in (own, nobodys)} == {"pending"}
+    assert (
+        session.errnos(procedure, [[own, "app"], [own, "web"], [own, ""], own, [nobodys, ""]]) == [30301] + [None] * 4
+    )
+
+
+def test_a_hold_is_ordered_by_its_caller_and_by_a_dba_and_by_nobody_else(session: Session) -> None:
+    product_id = session.create_product(stock=10)
+    first, second = hold_of(session, product_id, "web"), hold_of(session, product_id, "web")
+    requests = [{"hold_id": first, "caller": "app"}, {"hold_id": first, "caller": "web"}, {"hold_id": second}]
+    assert session.errnos("create_orders", requests) == [30201, None, None]
+    assert session.errnos("create_orders", [{"hold_id": first, "caller": "app"}]) == [30201]
+
+
+@pytest.mark.parametrize("procedure", ["get_holds", "extend_holds", "release_holds", "get_orders", "start_payments"])
+@pytest.mark.parametrize("caller", [None, {"name": "web"}, ["web"], "x" * 2000])
+def test_a_caller_that_is_none_is_not_everybody(session: Session, procedure: str, caller: object) -> None:
+    """Only an id without a caller, or the caller without a name, is a DBA's."""
+    product_id = session.create_product(stock=10)
+    kind = "hold" if "hold" in procedure else "order"
+    row_id = session.create_hold(product_id) if kind == "hold" else session.create_order(product_id)
+    assert session.errnos(procedure, [[row_id, caller]])[0] in (30001, 30201, 30301)

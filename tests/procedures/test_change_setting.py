@@ -26,7 +26,9 @@ def test_the_defaults_are_the_contract_s(session: Session) -> None:
     rows = session.query("SELECT name, value FROM settings")
     assert {row["name"]: row["value"] for row in rows} == {
         "hold_ttl_s": 120,
+        "hold_extension_s": 60,
         "payment_ttl_s": 900,
+        "payment_started_ttl_s": 1800,
         "client_key_ttl_s": 86_400,
         "made_key_ttl_s": 600,
         "waiting_payment_ttl_s": 86_400,

@@ -204,3 +204,25 @@ def test_a_changed_setting_moves_no_existing_deadline(session: Session) -> None:
         assert after["expires_at"] < before["expires_at"] - timedelta(seconds=100)
     finally:
         session.call("change_setting", "hold_ttl_s", 120)
+
+
+def test_a_product_is_only_held_while_its_sale_is_open(session: Session) -> None:
+    product_id = session.create_product(stock=2)
+    session.call("set_selling_rules", product_id, "2033-05-18 12:00:00", "2033-05-18 13:00:00", None)
+    assert session.errno("create_hold", product_id, 1, None) == 30104
+    session.stand_at("2000030400")
+    assert session.create_hold(product_id)
+
+
+def test_a_product_with_a_maximum_per_customer_wants_to_know_the_customer(session: Session) -> None:
+    product_id = session.create_product(stock=2)
+    session.call("set_selling_rules", product_id, None, None, 1)
+    assert session.errno("create_hold", product_id, 1, None) == 30106
+    assert session.available(product_id) == 2
+
+
+def test_a_replay_gives_the_first_answer_after_the_sale_has_closed(session: Session) -> None:
+    product_id = session.create_product(stock=2)
+    (first,) = session.call("create_hold", product_id, 1, "closed meanwhile")
+    session.call("set_selling_rules", product_id, None, "2020-01-01 00:00:00", 1)
+    assert session.call("create_hold", product_id, 1, "closed meanwhile") == [{**first, "replayed": 1}]

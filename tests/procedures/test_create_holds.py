@@ -170,3 +170,145 @@ def test_a_due_hold_of_any_product_in_the_batch_comes_back_before_a_shortage_is_
     session.travel(121)
     assert session.errnos("create_holds", [hold(product_id, 2) for product_id in products]) == [None] * 3
     assert [session.available(product_id) for product_id in products] == [0, 0, 0]
+
+
+def limited_product(session: Session, stock: int, maximum: int) -> int:
+    """A product of which each customer may have so many units."""
+    product_id = session.create_product(stock=stock)
+    session.call("set_selling_rules", product_id, None, None, maximum)
+    return product_id
+
+
+def test_a_customer_gets_up_to_the_maximum_and_no_more(session: Session) -> None:
+    product_id = limited_product(session, stock=20, maximum=3)
+    ada, bob = ({"customer_id": name} for name in ("ada", "bob"))
+    assert session.errnos("create_holds", [hold(product_id, 2, **ada)]) == [None]
+    assert session.errnos("create_holds", [hold(product_id, 2, **ada), hold(product_id, 3, **bob)]) == [30105, None]
+    assert session.errnos("create_holds", [hold(product_id, 1, **ada), hold(product_id, 1, **bob)]) == [None, 30105]
+    assert session.errnos("create_holds", [hold(product_id, 1, **ada), hold(product_id, 4, customer_id="eve")]) == [
+        30105,
+        30105,
+    ]
+    assert session.available(product_id) == 14
+
+
+def test_requests_of_one_customer_in_a_batch_count_one_after_another(session: Session) -> None:
+    product_id, other_id = limited_product(session, stock=20, maximum=3), limited_product(session, stock=20, maximum=3)
+    quantities = [2, 2, 1, 1, 4]
+    requests = [hold(product_id, quantity, customer_id="ada") for quantity in quantities]
+    requests[3:3] = [hold(other_id, 3, customer_id="ada"), hold(product_id, 3, customer_id="Ada")]
+    assert session.errnos("create_holds", requests) == [None, 30105, None, None, None, 30105, 30105]
+    assert (session.available(product_id), session.available(other_id)) == (14, 17)
+
+
+def test_the_maximum_is_said_before_a_shortage_also_within_a_batch(session: Session) -> None:
+    product_id = limited_product(session, stock=3, maximum=4)
+    requests = [hold(product_id, 1, customer_id="ada"), hold(product_id, 4, customer_id="ada")]
+    assert session.errnos("create_holds", requests) == [None, 30105]
+    assert session.errnos("create_holds", [hold(product_id, 4, customer_id="bob")]) == [30102]
+
+
+@pytest.mark.parametrize("fate", ["held", "ordered", "paid"])
+def test_what_a_customer_holds_orders_or_paid_counts(session: Session, fate: str) -> None:
+    product_id = limited_product(session, stock=20, maximum=2)
+    request = hold(product_id, 2, customer_id="ada")
+    (row,) = session.batch("create_holds", [request])
+    if fate != "held":
+        (order,) = session.call("create_order", row["hold_id"], None)
+        if fate == "paid":
+            session.call("apply_payment", "counts", order["order_id"], "success")
+            session.travel(3_000_000)
+            session.call("purge_history", 10_000)
+    assert session.errnos("create_holds", [request]) == [30105]
+
+
+@pytest.mark.parametrize("fate", ["released", "cancelled", "declined", "declined before the order"])
+def test_what_returns_to_stock_counts_no_more(session: Session, fate: str) -> None:
+    product_id = limited_product(session, stock=20, maximum=2)
+    request = hold(product_id, 2, customer_id="ada")
+    (row,) = session.batch("create_holds", [request])
+    if fate == "released":
+        session.call("release_hold", row["hold_id"])
+    elif fate == "declined before the order":
+        next_id = session.create_order(session.create_product(stock=1)) + 1
+        session.call("apply_payment", fate, next_id, "failure")
+        assert session.call("create_order", row["hold_id"], None)[0]["status"] == "cancelled"
+    else:
+        (order,) = session.call("create_order", row["hold_id"], None)
+        if fate == "cancelled":
+            session.call("cancel_order", order["order_id"])
+        else:
+            session.call("apply_payment", fate, order["order_id"], "failure")
+    assert session.errnos("create_holds", [request, request]) == [None, 30105]
+
+
+@pytest.mark.parametrize("is_swept", [False, True])
+@pytest.mark.parametrize(("kind", "seconds"), [("hold", 120), ("order", 900)])
+def test_what_is_due_counts_no_more_swept_or_not(session: Session, kind: str, seconds: int, is_swept: bool) -> None:
+    product_id = limited_product(session, stock=20, maximum=2)
+    request = hold(product_id, 2, customer_id="ada")
+    session.stand_at("2000000000")
+    (row,) = session.batch("create_holds", [request])
+    if kind == "order":
+        session.call("create_order", row["hold_id"], None)
+    session.stand_at(f"{2_000_000_000 + seconds - 1}")
+    assert session.errnos("create_holds", [request]) == [30105]
+    session.stand_at(f"{2_000_000_000 + seconds}")
+    if is_swept:
+        session.call("expire_due", 1000)
+    assert session.errnos("create_holds", [request, request]) == [None, 30105]
+    assert session.available(product_id) == 18
+
+
+def test_a_retry_of_an_accepted_hold_is_never_told_of_rules(session: Session) -> None:
+    product_id = limited_product(session, stock=5, maximum=2)
+    request = hold(product_id, 2, f"accepted {product_id}", customer_id="ada")
+    (first,) = session.batch("create_holds", [request])
+    session.call("set_selling_rules", product_id, None, "2020-01-01 00:00:00", 1)
+    again, another = session.batch("create_holds", [request, hold(product_id, 1, customer_id="ada")])
+    assert (again["hold_id"], again["replayed"], again["errno"]) == (first["hold_id"], 1, None)
+    assert another["errno"] == 30104
+
+
+def test_a_key_belongs_to_its_customer_too(session: Session) -> None:
+    product_id = session.create_product(stock=9)
+    key = f"of a customer {product_id}"
+    requests = [hold(product_id, 1, key, customer_id="ada"), hold(product_id, 1, key, customer_id="bob")]
+    requests += [hold(product_id, 1, key), hold(product_id, 1, key, customer_id="ada")]
+    rows = session.batch("create_holds", requests)
+    assert [row["errno"] for row in rows] == [None, 30002, 30002, None]
+    assert rows[3]["hold_id"] == rows[0]["hold_id"]
+
+
+def test_no_customer_and_null_are_the_same_request(session: Session) -> None:
+    product_id = session.create_product(stock=9)
+    key = f"of nobody {product_id}"
+    first, again = session.batch("create_holds", [hold(product_id, 1, key), hold(product_id, 1, key, customer_id=None)])
+    assert (again["hold_id"], again["replayed"]) == (first["hold_id"], 1)
+    limited_id = limited_product(session, stock=9, maximum=5)
+    assert session.errnos("create_holds", [hold(limited_id, 1), hold(limited_id, 1, customer_id=None)]) == [30106] * 2
+
+
+@pytest.mark.parametrize("customer", ["", "x" * 65, "é" * 33, "x" * 5000, 7, 1.5, True, ["ada"], {"id": "ada"}])
+def test_a_customer_of_the_wrong_type_or_length_is_malformed(session: Session, customer: Any) -> None:
+    product_id = session.create_product(stock=5)
+    requests = [hold(product_id, 1, customer_id=customer), hold(product_id, 1, customer_id="é" * 32)]
+    assert session.errnos("create_holds", requests) == [30001, None]
+
+
+def test_customers_are_bytes(session: Session) -> None:
+    product_id = limited_product(session, stock=9, maximum=1)
+    names = ["null", "ada", "Ada", "ada ", "ad\0a", "a:da", "ádä", "a\u0301da"]
+    requests = [hold(product_id, 1, customer_id=name) for name in names]
+    assert session.errnos("create_holds", requests * 2) == [None] * len(names) + [30105] * len(names)
+
+
+def test_rules_are_told_in_their_order(session: Session) -> None:
+    product_id = limited_product(session, stock=1, maximum=2)
+    session.call("change_product", product_id, "Limited Edition Item", "1.00", 3)
+    session.call("set_selling_rules", product_id, "2033-05-18 12:00:00", None, 2)
+    requests = [hold(product_id, 4), hold(product_id, 3), hold(product_id, 3, customer_id="ada")]
+    assert session.errnos("create_holds", requests) == [30103, 30104, 30104]
+    session.stand_at("2000030400")
+    requests.append(hold(product_id, 2, customer_id="ada"))
+    assert session.errnos("create_holds", requests) == [30103, 30106, 30105, 30102]

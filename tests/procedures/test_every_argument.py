@@ -12,8 +12,9 @@ from tests.contract.routines import ROUTINES
 from tests.support import Session
 
 NUMBERS = [None, -1, 0, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 1e300]
+MOMENTS = [None, "", 0, -1, "2030-02-30 00:00:00", "2030-13-01 00:00:00", "0000-00-00 00:00:00", "soon", 1e300]
 TEXTS = [None, "", "k" * 300, "k" * 2000, "ä" * 500]
-REFUSED_BY_STRICT_MYSQL = {1264, 1406}  # out of range, data too long
+REFUSED_BY_STRICT_MYSQL = {1264, 1292, 1406}  # out of range, no date, data too long
 TABLES = (
     "products",
     "stock",
@@ -25,6 +26,7 @@ TABLES = (
     "sweeps",
     "measurements",
     "settings",
+    "customer_units",
 )
 
 ARGUMENTS: dict[str, list[Any]] = {
@@ -37,6 +39,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "create_order": [10**8, "key"],
     "create_product": ["Limited Edition Item", "100.00", 5],
     "expire_due": [10],
+    "extend_hold": [10**8],
     "get_hold": [10**8],
     "get_order": [10**8],
     "get_payment": ["key"],
@@ -46,16 +49,26 @@ ARGUMENTS: dict[str, list[Any]] = {
     "record_stock_check": [0],
     "release_hold": [10**8],
     "report_sweeps": [10],
+    "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
     "settle_refund": ["key"],
     "settle_waiting_payments": [10],
+    "start_payment": [10**8],
 }
 WITHOUT_ARGUMENTS = {"check_stock", "get_health", "get_metrics"}
+
+
+def wrong_for(good: Any) -> list[Any]:
+    """What to try in the place of a good argument."""
+    if isinstance(good, int) or good == "100.00":
+        return NUMBERS
+    return MOMENTS if good.startswith("2030") else TEXTS
+
 
 CASES = [
     pytest.param(procedure, place, wrong, id=f"{procedure}-{place}-{number}")
     for procedure, arguments in ARGUMENTS.items()
     for place, good in enumerate(arguments)
-    for number, wrong in enumerate(NUMBERS if isinstance(good, int) or good == "100.00" else TEXTS)
+    for number, wrong in enumerate(wrong_for(good))
 ]
 
 
@@ -106,5 +119,8 @@ def is_meaningful(procedure: str, place: int, wrong: Any) -> bool:
         ("create_product", 1): [0],
         ("create_product", 2): [0],
         ("list_products", 0): [0, *beyond_every_id],
+        ("set_selling_rules", 1): [None],
+        ("set_selling_rules", 2): [None],
+        ("set_selling_rules", 3): [None],
     }
     return any(wrong is value or wrong == value for value in allowed.get((procedure, place), []))

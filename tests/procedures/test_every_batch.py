@@ -12,10 +12,12 @@ BATCHES: dict[str, Any] = {
     "cancel_orders": 10**8,
     "create_holds": {"product_id": 10**8, "quantity": 1},
     "create_orders": {"hold_id": 10**8},
+    "extend_holds": 10**8,
     "get_holds": 10**8,
     "get_orders": 10**8,
     "get_products": 10**8,
     "release_holds": 10**8,
+    "start_payments": 10**8,
 }
 
 

@@ -38,13 +38,18 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "create_orders": lambda scene: [[{"hold_id": scene.hold_id}]],
     "create_product": lambda _: ["Limited Edition Item", "1.00", 1],
     "expire_due": lambda _: [1000],
+    "extend_hold": lambda scene: [scene.hold_id],
+    "extend_holds": lambda scene: [[scene.hold_id]],
     "purge_history": lambda _: [1000],
     "record_stock_check": lambda _: [0],
     "release_hold": lambda scene: [scene.hold_id],
     "release_holds": lambda scene: [[scene.hold_id]],
     "report_sweeps": lambda _: [1000],
+    "set_selling_rules": lambda scene: [scene.product_id, None, None, None],
     "settle_refund": lambda scene: [scene.refund_key],
     "settle_waiting_payments": lambda _: [1000],
+    "start_payment": lambda scene: [scene.order_id],
+    "start_payments": lambda scene: [[scene.order_id]],
 }
 REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "adjust_stock": lambda scene: [scene.product_id, -1000, "too many"],
@@ -55,8 +60,11 @@ REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "create_hold": lambda scene: [scene.product_id, 1000, None],
     "create_order": lambda _: [10**8, None],
     "record_stock_check": lambda _: [-1],
+    "extend_hold": lambda _: [10**8],
     "release_hold": lambda _: [10**8],
+    "set_selling_rules": lambda _: [10**8, None, None, None],
     "settle_refund": lambda _: ["nobody's"],
+    "start_payment": lambda _: [10**8],
 }
 READS = sorted(set(PUBLIC_PROCEDURES) - set(CALLS))
 

@@ -7,7 +7,7 @@ import mysql.connector
 import pytest
 
 from tests.contract.registry import REGISTRY
-from tests.procedures.test_every_argument import ARGUMENTS, TABLES
+from tests.procedures.test_every_argument import ARGUMENTS, TABLES, TEXTS, wrong_for
 from tests.procedures.test_every_batch import BATCHES
 from tests.support import Session
 
@@ -56,7 +56,7 @@ def assert_nothing_else_happened(session: Session, witness: int) -> None:
         (procedure, place)
         for procedure, arguments in ARGUMENTS.items()
         for place, good in enumerate(arguments)
-        if isinstance(good, str) and good != "100.00"
+        if wrong_for(good) is TEXTS
     ],
 )
 def test_an_argument_is_only_text(session: Session, witness: int, procedure: str, place: int, text: str) -> None:

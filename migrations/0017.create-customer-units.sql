@@ -1,0 +1,9 @@
+-- Beside holds, so that sales without customers pay for no index; a row goes when its units return to stock.
+CREATE TABLE customer_units (
+    hold_id BIGINT NOT NULL,
+    product_id BIGINT NOT NULL,
+    customer_id VARBINARY(64) NOT NULL,
+    quantity INT NOT NULL COMMENT 'units',
+    PRIMARY KEY (hold_id),
+    KEY customer_units_by_customer (customer_id, product_id)
+) COMMENT = 'active holds, pending and paid orders that name their customer';

@@ -1,0 +1,45 @@
+"""extend_holds: give active holds more time, each of them once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support import Session
+
+
+def test_errors_hit_only_their_own_element(session: Session) -> None:
+    product_id = session.create_product(stock=9)
+    session.stand_at("2000000000")
+    due, used, released = (session.create_hold(product_id) for _ in range(3))
+    session.call("create_order", used, None)
+    session.call("release_hold", released)
+    session.stand_at("2000000120")
+    active, extended = session.create_hold(product_id), session.create_hold(product_id)
+    (before,) = session.call("extend_hold", extended)
+    elements = [due, used, active, released, 10**8, "x", extended, active]
+    rows, touched = session.call_all("extend_holds", json.dumps(elements))
+    assert list(rows[0]) == ["hold_id", "expires_at", "replayed", "errno"]
+    assert [row["errno"] for row in rows] == [30202, 30203, None, 30204, 30201, 30001, None, None]
+    assert [row["replayed"] for row in rows] == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert [row["hold_id"] for row in rows] == [None, None, active, None, None, None, extended, active]
+    assert [row["expires_at"] for row in rows if row["errno"] is None] == [before["expires_at"]] * 3
+    assert touched == []
+    assert session.available(product_id) == 5
+
+
+def test_a_hold_twice_in_a_batch_is_extended_once(session: Session) -> None:
+    session.stand_at("2000000000")
+    hold_id = session.create_hold(session.create_product(stock=1))
+    first, second = session.batch("extend_holds", [hold_id, hold_id])
+    assert (first["replayed"], second["replayed"]) == (0, 1)
+    session.stand_at("2000000180")
+    assert session.status_of("hold", hold_id) == "expired"
+
+
+@pytest.mark.parametrize("wrong", [True, "1", 1.5, 1.0, None, [1], [], {}, 0, -1, 2**63, 2**64])
+def test_an_element_of_the_wrong_type_is_malformed(session: Session, wrong: Any) -> None:
+    hold_id = session.create_hold(session.create_product(stock=5))
+    refused, extended = session.batch("extend_holds", [wrong, hold_id])
+    assert (refused["hold_id"], refused["errno"]) == (None, 30001)
+    assert (extended["hold_id"], extended["errno"]) == (hold_id, None)
