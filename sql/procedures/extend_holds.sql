@@ -2,7 +2,7 @@
 --
 -- In      in_hold_ids  JSON  as release_holds
 -- Out     a row an element, in order: hold_id, expires_at (DATETIME, UTC), replayed (1: was extended before),
---         errno (NULL: is extended); then no row, since no stock changes (see get_products)
+--         errno (NULL: is extended)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used,
 --         30204 hold_released
@@ -27,8 +27,6 @@ BEGIN
     LEFT JOIN holds AS hold
         ON hold.id = request.hold_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     ORDER BY request.position;
-
-    CALL read_touched(JSON_ARRAY());
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END

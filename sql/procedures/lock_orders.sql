@@ -50,6 +50,8 @@ BEGIN
             ON order_.id = request.order_id
             -- One that appeared after the lock was taken is not ours to decide.
             AND order_.id MEMBER OF (v_locked_ids)
-            AND COALESCE(request.caller, '') IN ('', (SELECT hold.caller FROM holds AS hold WHERE hold.id = order_.hold_id))
+            AND COALESCE(request.caller, '') IN (
+                '', (SELECT hold.caller FROM holds AS hold WHERE hold.id = order_.hold_id)
+            )
     ) AS judged;
 END

@@ -2,8 +2,7 @@
 --
 -- In      in_order_ids  JSON  as cancel_orders
 -- Out     a row an element, in order: order_id, payment_due_at (DATETIME, UTC; never earlier than before),
---         replayed (1: was started before), errno (NULL: is started);
---         then no row, since no stock changes (see get_products)
+--         replayed (1: was started before), errno (NULL: is started)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30301 order_not_found, 30302 order_already_paid, 30303 order_cancelled
 -- Locks   orders by primary key, ascending; until COMMIT
@@ -27,8 +26,6 @@ BEGIN
     LEFT JOIN orders AS order_
         ON order_.id = request.order_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     ORDER BY request.position;
-
-    CALL read_touched(JSON_ARRAY());
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -1,6 +1,5 @@
 """start_payments: pending orders wait longer once their buyers are paying."""
 
-import json
 from typing import Any
 
 import pytest
@@ -16,13 +15,12 @@ def test_errors_hit_only_their_own_element(session: Session) -> None:
     session.call("apply_payment", "paid before the batch", paid, "success")
     (before,) = session.call("start_payment", started)
     elements = [paid, pending, cancelled, 10**8, "x", started, pending]
-    rows, touched = session.call_all("start_payments", json.dumps(elements))
+    rows = session.batch("start_payments", elements)
     assert list(rows[0]) == ["order_id", "payment_due_at", "replayed", "errno"]
     assert [row["errno"] for row in rows] == [30302, None, 30303, 30301, 30001, None, None]
     assert [row["replayed"] for row in rows] == [0, 0, 0, 0, 0, 1, 1]
     assert [row["order_id"] for row in rows] == [None, pending, None, None, None, started, pending]
     assert {row["payment_due_at"] for row in rows if row["errno"] is None} == {before["payment_due_at"]}
-    assert touched == []
 
 
 @pytest.mark.parametrize("wrong", [True, "1", 1.5, 1.0, None, [1], [], {}, 0, -1, 2**63, 2**64])
