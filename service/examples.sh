@@ -72,6 +72,9 @@ curl -s http://127.0.0.1:8000/healthz
 ## readyz
 curl -s http://127.0.0.1:8000/readyz
 
+## metrics
+curl -s http://127.0.0.1:8000/metrics
+
 ## openapi
 curl -s http://127.0.0.1:8000/openapi.json
 

@@ -62,7 +62,9 @@ def command(packages: Sequence[str], program: str) -> list[str]:
     """How to run a program of some packages, with the loader and the libraries that came with it."""
     folder = unpacked(packages)
     loader = next(folder.glob("usr/lib/*/ld-linux*.so.*"))
-    return [str(loader), "--library-path", str(loader.parent), str(folder / program)]
+    # Some keep libraries of their own in a folder below.
+    libraries = [loader.parent, *sorted({library.parent for library in loader.parent.glob("*/lib*.so*")})]
+    return [str(loader), "--library-path", ":".join(map(str, libraries)), str(folder / program)]
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def start(name: str, *, buffer_pool_mib: int = 256) -> Iterator[Servers]:
     folder = PROJECT / ".local" / name
     folder.mkdir(parents=True, exist_ok=True)
     mysql_url, redis_url = os.environ.get("MYSQL_URL"), os.environ.get("REDIS_URL")
-    with _only_run_in(folder), _socket_folder(folder) as sockets, ExitStack() as started:
+    with _only_run_in(folder), socket_folder(folder) as sockets, ExitStack() as started:
         private: list[Server] = []
         if not mysql_url:
             mysql = MysqlServer(folder / "mysql", sockets, programs.find_mysqld(), buffer_pool_mib)
@@ -106,7 +106,7 @@ def _only_run_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _socket_folder(folder: Path) -> Iterator[Path]:
+def socket_folder(folder: Path) -> Iterator[Path]:
     """A private folder with a short path: a socket's must stay under 107 bytes, wherever the clone is."""
     link = folder / "sockets"
     if link.is_symlink():  # a killed run's

@@ -1,7 +1,8 @@
 """What a deployment is made of: the image, the containers, the units of systemd."""
 
+import json
+import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.deployment.programs import find
 
 PROJECT = Path(__file__).resolve().parents[2]
 UNITS = PROJECT / "deployment" / "systemd"
@@ -53,22 +56,52 @@ def test_the_containers_and_the_units_run_every_job_of_the_crontab() -> None:
         assert job in units, job
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on PATH")
-def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    names = {
-        "checkout-cron@.service": "checkout-cron@purge_history.service",
-        "checkout-cron@.timer": "checkout-cron@sweep_due.timer",
-    }
+def test_docker_compose_accepts_the_containers() -> None:
+    compose = find("docker-compose", "docker-compose", "usr/bin/docker-compose")
+    secrets = dict.fromkeys(re.findall(r"\$\{(\w+):\?", (PROJECT / "compose.yaml").read_text()), "secret")
+    command = [*compose, "--file", str(PROJECT / "compose.yaml"), "--env-file", "/dev/null", "config", "--format=json"]
+    accepted = subprocess.run(command, env={**os.environ, **secrets}, capture_output=True, text=True)
+    assert accepted.returncode == 0, accepted.stderr
+    assert "not set" not in accepted.stderr, "a variable without a default"
+    assert json.loads(accepted.stdout)["services"].keys() == SERVICES.keys()
+    for name in secrets:
+        missing = {**secrets, name: ""}
+        assert subprocess.run(command, env={**os.environ, **missing}, capture_output=True).returncode != 0, name
+
+
+def test_every_container_is_without_rights() -> None:
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "build" in service or service["user"] != "root", name
+        assert service.get("read_only") or name == "mysql", name
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> list[Path]:
+    """The units as they would be installed, each template as one of its instances, with programs that exist."""
+    instances = {"checkout": "8000", "checkout-cron": "sweep_due"}
     paths = []
     for unit in sorted(UNITS.iterdir()):
-        text = re.sub(r"/srv/checkout/\.venv/bin/\w+", sys.executable, unit.read_text())
-        (tmp_path / unit.name).write_text(text)
-        paths.append(tmp_path / names.get(unit.name, unit.name))
-    for path in paths:
-        if not path.exists():
-            path.write_text((tmp_path / re.sub("@.*\\.", "@.", path.name)).read_text())
-    verified = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *map(str, paths)], capture_output=True, text=True
-    )
+        text = re.sub(r"/srv/checkout/[^/]+/\.venv/bin/\w+", sys.executable, unit.read_text())
+        name, at, kind = unit.name.partition("@")
+        paths.append(tmp_path / f"{name}@{instances[name]}{kind}" if at else tmp_path / unit.name)
+        paths[-1].write_text(text)
+    (tmp_path / "checkout-cron@purge_history.service").write_text((UNITS / "checkout-cron@.service").read_text())
+    return paths
+
+
+def test_systemd_accepts_the_units(units: list[Path]) -> None:
+    command = [*find("systemd-analyze", "systemd", "usr/bin/systemd-analyze"), "verify", "--man=no"]
+    verified = subprocess.run([*command, *map(str, units)], capture_output=True, text=True)
     assert verified.returncode == 0, verified.stderr
-    assert str(tmp_path) not in verified.stderr
+    assert str(units[0].parent) not in verified.stderr
+
+
+def test_the_units_can_do_little_harm(units: list[Path]) -> None:
+    """On systemd's scale from 0 to 100, where a service without hardening has 96."""
+    command = [*find("systemd-analyze", "systemd", "usr/bin/systemd-analyze"), "security", "--offline=true"]
+    for unit in units:
+        if unit.suffix == ".service":
+            rated = subprocess.run([*command, "--threshold=15", str(unit)], capture_output=True, text=True)
+            assert rated.returncode == 0, rated.stdout

@@ -134,6 +134,9 @@ class Scene:
     def _readyz(self) -> Request:
         return get("/readyz")
 
+    def _metrics(self) -> Request:
+        return get("/metrics")
+
     def _openapi(self) -> Request:
         return get("/openapi.json")
 

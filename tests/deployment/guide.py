@@ -1,0 +1,99 @@
+"""The commands of deployment/README.md, run as an operator would run them."""
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stack.mysql import MysqlUrl
+from stack.programs import find_mysql_client
+from stack.servers import PROJECT
+
+# Asks the test to do what systemd would do, and waits until it has done it.
+SYSTEMCTL = 'systemctl() {{ echo "$*" >&{asked}; read -r _ <&{done}; }}\n'
+
+
+def commands_of(section: str) -> str:
+    """The commands of a section, as they are written."""
+    text = (PROJECT / "deployment" / "README.md").read_text()
+    found = re.search(rf"^## {section}\n.*?^```sh\n(.*?)^```", text, re.M | re.S)
+    assert found, section
+    return found[1]
+
+
+class Operator:
+    """Somebody in front of a shell, with the files and programs of the guide in a folder of the test's own.
+
+    units     what `systemctl` is to do, by its arguments
+    exchange  paths and names of the guide, and what stands here for them
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        administrator_url: str,
+        *,
+        redis_url: str = "",
+        units: Mapping[str, Callable[[], None]] | None = None,
+        exchange: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the files."""
+        self._folder = folder
+        self._units = units or {}
+        self._exchange = {
+            **(exchange or {}),
+            **{path: f"{folder}{path}" for path in ("/etc/checkout", "/srv/checkout", "/var/backups")},
+        }
+        for path in ("etc/checkout", "srv/checkout", "var/backups", "bin"):
+            (folder / path).mkdir(parents=True)
+        (folder / "srv/checkout/current").symlink_to(PROJECT)
+        self._write_settings(MysqlUrl.parse(administrator_url), redis_url)
+        self._write_programs()
+
+    def release(self, name: str) -> None:
+        """Put this release where the guide expects it."""
+        (self._folder / "srv/checkout" / name).symlink_to(PROJECT)
+
+    def run(self, section: str) -> str:
+        """Run a section's commands; returns what they printed."""
+        asked_read, asked = os.pipe()
+        done, done_write = os.pipe()
+        commands = commands_of(section)
+        for name, here in self._exchange.items():
+            commands = commands.replace(name, here)
+        shell = subprocess.Popen(
+            ["bash", "-e", "-u", "-o", "pipefail", "-c", SYSTEMCTL.format(asked=asked, done=done) + commands],
+            env={**os.environ, "PATH": f"{self._folder}/bin:{os.environ['PATH']}"},
+            pass_fds=(asked, done),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        os.close(asked)
+        os.close(done)
+        with os.fdopen(asked_read) as questions, os.fdopen(done_write, "w") as answers:
+            for question in questions:
+                self._units[question.strip()]()
+                print("done", file=answers, flush=True)
+        said, _ = shell.communicate(timeout=60)
+        assert shell.returncode == 0, said
+        return said
+
+    def _write_settings(self, administrator: MysqlUrl, redis_url: str) -> None:
+        settings = self._folder / "etc/checkout"
+        (settings / "administrator.env").write_text(f"MYSQL_URL={shlex.quote(str(administrator))}\n")
+        (settings / "service.env").write_text(f"REDIS_URL={shlex.quote(redis_url)}\n")
+        unix_socket = administrator.options.get("unix_socket")
+        address = f"socket={unix_socket}" if unix_socket else f"host={administrator.host}\nport={administrator.port}"
+        (settings / "administrator.cnf").write_text(
+            f'[client]\nuser={administrator.user}\npassword="{administrator.password}"\n{address}\n'
+        )
+
+    def _write_programs(self) -> None:
+        *loader, mysql = find_mysql_client()
+        for name in ("mysql", "mysqldump"):
+            program = self._folder / "bin" / name
+            program.write_text(f'#!/bin/sh\nexec {shlex.join([*loader, str(Path(mysql).with_name(name))])} "$@"\n')
+            program.chmod(0o700)

@@ -1,0 +1,72 @@
+"""The guide's deploy, under load: no client sees an error, and nothing is lost."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.guide import Operator
+from tests.deployment.nginx import Nginx
+from tests.faults.ledger import steady_load
+from tests.http.support import Service
+from tests.support import Session
+
+
+def port_of(service: Service) -> str:
+    return service.url.rpartition(":")[2]
+
+
+@pytest.fixture
+def next_service(app_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A second instance that the test starts."""
+    instance = Service(tmp_path_factory.mktemp("next"), app_url, redis_url)
+    yield instance
+    instance.begin_stop()
+    instance.finish()
+
+
+@pytest.fixture
+def operator(service: Service, next_service: Service, nginx: Nginx, database_url: str, tmp_path: Path) -> Operator:
+    """The operator of two instances and of nginx in front."""
+    old, new = port_of(service), port_of(next_service)
+    operator = Operator(
+        tmp_path,
+        database_url,
+        units={
+            f"start checkout@{new}": next_service.start,
+            "reload nginx": nginx.reload,
+            f"stop checkout@{old}": service.stop,
+        },
+        exchange={
+            "8000": old,
+            "8001": new,
+            "/etc/nginx/conf.d": str(nginx.configuration.parent),
+            "/run/nginx.pid": str(nginx.configuration.with_name("nginx.pid")),
+        },
+    )
+    operator.release(new)
+    return operator
+
+
+@pytest.fixture
+def nginx(start_nginx: Callable[..., Nginx], service: Service) -> Nginx:
+    """The example in front of the first instance."""
+    return start_nginx(service)
+
+
+@pytest.fixture
+def _changed_routine(session: Session) -> None:
+    """As if the release had changed the hottest procedure: it is dropped and made anew."""
+    session.execute("DELETE FROM installed_objects WHERE name = 'procedures/create_holds.sql'")
+
+
+@pytest.mark.usefixtures("_changed_routine")
+def test_no_client_sees_a_deploy(
+    operator: Operator, nginx: Nginx, service: Service, next_service: Service, database_url: str
+) -> None:
+    with steady_load(nginx, database_url) as load:
+        assert "1 routines, views and events installed" in operator.run("Deploy without a gap")
+        load.wait_until_served()
+    assert service.exit_code() == 0
+    assert next_service.events("hold_created")
+    assert set(load.ledger.statuses()) <= {200, 201, 202, 409}, load.ledger.statuses()

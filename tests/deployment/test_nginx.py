@@ -1,0 +1,188 @@
+"""The example of nginx in front: what gets through, and what ends there."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+
+import httpx
+import pytest
+
+from service.requests import BODY_LIMIT_BYTES
+from tests.deployment.nginx import INSIDE, OUTSIDE, Nginx
+from tests.http.support import PATIENCE_S, Service, Shop, assert_problem, eventually, hold_request
+from tests.support import Session
+
+HOLD = "/api/holds"
+BODY_START = (
+    b"POST /api/holds HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+)
+
+
+@pytest.fixture(scope="module")
+def limited(start_service: Callable[..., Service]) -> Service:
+    """A service that trusts nginx, and counts what each address asks for."""
+    return start_service(TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_PER_ADDRESS="20/day", WEB_CONCURRENCY="1")
+
+
+@pytest.fixture(scope="module")
+def nginx(start_nginx: Callable[..., Nginx], service: Service) -> Nginx:
+    """The example in front of the service."""
+    return start_nginx(service)
+
+
+@pytest.fixture
+def outside(nginx: Nginx) -> Iterator[httpx.Client]:
+    """A client that is no operator."""
+    with nginx.client() as client:
+        yield client
+
+
+def connect(nginx: Nginx) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", nginx.port), source_address=(OUTSIDE, 0), timeout=PATIENCE_S)
+    return context.wrap_socket(plain)
+
+
+def test_a_sale_goes_through_it(outside: httpx.Client, session: Session) -> None:
+    shop = Shop(outside)
+    product_id = session.create_product(stock=3)
+    order_id = shop.ordered(product_id, 2)
+    assert shop.pay("payment", order_id)["status"] == "paid"
+    assert shop.available(product_id) == 1
+    refused = outside.request(**hold_request(product_id, 2))
+    assert_problem(refused, 409, "insufficient_stock", 30102, available_stock=1)
+    assert refused.headers["Idempotency-Key"]
+    assert "Server" not in refused.headers or "/" not in refused.headers["Server"]
+
+
+def test_without_tls_there_is_only_the_way_to_it(nginx: Nginx) -> None:
+    answer = httpx.get(f"http://127.0.0.1:{nginx.plain_port}/api/products/1", headers={"Host": "shop.example"})
+    assert (answer.status_code, answer.headers["Location"]) == (308, "https://shop.example/api/products/1")
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/openapi.json", "/docs", "/docs/swagger-ui.css"])
+def test_operators_pages_are_nobody_else_s(nginx: Nginx, service: Service, outside: httpx.Client, path: str) -> None:
+    refused = outside.get(path)
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    with nginx.client(INSIDE) as inside, service.client() as client:
+        assert inside.get(path).status_code == client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "//readyz", "/%72eadyz", "/api/../readyz", "/docs/../metrics"])
+def test_no_other_spelling_opens_them(nginx: Nginx, path: str) -> None:
+    with closing(connect(nginx)) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n".encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+
+
+def test_a_body_that_is_too_large_ends_there(service: Service, outside: httpx.Client) -> None:
+    refused = outside.post(HOLD, content=" " * (BODY_LIMIT_BYTES + 1), headers={"Content-Type": "application/json"})
+    assert refused.status_code == 413
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    with service.client() as client:
+        own = client.post(HOLD, content=" " * (BODY_LIMIT_BYTES + 1), headers={"Content-Type": "application/json"})
+    assert refused.json() == own.json()
+
+
+def test_a_body_that_is_just_small_enough_gets_through(outside: httpx.Client) -> None:
+    answer = outside.post(HOLD, content=" " * BODY_LIMIT_BYTES, headers={"Content-Type": "application/json"})
+    assert_problem(answer, 400, "invalid_request", 30001)
+
+
+def test_each_client_has_a_limit_of_its_own_whatever_it_says(
+    start_nginx: Callable[..., Nginx], limited: Service
+) -> None:
+    nginx = start_nginx(limited)
+    with nginx.client() as client:
+        statuses = [
+            client.get("/api/products", headers={"X-Forwarded-For": f"198.51.100.{number}"}).status_code
+            for number in range(25)
+        ]
+    assert statuses.count(429) >= 4
+    with nginx.client("127.0.0.3") as other:
+        assert other.get("/api/products").status_code == 200
+
+
+def test_so_many_requests_at_once_for_each_address(start_nginx: Callable[..., Nginx], service: Service) -> None:
+    nginx = start_nginx(service, limit_conn="checkout 2")
+    with closing(connect(nginx)) as first, closing(connect(nginx)) as second, nginx.client() as client:
+        for connection in (first, second):
+            connection.sendall(BODY_START)
+        refused = eventually(lambda: (answer := client.get("/healthz")).status_code == 429 and answer)
+        assert (refused.json()["code"], refused.headers["Retry-After"]) == ("rate_limited", "1")
+        with nginx.client("127.0.0.3") as other:
+            assert other.get("/healthz").status_code == 200
+
+
+def test_an_instance_that_is_away_is_passed_over(start_nginx: Callable[..., Nginx], service: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        nobody = probe.getsockname()[1]
+    nginx = start_nginx(service, server=f"127.0.0.1:{nobody}; server {service.url.removeprefix('http://')}")
+    with nginx.client() as client:
+        assert {client.get("/healthz").status_code for _ in range(10)} == {200}
+
+
+def test_a_request_that_an_instance_has_had_is_sent_to_no_other(
+    start_nginx: Callable[..., Nginx], service: Service, session: Session
+) -> None:
+    """The first instance takes the request and dies: its outcome is unknown."""
+    product_id = session.create_product(stock=99)
+    with dying_instance() as (port, heard):
+        nginx = start_nginx(
+            service, server=f"127.0.0.1:{port} max_fails=0; server {service.url.removeprefix('http://')}"
+        )
+        with nginx.client() as client:
+            answers = [client.request(**hold_request(product_id)) for _ in range(8)]
+    unknown = [answer for answer in answers if answer.status_code == 503]
+    for answer in unknown:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert (answer.json()["code"], answer.headers["Retry-After"]) == ("overloaded", "1")
+    assert 1 <= len([text for text in heard if text.startswith(b"POST")]) == len(unknown) < len(answers)
+    assert session.available(product_id) == 99 - len(answers) + len(unknown)
+
+
+@contextmanager
+def dying_instance() -> Iterator[tuple[int, list[bytes]]]:
+    """A server that reads a request and hangs up; yields its port, and a list that fills with what it reads."""
+    heard: list[bytes] = []
+
+    class HangUp(BaseRequestHandler):
+        def handle(self) -> None:
+            heard.append(self.request.recv(65536))
+
+    with ThreadingTCPServer(("127.0.0.1", 0), HangUp) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server.server_address[1], heard
+        server.shutdown()
+        thread.join()
+
+
+def test_slow_clients_are_cut_off_and_the_service_never_hears_of_them(nginx: Nginx, service: Service) -> None:
+    """One sends its header byte by byte, one stops in the middle of its body."""
+    before = service.text()
+    with closing(connect(nginx)) as header, closing(connect(nginx)) as body:
+        body.sendall(BODY_START)
+        header.sendall(b"GET /api/products/1 HTTP/1.1\r\nX-Slow: ")
+        assert is_cut_off(header, b"x")
+        assert is_cut_off(body, b"")
+    assert service.text() == before
+
+
+def is_cut_off(connection: ssl.SSLSocket, drop: bytes) -> bool:
+    """Whether nginx ends a connection on which only drops come, saying nothing or that it took too long."""
+    connection.settimeout(0.2)
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            answer = connection.recv(65536)
+        except TimeoutError:
+            connection.sendall(drop)
+        else:
+            return not answer or b" 408 " in answer
+    return False
