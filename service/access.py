@@ -50,20 +50,20 @@ class Access:
 
 
 class ApiKeys:
-    """The names and digests of the keys; without any, everybody may ask and is nobody in particular."""
+    """Whose the keys are; without any key, everybody may ask and is nobody in particular."""
 
     def __init__(self, digests: Mapping[str, str]) -> None:
-        """Take the SHA-256 of each key, in hexadecimal, by the key's name."""
+        """Take the caller's name by the SHA-256 of each key, in hexadecimal."""
         self._digests = digests
 
     def caller(self, authorization: str) -> str:
-        """The name of the key in `Authorization: Bearer <key>`; raises Problem 401."""
+        """Whose key is in `Authorization: Bearer <key>`; raises Problem 401."""
         if not self._digests:
             return ""
         scheme, _, key = authorization.partition(" ")
         given = sha256(key.strip().encode()).hexdigest() if scheme.lower() == "bearer" else ""
         # Every digest is compared: how long it takes tells nothing about which of them is near.
-        names = [name for name, digest in self._digests.items() if hmac.compare_digest(digest, given)]
+        names = [name for digest, name in self._digests.items() if hmac.compare_digest(digest, given)]
         if not names:
             headers = {"WWW-Authenticate": "Bearer"}
             raise Problem("unauthorized", 401, "Send Authorization: Bearer and a current API key.", headers=headers)

@@ -72,11 +72,14 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
         return [Webhook(secret) for secret in secrets]
 
     def api_key_digests(self) -> dict[str, str]:
-        """The SHA-256 of each API key by the key's name; none: no key is needed. Raises ValueError."""
+        """Whose key it is by the SHA-256 of the key; none: no key is needed. Raises ValueError.
+
+        A caller may have several keys, so that one can be rotated while what it holds stays its own.
+        """
         matches = [API_KEY.fullmatch(part) for part in _parts(self.api_keys)]
-        digests = {match[1]: match[2] for match in matches if match}
+        digests = {match[2]: match[1] for match in matches if match}
         if len(digests) < len(matches):
-            raise ValueError("API_KEYS: expected name:sha256 in hexadecimal, comma-separated, each name once")
+            raise ValueError("API_KEYS: expected name:sha256 in hexadecimal, comma-separated, each key once")
         return digests
 
     def limit(self, name: str) -> RateLimitItem | None:

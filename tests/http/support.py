@@ -141,9 +141,9 @@ def async_client(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, **_CLIENT_OPTIONS)
 
 
-def hold_request(product_id: int, quantity: int = 1, key: str | None = None) -> dict[str, Any]:
-    """POST /api/holds, with a key if one is given."""
-    return _post("/api/holds", {"product_id": product_id, "quantity": quantity}, key)
+def hold_request(product_id: int, quantity: int = 1, key: str | None = None, **members: Any) -> dict[str, Any]:
+    """POST /api/holds, with a key if one is given, and further members of the body."""
+    return _post("/api/holds", {"product_id": product_id, "quantity": quantity, **members}, key)
 
 
 def order_request(hold_id: int, key: str | None = None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def refusal(app_url: str, redis_url: str) -> Callable[..., str]:
         ("WEBHOOK_SECRETS", "whsec_no base64"),
         ("API_KEYS", "shop:abc"),
         ("API_KEYS", ","),
-        ("API_KEYS", f"shop:{'0' * 64},shop:{'1' * 64}"),
+        ("API_KEYS", f"shop:{'0' * 64},app:{'0' * 64}"),
         ("RATE_LIMIT_PER_KEY", "100/second"),
         ("RATE_LIMIT_PER_ADDRESS", "often"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
