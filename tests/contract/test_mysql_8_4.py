@@ -14,8 +14,8 @@ CODE = {
     for path in sorted((ROOT / folder).glob("*.sql"))
 } | {ROOT / "sql/accounts.sql": (ROOT / "sql/accounts.sql").read_text()}
 
-# Every keyword, type, function and hint that the SQL is made of. Each stands in the manual of MySQL 8.4, under "Keywords
-# and Reserved Words", "Built-In Function and Operator Reference" or "Optimizer Hints".
+# Every keyword, type, function and hint that the SQL is made of. Each stands in the manual of MySQL 8.4, under
+# "Keywords and Reserved Words", "Built-In Function and Operator Reference" or "Optimizer Hints".
 WORDS = set((ROOT / "tests/contract/mysql_8_4_words.txt").read_text().split())
 
 
