@@ -4,6 +4,7 @@ That one lets the first act start, waits until it stands at the lock or is throu
 next, and then lets go. Whoever wins, exactly one act takes effect, and stock follows it.
 """
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -205,3 +206,73 @@ def test_a_shortage_waits_for_the_stock_that_a_release_is_returning(
     scene = Scene(scene.product_id, session.create_hold(scene.product_id, STOCK), 0)
     buyer = Act("create_hold", lambda scene: [scene.product_id, STOCK, None], travel_s=121)
     assert perform(connect, "hold", scene, [buyer]) == [True]
+
+
+# Acts that move a deadline, and those that come when it has passed, by a clock that is ahead.
+MOVING = {
+    "hold": Act("extend_hold", lambda scene: [scene.hold_id]),
+    "order": Act("start_payment", lambda scene: [scene.order_id]),
+}
+SWEEPING = {
+    "hold": ON_A_HOLD["expire"],
+    "order": ON_AN_ORDER["expire"],
+}
+BEHIND_THE_DEADLINE_S = {"hold": 121, "order": 901}
+
+
+@pytest.mark.parametrize("gate", ["own", "stock"])
+@pytest.mark.parametrize("is_moved_first", [True, False])
+@pytest.mark.parametrize("is_short", [True, False], ids=["a shortage sweeps", "the sweep comes"])
+@pytest.mark.parametrize("kind", MOVING)
+def test_a_deadline_is_moved_or_strikes_and_never_both(
+    session: Session, connect: Connect, scene: Scene, *, kind: str, is_short: bool, is_moved_first: bool, gate: str
+) -> None:
+    if kind == "hold":
+        scene = Scene(scene.product_id, session.create_hold(scene.product_id, STOCK), 0)
+    else:
+        scene = Scene(scene.product_id, 0, session.create_order(scene.product_id, STOCK))
+    sweeping = SWEEPING[kind]
+    if is_short:
+        arguments = lambda scene: [scene.product_id, STOCK, None]  # noqa: E731
+        sweeping = Act("create_hold", arguments, travel_s=BEHIND_THE_DEADLINE_S[kind])
+    acts = [MOVING[kind], sweeping][:: 1 if is_moved_first else -1]
+    won = perform(connect, kind if gate == "own" else gate, scene, acts)
+    is_moved, is_swept = won if is_moved_first else won[::-1]
+    assert is_moved != is_swept
+    (row,) = session.query(f"SELECT status FROM {kind}s WHERE id = %s", scene.hold_id or scene.order_id)
+    assert (row["status"] in ("active", "pending")) == is_moved
+    assert session.available(scene.product_id) == (0 if is_moved or is_short else STOCK)
+
+
+ADAS = {
+    "extend": MOVING["hold"],
+    "order": ON_A_HOLD["order"],
+    "release": ON_A_HOLD["release"],
+    "expire": ON_A_HOLD["expire"],
+    "buy more": Act("create_holds", lambda scene: [adas(scene)], lambda row: row["errno"] is None),
+    "buy behind the deadline": Act("create_holds", lambda scene: [adas(scene)], lambda row: row["errno"] is None, 121),
+}
+
+
+def adas(scene: Scene) -> str:
+    """A hold of all that a customer may have."""
+    return json.dumps([{"product_id": scene.product_id, "quantity": UNITS, "customer_id": "ada"}])
+
+
+@pytest.mark.parametrize(("gate", "names"), sequences(ADAS, "hold", "stock"))
+def test_whatever_comes_between_a_customer_has_at_most_the_maximum(
+    session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
+) -> None:
+    session.call("adjust_stock", scene.product_id, 100, "restock")
+    session.call("set_selling_rules", scene.product_id, None, None, UNITS)
+    (row,) = session.call("create_holds", adas(scene))
+    scene = Scene(scene.product_id, row["hold_id"], 0)
+    won = dict(zip(names, perform(connect, gate, scene, [ADAS[name] for name in names]), strict=True))
+    (first,) = session.query("SELECT status FROM holds WHERE id = %s", row["hold_id"])
+    is_back = first["status"] in ("released", "expired")
+    bought = [name for name, has_won in won.items() if has_won and name.startswith("buy")]
+    assert len(bought) <= is_back
+    (units,) = session.query("SELECT SUM(quantity) AS had FROM customer_units WHERE product_id = %s", scene.product_id)
+    assert (units["had"] or 0) == UNITS * (len(bought) + (not is_back))
+    assert session.available(scene.product_id) == STOCK + 100 - (units["had"] or 0)
+    assert session.errnos("create_holds", json.loads(adas(scene))) == ([30105] if units["had"] else [None])

@@ -1,0 +1,174 @@
+"""Selling rules under load: nobody ever has more than the maximum, and a sale opens and closes on its second."""
+
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+
+from tests.support import Retries, Row, Session, race
+
+Connect = Callable[[], Session]
+
+CUSTOMERS = 6
+MAXIMUM = 3
+ROUNDS = 120
+
+TOO_MANY = (
+    "SELECT customer_id, SUM(quantity) AS had FROM customer_units GROUP BY customer_id, product_id HAVING had > %s"
+)
+# A unit counts for its customer exactly as long as it is gone from the stock; one statement, so one snapshot.
+MISCOUNTED = """
+SELECT hold.id, hold.status, order_.status AS order_status, counted.quantity
+FROM holds AS hold
+LEFT JOIN orders AS order_ ON order_.hold_id = hold.id
+LEFT JOIN customer_units AS counted ON counted.hold_id = hold.id
+WHERE
+    COALESCE(counted.quantity, 0)
+    <> IF(hold.status = 'active' OR COALESCE(order_.status IN ('pending', 'paid'), FALSE), hold.quantity, 0)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _short_deadlines(session: Session) -> Iterator[None]:
+    for name, value in (("hold_ttl_s", 1), ("payment_ttl_s", 1), ("hold_extension_s", 1)):
+        session.call("change_setting", name, value)
+    yield
+    for name, value in (("hold_ttl_s", 120), ("payment_ttl_s", 900), ("hold_extension_s", 60)):
+        session.call("change_setting", name, value)
+
+
+class Crowd:
+    """What the clients of a few customers share: the products, what they were given, and whether they go on."""
+
+    def __init__(self, products: list[int]) -> None:
+        self.products = products
+        self.holds: list[int] = [0]
+        self.orders: list[int] = [0]
+        self.is_over = threading.Event()
+
+    def buy(self, session: Session, chosen: random.Random) -> int:
+        """Hold for random customers, several times for some of them in a batch; returns how many were refused."""
+        refused, retries = 0, Retries()
+        for number in range(ROUNDS):
+            requests: list[Row] = [
+                {
+                    "product_id": chosen.choice(self.products),
+                    "quantity": chosen.choice((1, 1, 2, MAXIMUM)),
+                    "customer_id": f"customer {chosen.randrange(CUSTOMERS)}",
+                    "idempotency_key": f"{id(session)} {number} {position}",
+                }
+                for position in range(chosen.choice((1, 4, 12)))
+            ]
+            rows = retries.run(partial(session.batch, "create_holds", requests))
+            assert {row["errno"] for row in rows} <= {None, 30105}
+            self.holds += [row["hold_id"] for row in rows if row["errno"] is None]
+            refused += sum(row["errno"] is not None for row in rows)
+        return refused
+
+    def act(self, session: Session, chosen: random.Random, procedure: str) -> int:
+        """Extend, release, order, cancel, start or sweep until the buyers are done; returns how much of it was done."""
+        done, retries = 0, Retries()
+        while not self.is_over.is_set():
+            if procedure == "expire_due":
+                done += retries.run(partial(session.call, "expire_due", 5))[0]["holds"]
+                continue
+            ids = (self.orders if procedure in ("cancel_orders", "start_payments") else self.holds)[-30:]
+            elements = chosen.sample(ids, min(3, len(ids)))
+            batch = [{"hold_id": hold_id} for hold_id in elements] if procedure == "create_orders" else elements
+            rows = retries.run(partial(session.batch, procedure, batch))
+            accepted = [row for row in rows if row["errno"] is None]
+            if procedure == "create_orders":
+                self.orders += [row["order_id"] for row in accepted]
+            done += len(accepted)
+        return done
+
+    def watch(self, session: Session) -> int:
+        """Count for as long as anything goes on; returns how often."""
+        looks = 0
+        while not self.is_over.is_set():
+            assert session.query(TOO_MANY, MAXIMUM) == []
+            assert session.query(MISCOUNTED) == []
+            looks += 1
+        return looks
+
+
+def test_no_customer_ever_has_more_than_the_maximum(session: Session, connect: Connect) -> None:
+    products = [session.create_product(stock=10_000) for _ in range(2)]
+    for product_id in products:
+        session.call("set_selling_rules", product_id, None, None, MAXIMUM)
+    crowd = Crowd(products)
+    buyers = threading.Barrier(4, action=crowd.is_over.set)
+
+    def buy(number: int, buyer: Session) -> int:
+        try:
+            return crowd.buy(buyer, random.Random(number))
+        finally:
+            buyers.wait()
+
+    others = ["extend_holds", "release_holds", "create_orders", "cancel_orders", "start_payments", "expire_due"]
+    results = race(
+        *(partial(buy, number, connect()) for number in range(4)),
+        *(partial(crowd.act, connect(), random.Random(procedure), procedure) for procedure in others),
+        partial(crowd.watch, connect()),
+    )
+    assert all(results), "every kind of act took part"
+    assert session.query(TOO_MANY, MAXIMUM) == []
+    session.sweep_everything()
+    assert session.query("SELECT * FROM customer_units") == []
+    full = [
+        {"product_id": product_id, "quantity": MAXIMUM, "customer_id": f"customer {number}"}
+        for number in range(CUSTOMERS)
+        for product_id in products
+    ]
+    assert session.errnos("create_holds", full + full) == [None] * len(full) + [30105] * len(full)
+
+
+def test_a_sale_opens_and_closes_on_its_second_under_load(session: Session, connect: Connect) -> None:
+    product_id = session.create_product(stock=1_000_000)
+    (row,) = session.query(
+        "SELECT UTC_TIMESTAMP() + INTERVAL 2 SECOND AS opens, UTC_TIMESTAMP() + INTERVAL 3 SECOND AS closes"
+    )
+    opens, closes = row["opens"], row["closes"]
+    session.call("set_selling_rules", product_id, opens, closes, None)
+
+    def buy(buyer: Session, size: int) -> tuple[str, list[datetime]]:
+        answers, deadlines = "", []
+        while not re.search("open+closed", answers):
+            rows = buyer.batch("create_holds", [{"product_id": product_id, "quantity": 1}] * size)
+            assert len({row["errno"] for row in rows}) == 1, "a batch of one product is decided at one moment"
+            answers += "open" if rows[0]["errno"] is None else "closed"
+            assert rows[0]["errno"] in (None, 30104)
+            deadlines += [row["expires_at"] for row in rows if row["errno"] is None]
+        return answers, deadlines
+
+    results = race(*(partial(buy, connect(), size) for size in (1, 1, 10, 100)))
+    for answers, deadlines in results:
+        assert re.fullmatch("(closed)+(open)+closed", answers)
+        assert opens + timedelta(seconds=1) <= min(deadlines)
+        assert max(deadlines) <= closes + timedelta(seconds=1)
+    (held,) = session.query("SELECT COUNT(*) AS holds FROM holds WHERE product_id = %s", product_id)
+    assert held["holds"] == sum(len(deadlines) for _, deadlines in results)
+
+
+def test_a_sale_that_closes_while_its_buyers_wait_for_stock_takes_no_hold(session: Session, connect: Connect) -> None:
+    """Judged in time, but the units could be taken only when it was too late."""
+    product_id = session.create_product(stock=5)
+    (row,) = session.query("SELECT UTC_TIMESTAMP() + INTERVAL 2 SECOND AS closes")
+    session.call("set_selling_rules", product_id, None, row["closes"], None)
+    keeper, buyer = connect(), connect()
+    buyer.execute("SET innodb_lock_wait_timeout = 10")
+    keeper.execute("START TRANSACTION")
+    keeper.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
+
+    def keep_until_closed() -> None:
+        while session.query("SELECT UTC_TIMESTAMP() < %s AS is_open", row["closes"])[0]["is_open"]:
+            pass
+        keeper.execute("COMMIT")
+
+    errno, _ = race(partial(buyer.errno, "create_hold", product_id, 1, None), keep_until_closed)
+    assert errno == 30104
+    assert session.available(product_id) == 5
