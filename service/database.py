@@ -131,11 +131,11 @@ class Connection:
         self._connection = self._cursor = None
 
     async def _open(self) -> Any:
-        self._connection = await mysql.connector.aio.connect(
-            **self._options, autocommit=True, connection_timeout=CONNECT_TIMEOUT_S
-        )
-        self._cursor = await self._connection.cursor()
-        await self._cursor.execute(f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
+        # A time limit of our own: where the server resets the connection just before TLS, uvloop waits for ever.
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            self._connection = await mysql.connector.aio.connect(**self._options, autocommit=True)
+            self._cursor = await self._connection.cursor()
+            await self._cursor.execute(f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
         return self._cursor
 
     async def _discard(self) -> None:

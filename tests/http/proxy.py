@@ -2,7 +2,9 @@
 
 import select
 import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from enum import Enum, auto
@@ -15,6 +17,7 @@ WAKE_INTERVAL_S = 0.02
 class Loss(Enum):
     """What happens to the next request that a client sends."""
 
+    REQUEST = auto()  # both sides are cut, and MySQL never hears of it
     CONNECTION = auto()  # both sides are cut as soon as the request is on its way
     ANSWER = auto()  # MySQL does it all and answers, and then both sides are cut
     FUTURE = auto()  # that connection falls silent: nobody hears anything, and nobody is told
@@ -31,7 +34,10 @@ class Proxy(ThreadingTCPServer):
         self._target = urlsplit(mysql_url)
         self._next_loss: Loss | None = None
         self._lock = threading.Lock()
+        self._is_open = threading.Event()
+        self._is_open.set()
         self.losses = 0
+        self.latency_s = 0.0  # of every round trip
 
     @property
     def url(self) -> str:
@@ -50,6 +56,19 @@ class Proxy(ThreadingTCPServer):
             self.losses += loss is not None
         return loss
 
+    @contextmanager
+    def black_hole(self) -> Iterator[None]:
+        """Let nothing through while the block runs, neither bytes nor new connections; afterwards all of it arrives."""
+        self._is_open.clear()
+        try:
+            yield
+        finally:
+            self._is_open.set()
+
+    def wait_until_open(self) -> None:
+        """Return at once, or when the black hole is over."""
+        self._is_open.wait()
+
     def connect(self) -> socket.socket:
         """A new connection to MySQL itself."""
         path = parse_qs(self._target.query).get("unix_socket")
@@ -67,6 +86,7 @@ class _Passage(BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
+        self.server.wait_until_open()
         with closing(self.server.connect()) as upstream, suppress(OSError):
             self._pass_on(self.request, upstream)
 
@@ -75,18 +95,27 @@ class _Passage(BaseRequestHandler):
         while True:
             for source in select.select([client, upstream], [], [])[0]:
                 text = source.recv(65536)
+                self.server.wait_until_open()
                 if not text or (source is upstream and loss is Loss.ANSWER):
                     return
                 if source is upstream:
                     client.sendall(text)
                     continue
+                time.sleep(self.server.latency_s)
                 loss = self.server.take_loss()
                 if loss is Loss.FUTURE:
                     self._fall_silent(client)
                     return
-                upstream.sendall(text)
-                if loss is Loss.CONNECTION:
+                if loss is not Loss.REQUEST:
+                    upstream.sendall(text)
+                if loss in (Loss.REQUEST, Loss.CONNECTION):
+                    self._reset(client)
                     return
+
+    @staticmethod
+    def _reset(client: socket.socket) -> None:
+        """Let the close that follows be a reset (RST) instead of a goodbye."""
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     @staticmethod
     def _fall_silent(client: socket.socket) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM
 from typing import Any
 
 import httpx
@@ -65,6 +65,20 @@ class Service(Server):
         """The process id of gunicorn's master."""
         assert self._child, "the service was not started"
         return self._child.pid
+
+    def reload(self) -> None:
+        """Have every worker replaced by a new one (SIGHUP), and return when none of the old ones is left."""
+        old = self.workers()
+        self._signal(SIGHUP)
+        eventually(lambda: not self.workers() & old and len(self.workers()) == self._workers and self.answers())
+
+    def kill_master(self) -> None:
+        """Kill gunicorn's master alone (SIGKILL), and return when its workers have noticed and left."""
+        assert self._child, "the service was not started"
+        orphans = self.workers()
+        self._signal(SIGKILL)
+        self._child.wait()
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans))
 
     def exit_code(self) -> int | None:
         """How the service ended; None while it runs."""

@@ -8,10 +8,13 @@ from typing import Any
 
 import mysql.connector
 import pytest
+import uvloop
 
 from service.batching import Failure
 from service.database import Connection, classify, connection_options, reason
 from service.settings import SettingsError
+from tests.http.proxy import Loss, Proxy, proxy_of
+from tests.http.support import PATIENCE_S
 from tests.support import Session
 
 
@@ -113,6 +116,23 @@ async def test_a_session_counts_time_in_utc_and_waits_for_a_lock_one_second_at_m
         "SELECT @@time_zone, @@innodb_lock_wait_timeout, @@autocommit"
     )
     assert (zone, timeout_s, autocommit) == ("+00:00", 1, 1)
+
+
+def test_a_reset_just_before_tls_does_not_hold_up_the_next_attempt(database_url: str) -> None:
+    """The event loop of the service waits for ever here, left to itself."""
+
+    async def call_twice(proxy: Proxy) -> None:
+        connection = Connection(proxy.url, call_timeout_s=3 * PATIENCE_S)
+        proxy.lose_next(Loss.REQUEST)
+        async with asyncio.timeout(PATIENCE_S) as patience:
+            with pytest.raises((OSError, mysql.connector.Error)):
+                await connection.call("get_health")
+        assert not patience.expired()
+        await connection.call("get_health")
+        await connection.close()
+
+    with proxy_of(database_url) as proxy:
+        uvloop.run(call_twice(proxy))
 
 
 async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:

@@ -1,4 +1,7 @@
-"""What goes wrong between the service and MySQL: clients notice as little as possible, and are never told a lie."""
+"""What goes wrong between the service and MySQL: clients notice as little as possible, and are never told a lie.
+
+Under load, with a ledger: tests/faults.
+"""
 
 import threading
 import uuid
@@ -7,10 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import mysql.connector
 import pytest
 
-from service.deploy import deploy
 from stack.errors import StackError
 from stack.process import Server
 from stack.servers import Servers
@@ -169,74 +170,6 @@ class Crowd:
         return answers
 
 
-def assert_all_well(answers: list[httpx.Response], session: Session, product_id: int, stock: int) -> None:
-    """Check that every hold succeeded, and that the ledger has those and no others."""
-    refused = [answer.text for answer in answers if answer.status_code != 201]
-    assert refused == [], f"{len(refused)} of {len(answers)}"
-    assert len({answer.json()["hold_id"] for answer in answers}) == len(answers)
-    assert session.available(product_id) == stock - len(answers)
-
-
-def kill_connections(session: Session) -> None:
-    """Kill every other connection to this database, busy or not."""
-    for row in session.query(
-        "SELECT processlist_id AS id FROM performance_schema.threads"
-        " WHERE processlist_db = DATABASE() AND processlist_id <> CONNECTION_ID()"
-    ):
-        try:
-            session.execute(f"KILL {row['id']}")
-        except mysql.connector.Error as error:
-            if error.errno != 1094:  # it has ended by itself
-                raise
-
-
-def test_an_administrator_who_kills_connections_is_not_noticed(service: Service, session: Session) -> None:
-    product_id = session.create_product(stock=100_000)
-    with Crowd(service, lambda: hold_request(product_id)) as crowd:
-        for _ in range(5):
-            # A batch has three attempts: this one's retries are over before the next kill.
-            holds, retries = len(service.events("hold_created")), len(service.events("contention_retry"))
-            eventually(lambda: len(service.events("hold_created")) > holds + 300)  # noqa: B023 called in this turn
-            kill_connections(session)
-            eventually(lambda: len(service.events("contention_retry")) > retries)  # noqa: B023
-    assert_all_well(crowd.answers(), session, product_id, 100_000)
-
-
-def test_a_deploy_that_replaces_every_routine_under_load_is_not_noticed(
-    service: Service, session: Session, database_url: str
-) -> None:
-    product_id = session.create_product(stock=100_000)
-    with Crowd(service, lambda: hold_request(product_id)) as crowd:
-        session.execute("DELETE FROM installed_objects WHERE name LIKE 'procedures/%%'")
-        deploy(database_url)
-    assert_all_well(crowd.answers(), session, product_id, 100_000)
-
-
-def test_a_deadlock_is_mended_by_a_retry(
-    service: Service, client: httpx.Client, connect: Callable[[], Session]
-) -> None:
-    """A DBA's transaction and the service's wait for each other; the DBA's is the heavier one and wins."""
-    watcher, rival = connect(), connect()
-    product_id = watcher.create_product(stock=5)
-    key = new_key()
-    record = (
-        "INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id, purge_after)"
-        " VALUES ('hold', %s, '', 0, UTC_TIMESTAMP())"
-    )
-    rival.execute("START TRANSACTION")
-    for _ in range(100):
-        rival.execute(record, new_key())
-    rival.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(client.request, **hold_request(product_id, 1, key))
-        eventually(lambda: is_waited_for(watcher))
-        rival.execute(record, key)
-        rival.execute("ROLLBACK")
-        assert answer.result().status_code == 201
-    assert service.events("contention_retry", errno=1213, batcher="create_holds")
-    assert watcher.available(product_id) == 4
-
-
 def test_a_lock_that_a_dba_holds_on_one_product_stalls_only_that_product(
     service: Service, client: httpx.Client, connect: Callable[[], Session]
 ) -> None:
@@ -319,19 +252,3 @@ def test_while_mysql_says_nothing_everybody_is_told_to_come_back_and_may(
         eventually(lambda: client.request(**request).status_code == 201)  # noqa: B023 called in this turn
     assert client.get("/readyz").status_code == 200
     assert session.available(product_id) == 2
-
-
-def test_a_mysql_that_died_is_away_until_it_is_back_and_then_knows_everything_it_answered(
-    client: httpx.Client, connect: Callable[[], Session], shop: Shop, mysql_server: Server
-) -> None:
-    product_id = connect().create_product(stock=5)
-    hold_id = shop.hold(product_id)
-    request = hold_request(product_id, 1, new_key())
-    mysql_server.kill()
-    response = client.request(**request)
-    assert_problem(response, 503, "database_unavailable", None)
-    assert response.headers["Retry-After"]
-    mysql_server.start()
-    eventually(lambda: client.request(**request).status_code == 201)
-    assert client.get(f"/api/holds/{hold_id}").json()["status"] == "active"
-    assert connect().available(product_id) == 3

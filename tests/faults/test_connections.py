@@ -1,0 +1,132 @@
+"""What happens between the service and MySQL under load: resets, delay, silence, KILL, contended locks."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import mysql.connector
+import pytest
+
+from tests.faults.ledger import assert_nobody_noticed, steady_load
+from tests.http.proxy import Loss, Proxy, proxy_of
+from tests.http.support import Service, eventually, hold_request, is_waited_for
+from tests.support import Session
+
+LOSSES = 4
+LATENCY_S = 0.2
+BLACK_HOLE_S = 5
+UNKNOWN_THREAD = 1094
+
+
+@pytest.fixture(scope="module")
+def proxy(app_url: str) -> Iterator[Proxy]:
+    """A proxy between a service and MySQL."""
+    with proxy_of(app_url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Service:
+    """A service whose every byte to MySQL goes through the proxy."""
+    return start_service(mysql_url=proxy.url)
+
+
+@pytest.mark.parametrize("loss", [Loss.REQUEST, Loss.CONNECTION, Loss.ANSWER])
+def test_a_reset_before_a_call_or_during_it_or_after_its_commit_is_not_noticed(
+    distant_service: Service, database_url: str, proxy: Proxy, loss: Loss
+) -> None:
+    with steady_load(distant_service, database_url) as load:
+        for number in range(proxy.losses, proxy.losses + LOSSES):
+            proxy.lose_next(loss)
+            eventually(lambda: proxy.losses > number)  # noqa: B023 called in this turn
+            # A batch has three attempts: the next loss is not to hit a connection that is only being opened.
+            load.wait_until_served(3)
+    assert_nobody_noticed(load)
+
+
+def test_a_distance_of_200_ms_is_a_delay_and_nothing_else(
+    distant_service: Service, database_url: str, proxy: Proxy
+) -> None:
+    with steady_load(distant_service, database_url) as load:
+        proxy.latency_s = LATENCY_S
+        load.wait_until_served(3)
+        proxy.latency_s = 0
+    assert_nobody_noticed(load)
+
+
+def test_a_black_hole_swallows_nothing_that_was_promised(
+    distant_service: Service, database_url: str, proxy: Proxy
+) -> None:
+    with steady_load(distant_service, database_url) as load:
+        with proxy.black_hole():
+            time.sleep(BLACK_HOLE_S)
+        load.assert_back_in_service()
+    assert load.ledger.statuses()[503] > 0
+    assert distant_service.events("contention_retry", reason="no_answer")
+
+
+def test_an_administrator_who_kills_connections_is_not_noticed(
+    service: Service, database_url: str, session: Session
+) -> None:
+    with steady_load(service, database_url) as load:
+        for _ in range(5):
+            # A batch has three attempts: this one's retries are over before the next kill.
+            kill_connections(session)
+            load.wait_until_served(3)
+    assert_nobody_noticed(load)
+
+
+def test_a_deadlock_is_not_noticed(service: Service, database_url: str, connect: Callable[[], Session]) -> None:
+    """A DBA's transaction and the service's wait for each other; the DBA's is the heavier one and wins."""
+    watcher, rival = connect(), connect()
+    deadlocks = len(service.events("contention_retry", errno=1213))
+    with steady_load(service, database_url) as load:
+        for _ in range(3):
+            provoke_deadlock(service, watcher, rival)
+    assert len(service.events("contention_retry", errno=1213, reason="deadlock")) >= deadlocks + 3
+    assert_nobody_noticed(load)
+
+
+def test_a_lock_that_is_held_too_long_loses_nothing(
+    service: Service, database_url: str, connect: Callable[[], Session]
+) -> None:
+    dba = connect()
+    with steady_load(service, database_url) as load:
+        dba.execute("START TRANSACTION")
+        dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", load.ledger.products[0])
+        eventually(lambda: service.events("contention_retry", errno=1205, reason="locked"))
+        dba.execute("COMMIT")
+        load.assert_back_in_service()
+
+
+def provoke_deadlock(service: Service, watcher: Session, rival: Session) -> None:
+    """Let a batch with the load's requests, and one hold more, be the victim of a deadlock."""
+    product_id, key = watcher.create_product(stock=1), str(uuid.uuid4())
+    record = (
+        "INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id, purge_after)"
+        " VALUES ('hold', %s, '', 0, UTC_TIMESTAMP())"
+    )
+    rival.execute("START TRANSACTION")
+    for _ in range(100):
+        rival.execute(record, str(uuid.uuid4()))
+    rival.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
+    with ThreadPoolExecutor(1) as pool, service.client() as client:
+        answer = pool.submit(client.request, **hold_request(product_id, 1, key))
+        eventually(lambda: is_waited_for(watcher))
+        rival.execute(record, key)
+        rival.execute("ROLLBACK")
+        assert answer.result().status_code == 201
+
+
+def kill_connections(session: Session) -> None:
+    """Kill every other connection to this database, busy or not."""
+    for row in session.query(
+        "SELECT processlist_id AS id FROM performance_schema.threads"
+        " WHERE processlist_db = DATABASE() AND processlist_user = 'checkout_app'"
+    ):
+        try:
+            session.execute(f"KILL {row['id']}")
+        except mysql.connector.Error as error:
+            if error.errno != UNKNOWN_THREAD:  # it has ended by itself
+                raise

@@ -1,0 +1,167 @@
+"""What operators do, and what happens to processes, under load: nothing is lost, nothing is sold twice."""
+
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+import redis
+
+from service import deploy as service_deploy
+from service.deploy import deploy
+from stack.process import Server
+from tests.faults.ledger import HOLD_EXPIRED, assert_nobody_noticed, snapshot, steady_load
+from tests.http.support import Service, eventually
+from tests.support import Session, race
+
+PAUSE_S = 5
+SWEEPERS = 4
+DUE = 1000
+
+# What a release may do to tables that are in use: all of it serves the code that runs.
+PENDING_MIGRATIONS = {
+    "9001.add-note-to-holds.sql": "ALTER TABLE holds ADD COLUMN note VARCHAR(64) NULL",
+    "9002.index-orders-by-product.sql": "CREATE INDEX orders_by_product ON orders (product_id)",
+    "9003.add-note-to-stock.sql": "ALTER TABLE stock ADD COLUMN note VARCHAR(64) NULL",
+}
+
+
+def test_a_worker_that_is_killed_takes_no_promise_along(service: Service, database_url: str) -> None:
+    with steady_load(service, database_url) as load:
+        for _ in range(3):
+            workers = service.workers()
+            victim = random.choice(sorted(workers))
+            os.kill(victim, SIGKILL)
+            eventually(lambda: len(service.workers() - {victim}) == len(workers))  # noqa: B023 called in this turn
+            load.assert_back_in_service()
+    assert load.ledger.statuses()[0] > 0, "nobody was cut off"
+
+
+def test_a_master_that_is_killed_leaves_no_worker_behind_and_can_be_started_again(
+    service: Service, database_url: str
+) -> None:
+    with steady_load(service, database_url) as load:
+        service.kill_master()
+        service.start()
+        load.assert_back_in_service()
+
+
+def test_a_stop_under_load_loses_nothing_and_leaves_nothing_that_nobody_was_told(
+    service: Service, database_url: str
+) -> None:
+    with steady_load(service, database_url) as load:
+        service.stop()
+        load.stop()
+        with snapshot(database_url) as session:
+            assert load.ledger.untold(session) == []
+        service.start()
+
+
+def test_a_reload_under_load_loses_nothing_and_leaves_nothing_that_nobody_was_told(
+    service: Service, database_url: str
+) -> None:
+    with steady_load(service, database_url) as load:
+        service.reload()
+        load.assert_back_in_service()
+        load.stop()
+        with snapshot(database_url) as session:
+            assert load.ledger.untold(session) == []
+
+
+def test_a_deploy_that_replaces_every_routine_is_not_noticed(
+    service: Service, database_url: str, session: Session
+) -> None:
+    with steady_load(service, database_url) as load:
+        session.execute("DELETE FROM installed_objects WHERE name LIKE 'procedures/%%'")
+        deploy(database_url)
+        load.wait_until_served()
+    assert_nobody_noticed(load)
+
+
+def test_a_deploy_that_migrates_tables_in_use_is_not_noticed(
+    service: Service, database_url: str, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next release is this one with three more migrations."""
+    for folder in ("migrations", "sql"):
+        shutil.copytree(service_deploy.ROOT / folder, tmp_path / folder)
+    for name, statement in PENDING_MIGRATIONS.items():
+        (tmp_path / "migrations" / name).write_text(statement)
+    monkeypatch.setattr(service_deploy, "ROOT", tmp_path)
+    with steady_load(service, database_url) as load:
+        assert "3 migrations applied" in deploy(database_url)
+        load.wait_until_served()
+    assert_nobody_noticed(load)
+    assert session.query("SELECT note FROM stock LIMIT 1") == [{"note": None}]
+
+
+def test_stock_comes_back_when_it_is_needed_while_the_event_scheduler_is_off(
+    service: Service, database_url: str, session: Session
+) -> None:
+    with steady_load(service, database_url, refusals=[HOLD_EXPIRED]) as load, short_holds(session):
+        session.execute("SET GLOBAL event_scheduler = OFF")
+        try:
+            product_id = session.create_product(stock=1)
+            hold_id = session.create_hold(product_id)
+            eventually(lambda: session.status_of("hold", hold_id) == "expired")
+            session.create_hold(product_id)
+        finally:
+            session.execute("SET GLOBAL event_scheduler = ON")
+        eventually(lambda: session.available(product_id) == 1)
+        load.wait_until_served()
+
+
+def test_sweeps_that_overlap_give_every_unit_back_once(
+    service: Service, database_url: str, connect: Callable[[], Session]
+) -> None:
+    sessions = [connect() for _ in range(SWEEPERS)]
+    session = sessions[0]
+    product_id = session.create_product(DUE)
+    with steady_load(service, database_url, refusals=[HOLD_EXPIRED]), short_holds(session):
+        session.batch("create_holds", [{"product_id": product_id, "quantity": 1}] * DUE)
+        while session.available(product_id) < DUE:
+            race(*(lambda sweeper=sweeper: sweeper.call("expire_due", 100) for sweeper in sessions))
+    assert session.call("check_stock") == []
+
+
+@contextmanager
+def short_holds(session: Session) -> Iterator[None]:
+    """Let new holds live for a second."""
+    session.call("change_setting", "hold_ttl_s", 1)
+    try:
+        yield
+    finally:
+        session.call("change_setting", "hold_ttl_s", 120)
+
+
+def test_a_redis_that_is_killed_is_not_noticed(service: Service, database_url: str, redis_server: Server) -> None:
+    with steady_load(service, database_url) as load:
+        redis_server.kill()
+        load.wait_until_served(3)
+        redis_server.start()
+        load.wait_until_served(3)
+    assert_nobody_noticed(load)
+
+
+def test_a_redis_that_stands_still_for_5_s_is_not_noticed(
+    service: Service, database_url: str, redis_server: Server
+) -> None:
+    with steady_load(service, database_url) as load:
+        redis_server.pause()
+        time.sleep(PAUSE_S)
+        redis_server.resume()
+        load.wait_until_served()
+    assert_nobody_noticed(load)
+    assert service.events("cache_degraded")
+
+
+def test_a_redis_that_is_flushed_is_not_noticed(service: Service, database_url: str, redis_url: str) -> None:
+    with steady_load(service, database_url) as load, closing(redis.Redis.from_url(redis_url)) as client:
+        for _ in range(10):
+            client.flushall()
+            load.wait_until_served()
+    assert_nobody_noticed(load)
