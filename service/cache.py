@@ -74,6 +74,8 @@ def connect_redis(url: str) -> Redis:
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
+        # Taking a connection out of the pool and looking whether it is usable takes longer than asking Redis.
+        single_connection_client=True,
     )
 
 

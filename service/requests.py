@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import falcon
@@ -78,6 +79,7 @@ def parse_id(text: str, not_found_errno: int) -> int:
     return int(text)
 
 
+@lru_cache  # a batch's holds expire together
 def utc(moment: datetime) -> str:
     """A DATETIME, which is UTC without saying so, as `2025-12-02T18:30:00Z`."""
     return f"{moment.isoformat()}Z"

@@ -2,17 +2,17 @@
 --
 -- In      in_requests    JSON           as create_orders
 --         in_verdicts    VARCHAR(1000)  chosen (+) ones are inserted
+--         in_payment_due_at  DATETIME   UTC
 -- Out     out_order_ids  JSON           array of the new ids
 -- Errors  none
 -- Locks   its own new orders; the holds are locked already
 -- Retry   no
 -- Txn     the caller's
 CREATE PROCEDURE insert_orders(
-    IN in_requests JSON, IN in_verdicts VARCHAR(1000), OUT out_order_ids JSON
+    IN in_requests JSON, IN in_verdicts VARCHAR(1000), IN in_payment_due_at DATETIME, OUT out_order_ids JSON
 )
 COMMENT 'insert the chosen orders of a batch, in array order'
 BEGIN
-    DECLARE v_payment_due_at DATETIME DEFAULT deadline_after(setting('payment_ttl_s'));
     DECLARE v_is_done BOOLEAN DEFAULT FALSE;
     DECLARE v_hold_id BIGINT;
     DECLARE v_product_id BIGINT;
@@ -35,7 +35,7 @@ BEGIN
     WHILE NOT v_is_done DO
         -- One by one: ids of one INSERT … SELECT leave gaps, and orders are to count up.
         INSERT INTO orders (hold_id, product_id, quantity, amount, payment_due_at)
-        VALUES (v_hold_id, v_product_id, v_quantity, v_amount, v_payment_due_at);
+        VALUES (v_hold_id, v_product_id, v_quantity, v_amount, in_payment_due_at);
         SET v_order_ids = CONCAT(v_order_ids, ',', LAST_INSERT_ID());
         FETCH c_chosen INTO v_hold_id, v_product_id, v_quantity, v_amount;
     END WHILE;

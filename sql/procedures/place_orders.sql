@@ -16,8 +16,10 @@ CREATE PROCEDURE place_orders(
 )
 COMMENT 'write the chosen orders of a round and commit, or leave them all open for the next round'
 place: BEGIN
-    DECLARE v_client_purge_after DATETIME DEFAULT deadline_after(setting('client_key_ttl_s'));
-    DECLARE v_made_purge_after DATETIME DEFAULT deadline_after(setting('made_key_ttl_s'));
+    DECLARE v_now DATETIME DEFAULT deadline_after(0);
+    DECLARE v_payment_due_at DATETIME;
+    DECLARE v_client_purge_after DATETIME;
+    DECLARE v_made_purge_after DATETIME;
     DECLARE v_holds JSON;
     DECLARE v_order_ids JSON;
 
@@ -46,7 +48,20 @@ place: BEGIN
         LEAVE place;
     END IF;
 
-    CALL insert_orders(in_requests, io_verdicts, v_order_ids);
+    SELECT
+        v_now + INTERVAL payment_ttl.value SECOND,
+        v_now + INTERVAL client_key_ttl.value SECOND,
+        v_now + INTERVAL made_key_ttl.value SECOND
+    INTO v_payment_due_at, v_client_purge_after, v_made_purge_after
+    FROM settings AS payment_ttl
+    CROSS JOIN settings AS client_key_ttl
+    CROSS JOIN settings AS made_key_ttl
+    WHERE
+        payment_ttl.name = 'payment_ttl_s'
+        AND client_key_ttl.name = 'client_key_ttl_s'
+        AND made_key_ttl.name = 'made_key_ttl_s';
+
+    CALL insert_orders(in_requests, io_verdicts, v_payment_due_at, v_order_ids);
 
     UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
     JSON_TABLE(v_holds, '$[*]' COLUMNS (hold_id BIGINT PATH '$')) AS chosen
