@@ -76,6 +76,15 @@ def post_worker_init(worker: Any) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
     worker.cfg.set("graceful_timeout", math.ceil(settings.request_deadline_s) + 1)
+    if hasattr(worker, "loop"):  # the baselines of bench have other workers
+        worker.loop.add_signal_handler(signal.SIGTERM, stop, worker)
+
+
+def stop(worker: Any) -> None:
+    """Stop a worker; streams would go on until its patience is over."""
+    worker.handle_exit_signal()
+    if end_streams := worker.state.get("end_streams"):
+        end_streams()
 
 
 def on_starting(server: Any) -> None:

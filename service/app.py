@@ -27,8 +27,9 @@ from service.resources.holds import HoldExtensionResource, HoldResource, HoldsRe
 from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
-from service.resources.products import ProductResource, ProductsResource
+from service.resources.products import ProductResource, ProductsResource, StockStreamResource
 from service.settings import Settings, load_settings
+from service.streams import StockFeed
 
 KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -49,14 +50,19 @@ class Headers:
         resp.set_header("Cache-Control", "no-store")
 
 
-class GateLifespan:
-    """Closes the gate when the server stops: what is queued is answered first."""
+class Lifespan:
+    """What begins and ends with the worker."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, feed: StockFeed) -> None:
         self._gate = gate
+        self._feed = feed
+
+    async def process_startup(self, scope: dict[str, Any], _event: object) -> None:
+        """Leave word of how streams are ended, which must happen before the server waits for its clients."""
+        scope["state"]["end_streams"] = self._feed.end
 
     async def process_shutdown(self, _scope: object, _event: object) -> None:
-        """Drain and close."""
+        """Close the gate: what is queued is answered first."""
         await self._gate.close()
 
 
@@ -83,7 +89,8 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     configure_logs()
     settings = settings or load_settings()
     gate = Gate(settings)
-    middleware: list[Any] = [Headers(), RequestMetrics(), GateLifespan(gate)]
+    feed = StockFeed(gate.read_product, settings.redis_url)
+    middleware: list[Any] = [Headers(), RequestMetrics(), Lifespan(gate, feed)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
     if digests or per_address:
@@ -97,6 +104,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
 
     app.add_route("/api/products", ProductsResource(gate))
     app.add_route("/api/products/{product_id}", ProductResource(gate))
+    app.add_route("/api/products/{product_id}/stock/stream", StockStreamResource(feed))
     app.add_route("/api/holds", HoldsResource(gate))
     app.add_route("/api/holds/{hold_id}", HoldResource(gate))
     app.add_route("/api/holds/{hold_id}/extend", HoldExtensionResource(gate))

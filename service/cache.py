@@ -6,7 +6,7 @@ is fresh, so that no host's clock matters. A value that went stale still refuses
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -22,6 +22,7 @@ KEPT_MS = 3_600_000
 KEY_PREFIX = "product:"
 REDIS_TIMEOUT_S = 0.1
 BREAKER_S = 1.0
+SUBSCRIBE_TIMEOUT_S = 1.0
 
 READ = """
 local time = redis.call('TIME')
@@ -34,17 +35,19 @@ end
 return bodies
 """
 
-# ARGV: fresh_ms, kept_ms, then version and body of each key. Returns the winners' bodies.
+# ARGV: fresh_ms, kept_ms, channel prefix, then version and body of each key. Tells subscribers of what is newer, and
+# returns the winners' bodies.
 PUBLISH = """
 local time = redis.call('TIME')
 local fresh_until = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local winners = {}
 for i, key in ipairs(KEYS) do
-  local version, body = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local version, body = ARGV[2 * i + 2], ARGV[2 * i + 3]
   local held = redis.call('HMGET', key, 'version', 'body', 'fresh_until')
   if not held[1] or tonumber(version) > tonumber(held[1]) then
     redis.call('HSET', key, 'version', version, 'body', body, 'fresh_until', fresh_until)
     redis.call('PEXPIRE', key, ARGV[2])
+    redis.call('PUBLISH', ARGV[3] .. key, version .. ' ' .. body)
     winners[i] = body
   else
     if tonumber(version) == tonumber(held[1]) and fresh_until > tonumber(held[3]) then
@@ -86,6 +89,7 @@ class ProductCache:
         self._redis = redis
         self._read = redis.register_script(READ)
         self._publish = redis.register_script(PUBLISH)
+        self._channel_prefix = _channel_prefix(redis)
         self._left_alone_until = 0.0
 
     async def read(self, product_ids: Sequence[int]) -> dict[int, bytes]:
@@ -104,7 +108,7 @@ class ProductCache:
     async def publish(self, values: Sequence[Value], age_s: float) -> dict[int, bytes]:
         """Offer values that were read at most `age_s` ago; returns the bodies to serve, newer ones if there are."""
         if values and not self.is_left_alone():
-            arguments: list[int | bytes] = [FRESH_MS - round(age_s * 1000), KEPT_MS]
+            arguments: list[int | str | bytes] = [FRESH_MS - round(age_s * 1000), KEPT_MS, self._channel_prefix]
             for value in values:
                 arguments += (value.version, value.body)
             try:
@@ -143,6 +147,50 @@ class ProductCache:
         self._left_alone_until = time.monotonic() + BREAKER_S
         CACHE_FAILURES.labels(act).inc()
         log.warning("cache_degraded", act=act, error=type(error).__name__)
+
+
+class Subscription:
+    """Hears of newer values of some products as they are published, over a connection of its own."""
+
+    def __init__(self, redis_url: str) -> None:
+        redis = Redis.from_url(
+            redis_url, socket_timeout=None, socket_connect_timeout=REDIS_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        )
+        self._redis = redis
+        self._channel_prefix = _channel_prefix(redis) + KEY_PREFIX
+        self._messages = redis.pubsub(ignore_subscribe_messages=True)
+        self._product_ids: set[int] = set()
+
+    async def subscribe(self, product_ids: Iterable[int]) -> None:
+        """Hear of these products from now on and of no others; raises RedisError or OSError."""
+        wanted = set(product_ids)
+        async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+            if new := wanted - self._product_ids:
+                await self._messages.subscribe(*map(self._channel, new))
+            if old := self._product_ids - wanted:
+                await self._messages.unsubscribe(*map(self._channel, old))
+        self._product_ids = wanted
+
+    async def next(self, within_s: float) -> Value | None:
+        """The next newer value; None where none comes in time. Raises RedisError or OSError."""
+        message = await self._messages.get_message(timeout=within_s)
+        if message is None:
+            return None
+        version, _, body = message["data"].partition(b" ")
+        return Value(int(message["channel"].rpartition(b":")[2]), int(version), body)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._messages.aclose()  # type: ignore[no-untyped-call] # has no type hints
+        await self._redis.aclose()
+
+    def _channel(self, product_id: int) -> str:
+        return f"{self._channel_prefix}{product_id}"
+
+
+def _channel_prefix(redis: Redis) -> str:
+    """Channels are a whole server's: the number of the logical database tells ours from another's."""
+    return f"{redis.connection_pool.connection_kwargs.get('db', 0)}:"
 
 
 def _key(product_id: int) -> str:

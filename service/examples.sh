@@ -7,6 +7,10 @@ curl -s 'http://127.0.0.1:8000/api/products?limit=50&after=0'
 ## get_product
 curl -s http://127.0.0.1:8000/api/products/1
 
+## stream_stock
+# listens for two seconds; without -m, for ever
+curl -s -N -m 2 http://127.0.0.1:8000/api/products/1/stock/stream || test $? = 28
+
 ## create_hold
 curl -s http://127.0.0.1:8000/api/holds -H 'Content-Type: application/json' \
     -H 'Idempotency-Key: cart-17' -d '{"product_id":1,"quantity":2}'
@@ -83,3 +87,6 @@ curl -s http://127.0.0.1:8000/docs
 
 ## docs_file
 curl -s http://127.0.0.1:8000/docs/swagger-ui.css
+
+## metrics
+curl -s http://127.0.0.1:8000/metrics

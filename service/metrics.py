@@ -56,6 +56,7 @@ _CACHE_READS = Counter(
 )
 CACHE_HITS, CACHE_MISSES, CACHE_DEGRADED = (_CACHE_READS.labels(result) for result in ("hit", "miss", "degraded"))
 CACHE_FAILURES = Counter("checkout_cache_failures", "Failures of Redis.", ("act",))
+STREAM_LISTENERS = Gauge("checkout_stream_listeners", "Open streams of stock.", multiprocess_mode="livesum")
 
 
 class RequestMetrics:

@@ -103,6 +103,12 @@ PARAMETERS: dict[str, Json] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     },
     "docs_file": {"name": "name", "in": "path", "required": True, "schema": {"enum": list(DOCS_FILES)}},
+    "LastEventId": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The last id seen, as browsers and libraries send it: what is known is not repeated.",
+        "schema": {"type": "string"},
+    },
     "after": {"name": "after", "in": "query", "schema": {**ID, "minimum": 0, "default": 0}},
     "limit": {
         "name": "limit",
@@ -190,6 +196,18 @@ PATHS: dict[str, Json] = {
     "/api/products/{product_id}": _path(
         "product_id",
         get=_operation("get_product", "One product with its stock", {"200": "Product"}, errnos=(30101,), errors=AWAY),
+    ),
+    "/api/products/{product_id}/stock/stream": _path(
+        "product_id",
+        get=_operation(
+            "stream_stock",
+            "The product now and after each change, as server-sent events whose id is the stock's version",
+            {"200": "Text"},
+            parameters=("LastEventId",),
+            errnos=(30101,),
+            errors=AWAY,
+            media_types=("text/event-stream",),
+        ),
     ),
     "/api/holds": _path(
         post=_operation(

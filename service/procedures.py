@@ -240,6 +240,7 @@ class Gate:
         self.get_hold = self._read("get_holds", Hold)
         self.get_order = self._read("get_orders", Order)
         self.get_product_body = self._batch("get_products", self._send_products, READ_BATCH_LIMIT)
+        self.read_product = self._batch("read_products", self._send_values, READ_BATCH_LIMIT)
         self.list_products = self._batch("list_products", self._send_page, 1)
         self.get_health = self._batch("get_health", self._send_health, READ_BATCH_LIMIT)
         self.get_metrics = self._batch("get_metrics", self._send_metrics, READ_BATCH_LIMIT)
@@ -318,6 +319,15 @@ class Gate:
             (rows,) = await connection.call("get_products", msgspec.json.encode(missing).decode())
             bodies |= await self.cache.publish(cached_values(rows), time.monotonic() - started_at)
         return [bodies.get(product_id) for product_id in product_ids]
+
+    async def _send_values(self, connection: Connection, product_ids: list[int]) -> list[Value | None]:
+        """What the cache holds of products, None for unknown ones: from MySQL, past the cache, which learns of it."""
+        wanted = list(dict.fromkeys(product_ids))
+        started_at = time.monotonic()
+        (rows,) = await connection.call("get_products", msgspec.json.encode(wanted).decode())
+        values = {value.product_id: value for value in cached_values(rows)}
+        await self.cache.publish(list(values.values()), time.monotonic() - started_at)
+        return [values.get(product_id) for product_id in product_ids]
 
     def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
         hits = sum(product_id in bodies for product_id in product_ids)

@@ -7,6 +7,7 @@ import falcon.asgi
 from service.errors import refusal
 from service.procedures import Gate, Page
 from service.requests import parse_id, write
+from service.streams import StockFeed
 
 NUMBER = re.compile(r"[0-9]{1,19}")
 
@@ -23,6 +24,23 @@ class ProductResource:
         if body is None:
             raise refusal(30101)
         resp.data = body
+
+
+class StockStreamResource:
+    """`/api/products/{id}/stock/stream`."""
+
+    def __init__(self, feed: StockFeed) -> None:
+        self._feed = feed
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str) -> None:
+        """The product now and after each change, as server-sent events whose id is the stock's version."""
+        last_event_id = req.get_header("Last-Event-ID", default="")
+        listener = await self._feed.listen(parse_id(product_id, 30101), last_event_id)
+        if listener is None:
+            raise refusal(30101)
+        resp.content_type = "text/event-stream"
+        resp.set_header("X-Accel-Buffering", "no")  # nginx would wait for more
+        resp.stream = listener
 
 
 class ProductsResource:

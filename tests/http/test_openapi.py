@@ -19,6 +19,7 @@ from tests.http.support import Service, Shop
 from tests.support import Session
 
 OPERATIONS = [result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
+ENDLESS = "stream_stock"  # an answer that nobody reads to its end: see test_streams
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -62,7 +63,11 @@ def address(service: Service, database_url: str) -> str:
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+@pytest.mark.parametrize(
+    "operation",
+    [operation for operation in OPERATIONS if operation.definition.raw["operationId"] != ENDLESS],
+    ids=lambda operation: operation.label,
+)
 def test_every_answer_is_as_described(address: str, operation: APIOperation, mode: GenerationMode) -> None:
     try:
         cases = operation.as_strategy(generation_mode=mode)

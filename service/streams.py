@@ -1,0 +1,219 @@
+"""Live stock: whoever listens to a product hears of its changes, at a price that does not grow with their number.
+
+A worker with listeners has one subscription in Redis, which tells of holds and releases as they are published, and
+reads the products that are listened to from MySQL twice a second, all in one call: that finds what changed behind the
+service's back, and serves alone while Redis is away.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+
+import structlog
+from redis.exceptions import RedisError
+
+from service.cache import Subscription, Value
+from service.errors import DatabaseUnavailable, Overloaded
+from service.metrics import CACHE_FAILURES, STREAM_LISTENERS
+from service.requests import ID
+
+HEARTBEAT_S = 15.0
+READ_INTERVAL_S = 0.5
+RESTART_S = 1.0
+# One listener hears at most so often. Many hear less often, so that they leave the time for holds: a worker sends about
+# EVENTS_PER_S, but lets nobody wait longer than LONGEST_ROUND_S.
+SHORTEST_ROUND_S = 0.1
+LONGEST_ROUND_S = 0.8
+EVENTS_PER_S = 1250
+# Not all in one go, for as long would a hold's answer wait.
+TURN_S = 0.01
+LISTENERS_IN_A_TURN = 25
+TURNS_IN_A_ROUND = 40
+
+log = structlog.get_logger()
+
+
+class Product:
+    """A product that somebody listens to."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+        self.listeners = 0
+
+
+class Listener:
+    """One stream of server-sent events: an iterator over their bytes, which belongs to the feed until it is closed."""
+
+    def __init__(self, feed: "StockFeed", value: Value, last_version: int | None) -> None:
+        """`last_version` is what the client has seen already."""
+        self._feed = feed
+        self._first = value
+        self._due = asyncio.Event()
+        self._product: Product | None = None
+        self._version = last_version
+        self._sent_at = 0.0
+
+    def __aiter__(self) -> "Listener":
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next event or heartbeat; ends when the server stops."""
+        loop = asyncio.get_running_loop()
+        if self._product is None:
+            self._product = self._feed.add(self, self._first)
+        else:
+            await self._due.wait()
+            self._due.clear()
+        if self._feed.is_ended:
+            raise StopAsyncIteration
+        self._sent_at = loop.time()
+        value = self._product.value
+        if value.version == self._version:
+            return b":\n\n"
+        self._version = value.version
+        return b"id: %d\ndata: %b\n\n" % (value.version, value.body)
+
+    async def close(self) -> None:
+        """Leave the feed."""
+        if self._product is not None:
+            self._feed.remove(self, self._product)
+            self._product = None
+
+    def is_behind(self) -> bool:
+        """Whether there is something that its client has not been told."""
+        return self._product is not None and self._version != self._product.value.version
+
+    def wake(self) -> None:
+        """Let it send what is new."""
+        self._due.set()
+
+    def wake_if_silent_since(self, moment: float) -> None:
+        """Let it send a heartbeat if it has sent nothing since."""
+        if self._sent_at <= moment:
+            self._due.set()
+
+
+class StockFeed:
+    """The listeners of a worker, and what they hear.
+
+    read       a product's value out of MySQL, None for an unknown one
+    redis_url  where changes are published
+    """
+
+    def __init__(self, read: Callable[[int], Awaitable[Value | None]], redis_url: str) -> None:
+        self.is_ended = False
+        self._read = read
+        self._redis_url = redis_url
+        self._products: dict[int, Product] = {}
+        self._listeners: dict[Listener, None] = {}
+        self._has_changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def listen(self, product_id: int, last_event_id: str) -> Listener | None:
+        """A stream of a product's changes; None where there is no such product.
+
+        Raises Overloaded or DatabaseUnavailable.
+        """
+        value = await self._read(product_id)
+        if value is None:
+            return None
+        return Listener(self, value, int(last_event_id) if ID.fullmatch(last_event_id) else None)
+
+    def add(self, listener: Listener, value: Value) -> Product:
+        """Take in a listener whose stream begins; the first one sets the feed going."""
+        product = self._products.setdefault(value.product_id, Product(value))
+        self._offer(value)
+        product.listeners += 1
+        self._listeners[listener] = None
+        STREAM_LISTENERS.set(len(self._listeners))
+        self._start()
+        return product
+
+    def remove(self, listener: Listener, product: Product) -> None:
+        """Forget a listener; the last one stops the feed."""
+        del self._listeners[listener]
+        STREAM_LISTENERS.set(len(self._listeners))
+        product.listeners -= 1
+        if not product.listeners:
+            del self._products[product.value.product_id]
+        if not self._listeners and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def end(self) -> None:
+        """End every stream, and those that come: the server stops."""
+        self.is_ended = True
+        for listener in self._listeners:
+            listener.wake()
+
+    def _start(self) -> None:
+        if self._listeners and self._task is None:
+            self._task = asyncio.create_task(self._run(), name="stock feed")
+            self._task.add_done_callback(self._restart)
+
+    def _restart(self, task: "asyncio.Task[None]") -> None:
+        """Go on after a defect in the feed itself."""
+        if task is self._task and not task.cancelled():  # else the last listener has left, or the server stops
+            log.error("stock_feed_died", exc_info=task.exception())
+            self._task = None
+            asyncio.get_running_loop().call_later(RESTART_S, self._start)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_products())
+            tasks.create_task(self._hear_of_changes())
+            tasks.create_task(self._tell_listeners())
+
+    async def _read_products(self) -> None:
+        """Read what is listened to out of MySQL, again and again, and keep silent connections alive."""
+        while True:
+            await asyncio.sleep(READ_INTERVAL_S)
+            try:
+                values = await asyncio.gather(*map(self._read, self._products))
+            except (Overloaded, DatabaseUnavailable) as error:
+                log.warning("stock_feed_degraded", error=type(error).__name__)
+                values = []
+            for value in values:
+                if value is not None:
+                    self._offer(value)
+            silent_since = asyncio.get_running_loop().time() - HEARTBEAT_S
+            for listener in self._listeners:
+                listener.wake_if_silent_since(silent_since)
+
+    async def _hear_of_changes(self) -> None:
+        """Take over what any worker publishes, as long as Redis lets us."""
+        while True:
+            subscription = Subscription(self._redis_url)
+            try:
+                while True:
+                    await subscription.subscribe(self._products.keys())
+                    if value := await subscription.next(READ_INTERVAL_S):
+                        self._offer(value)
+            except (RedisError, OSError) as error:
+                CACHE_FAILURES.labels("subscribe").inc()
+                log.warning("cache_degraded", act="subscribe", error=type(error).__name__)
+            finally:
+                await subscription.close()
+            await asyncio.sleep(RESTART_S)
+
+    async def _tell_listeners(self) -> None:
+        """Wake those who are behind, round after round, and not all at once."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._has_changed.wait()
+            self._has_changed.clear()
+            while behind := [listener for listener in self._listeners if listener.is_behind()]:
+                next_round_at = loop.time() + min(LONGEST_ROUND_S, max(SHORTEST_ROUND_S, len(behind) / EVENTS_PER_S))
+                size = max(LISTENERS_IN_A_TURN, math.ceil(len(behind) / TURNS_IN_A_ROUND))
+                for start in range(0, len(behind), size):
+                    for listener in behind[start : start + size]:
+                        listener.wake()
+                    await asyncio.sleep(TURN_S)
+                await asyncio.sleep(next_round_at - loop.time())
+
+    def _offer(self, value: Value) -> None:
+        """Take a value over if it is newer than what listeners were told."""
+        product = self._products.get(value.product_id)
+        if product is not None and value.version > product.value.version:
+            product.value = value
+            self._has_changed.set()

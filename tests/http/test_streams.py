@@ -1,0 +1,276 @@
+"""Live stock: what listeners hear, how soon, how often, and what they cost."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import redis
+
+from service import streams
+from service.procedures import Gate
+from service.settings import Settings
+from service.streams import Listener, StockFeed
+from stack.servers import Servers
+from tests.http.support import (
+    PATIENCE_S,
+    Service,
+    Shop,
+    assert_common_headers,
+    assert_problem,
+    eventually,
+    eventually_async,
+    hold_request,
+)
+from tests.support import Session
+
+TRIES = 5  # a busy machine may be late once, and not each time
+
+
+class Stream:
+    """A client that listens to a product, and keeps what it hears."""
+
+    def __init__(self, client: httpx.AsyncClient, product_id: int, **headers: str) -> None:
+        self.stock: list[int] = []
+        self.ids: list[str] = []
+        self.comments = 0
+        self.response: httpx.Response | None = None
+        self.has_ended = False
+        self._client = client
+        self._request = client.build_request("GET", f"/api/products/{product_id}/stock/stream", headers=headers)
+
+    async def listen(self) -> None:
+        """Read to the end."""
+        self.response = await self._client.send(self._request, stream=True)
+        try:
+            async for line in self.response.aiter_lines():
+                name, _, value = line.partition(":")
+                if name == "id":
+                    self.ids.append(value.strip())
+                elif name == "data":
+                    self.stock.append(json.loads(value)["available_stock"])
+                elif line:
+                    self.comments += 1
+            self.has_ended = True
+        finally:
+            await self.response.aclose()
+
+    def has_begun(self) -> bool:
+        """Whether it has heard anything."""
+        return bool(self.stock or self.comments)
+
+
+@asynccontextmanager
+async def listening(service: Service, product_id: int, number: int = 1, **headers: str) -> AsyncIterator[list[Stream]]:
+    """So many clients that listen; all have heard something when the block begins, and leave at its end."""
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S, limits=limits, trust_env=False) as client:
+        clients = [Stream(client, product_id, **headers) for _ in range(number)]
+        tasks = [asyncio.create_task(stream.listen()) for stream in clients]
+        try:
+            await eventually_async(lambda: all(stream.has_begun() for stream in clients))
+            yield clients
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def seconds_until_told(stream: Stream, change: Callable[[], Awaitable[int]]) -> float:
+    """How long after a change was answered the stream tells of it."""
+    stock = await change()
+    started_at = time.monotonic()
+    await eventually_async(lambda: stream.stock[-1] == stock)
+    return time.monotonic() - started_at
+
+
+async def is_told_within_a_second(stream: Stream, change: Callable[[], Awaitable[int]]) -> bool:
+    """Whether it is, of a few changes."""
+    for _ in range(TRIES):
+        if await seconds_until_told(stream, change) < 1:
+            return True
+    return False
+
+
+@pytest.fixture
+def product_id(session: Session) -> int:
+    """A product with plenty of stock."""
+    return session.create_product(stock=1000)
+
+
+async def test_the_stock_is_told_at_once(service: Service, product_id: int) -> None:
+    async with listening(service, product_id) as (stream,):
+        assert stream.stock == [1000]
+        assert stream.ids == ["1"]
+        assert stream.response is not None
+        assert stream.response.headers["Content-Type"].startswith("text/event-stream")
+        assert stream.response.headers["X-Accel-Buffering"] == "no"
+        assert_common_headers(stream.response)
+
+
+async def test_a_hold_is_told_within_a_second_by_whichever_worker(
+    service: Service, shop: Shop, product_id: int
+) -> None:
+    async def hold() -> int:
+        await asyncio.to_thread(shop.hold, product_id)
+        return await asyncio.to_thread(shop.available, product_id)
+
+    async with listening(service, product_id, 8) as clients:
+        for stream in clients:
+            assert await is_told_within_a_second(stream, hold)
+
+
+async def test_a_change_behind_the_service_s_back_is_told_within_a_second(
+    service: Service, session: Session, product_id: int
+) -> None:
+    async def restock() -> int:
+        return int(session.call("adjust_stock", product_id, 1, "restock")[0]["available_stock"])
+
+    async with listening(service, product_id) as (stream,):
+        assert await is_told_within_a_second(stream, restock)
+
+
+async def test_without_redis_changes_are_told_all_the_same(
+    service: Service, session: Session, servers: Servers, product_id: int
+) -> None:
+    async def hold() -> int:
+        session.create_hold(product_id)
+        return session.available(product_id)
+
+    servers.redis.pause()
+    try:
+        async with listening(service, product_id) as (stream,):
+            assert await is_told_within_a_second(stream, hold)
+    finally:
+        servers.redis.resume()
+
+
+async def test_many_changes_are_few_events_of_which_the_last_is_right(service: Service, product_id: int) -> None:
+    async with listening(service, product_id) as (stream,):
+        started_at = time.monotonic()
+        for _ in range(4):
+            answers = await asyncio.to_thread(service.at_once, [hold_request(product_id)] * 50)
+            assert {answer.status_code for answer in answers} == {201}
+        await eventually_async(lambda: stream.stock[-1] == 800)
+        passed_s = time.monotonic() - started_at
+        assert len(stream.stock) <= 2 + passed_s / streams.SHORTEST_ROUND_S
+        assert stream.stock == sorted(stream.stock, reverse=True)
+        assert [int(event_id) for event_id in stream.ids] == sorted({int(event_id) for event_id in stream.ids})
+
+
+async def test_what_the_client_has_seen_is_not_repeated(service: Service, session: Session, product_id: int) -> None:
+    async with listening(service, product_id, **{"Last-Event-ID": "1"}) as (stream,):
+        assert (stream.stock, stream.comments) == ([], 1)
+        session.create_hold(product_id)
+        await eventually_async(lambda: stream.stock == [999])
+
+
+@pytest.mark.parametrize("last_event_id", ["0", "2", "x", "9" * 5000, "-1"])
+async def test_any_other_last_event_id_gets_the_stock_at_once(
+    service: Service, product_id: int, last_event_id: str
+) -> None:
+    async with listening(service, product_id, **{"Last-Event-ID": last_event_id}) as (stream,):
+        assert stream.stock == [1000]
+
+
+@pytest.mark.parametrize("product", ["1000000000", "abc", "0"])
+def test_an_unknown_product_is_a_problem_and_no_stream(client: httpx.Client, product: str) -> None:
+    response = client.get(f"/api/products/{product}/stock/stream")
+    assert_problem(response, 404, "product_not_found", 30101)
+
+
+async def test_listeners_of_many_products_hear_of_their_own(service: Service, session: Session) -> None:
+    first, second = session.create_product(stock=10), session.create_product(stock=20)
+    async with listening(service, first) as (one,), listening(service, second) as (other,):
+        session.create_hold(first, 3)
+        await eventually_async(lambda: one.stock == [10, 7])
+        session.create_hold(second, 4)
+        await eventually_async(lambda: other.stock == [20, 16])
+        assert one.stock == [10, 7]
+
+
+async def test_hundreds_of_listeners_cost_one_subscription_a_worker_and_leave_nothing_behind(
+    start_service: Callable[..., Service], session: Session, redis_url: str, product_id: int
+) -> None:
+    service = start_service()
+
+    def listeners() -> float:
+        with service.client() as client:
+            text = client.get("/metrics").text
+        return float(text.partition("\ncheckout_stream_listeners ")[2].partition("\n")[0])
+
+    with redis.Redis.from_url(redis_url) as store:
+
+        def subscriptions() -> list[int]:
+            channels = store.pubsub_channels(f"*:product:{product_id}")
+            return [number for _, number in store.pubsub_numsub(*channels)] if channels else []
+
+        async with listening(service, product_id, 300) as clients:
+            await eventually_async(lambda: subscriptions() == [2])
+            assert await asyncio.to_thread(listeners) == 300
+            session.create_hold(product_id)
+            await eventually_async(lambda: all(stream.stock[-1] == 999 for stream in clients))
+            assert subscriptions() == [2]
+        await asyncio.to_thread(eventually, lambda: listeners() == 0)
+        await eventually_async(lambda: subscriptions() == [])
+
+
+async def test_a_stop_ends_streams_in_order_and_does_not_wait_for_them(
+    start_service: Callable[..., Service], product_id: int
+) -> None:
+    service = start_service()
+    async with listening(service, product_id, 50) as clients:
+        await asyncio.to_thread(service.stop)
+        await eventually_async(lambda: all(stream.has_ended for stream in clients))
+    assert service.exit_code() == 0
+    assert "Forcing close" not in service.text()
+
+
+def test_a_stream_needs_an_api_key_where_there_are_any(start_service: Callable[..., Service], product_id: int) -> None:
+    service = start_service(API_KEYS=f"shop:{'0' * 64}", WEB_CONCURRENCY="1")
+    with service.client() as client:
+        assert client.get(f"/api/products/{product_id}/stock/stream").status_code == 401
+
+
+@pytest.fixture
+async def gate(app_url: str, redis_url: str) -> AsyncIterator[Gate]:
+    """The service's way to MySQL and Redis, in this process."""
+    opened = Gate(Settings(mysql_url=app_url, redis_url=redis_url))
+    yield opened
+    await opened.close()
+
+
+async def listen(feed: StockFeed, product_id: int) -> Listener:
+    """A listener of a product that exists."""
+    listener = await feed.listen(product_id, "")
+    assert listener is not None
+    return listener
+
+
+async def test_a_silent_stream_has_heartbeats(
+    gate: Gate, redis_url: str, product_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
+    listener = await listen(StockFeed(gate.read_product, redis_url), product_id)
+    said = [await anext(listener) for _ in range(3)]
+    await listener.close()
+    assert said[0].startswith(b"id: 1\ndata: {")
+    assert said[1:] == [b":\n\n"] * 2
+
+
+async def test_who_is_slow_gets_the_latest_and_not_what_was_missed(
+    gate: Gate, redis_url: str, session: Session, product_id: int
+) -> None:
+    feed = StockFeed(gate.read_product, redis_url)
+    slow, quick = await listen(feed, product_id), await listen(feed, product_id)
+    await anext(slow)
+    await anext(quick)
+    for _ in range(3):
+        session.create_hold(product_id)
+        await anext(quick)
+    assert b'"available_stock":997' in await anext(slow)
+    await slow.close()
+    await quick.close()
