@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from tests.support import Row
 
 HOLD_TTL_S = 120
+HOLD_EXTENSION_S = 60
 PAYMENT_TTL_S = 900
+PAYMENT_STARTED_TTL_S = 1800
 
 REFUSALS = {"ordered": 30203, "released": 30204, "expired": 30202}
 
@@ -20,6 +22,8 @@ class Hold:
     product_id: int
     quantity: int
     expires_at: int
+    customer_id: str | None = None
+    is_extended: bool = False
     status: str = "active"
 
 
@@ -29,7 +33,21 @@ class Order:
 
     hold: Hold
     due_at: int
+    is_started: bool = False
     status: str = "pending"
+
+
+@dataclass
+class Rules:
+    """When a product is on sale, and how much of it one customer may have."""
+
+    starts_at: int | None = None
+    ends_at: int | None = None
+    maximum_per_customer: int | None = None
+
+    def is_open(self, now: int) -> bool:
+        """Whether the product is on sale."""
+        return (self.starts_at is None or self.starts_at <= now) and (self.ends_at is None or now < self.ends_at)
 
 
 @dataclass
@@ -47,6 +65,7 @@ class Model:
 
     stock: dict[int, int]
     now: int = 0
+    rules: dict[int, Rules] = field(default_factory=dict)
     holds: dict[int, Hold] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
@@ -61,20 +80,23 @@ class Model:
             if order.status == "pending" and order.due_at <= self.now:
                 order.status = "cancelled"
 
+    def taken(self, product_id: int) -> list[Hold]:
+        """Holds that have units of a product, ordered ones included and due ones not."""
+        active = [hold for hold in self.holds.values() if hold.status == "active" and hold.expires_at > self.now]
+        ordered = [
+            order.hold
+            for order in self.orders.values()
+            if order.status == "paid" or (order.status == "pending" and order.due_at > self.now)
+        ]
+        return [hold for hold in active + ordered if hold.product_id == product_id]
+
     def available(self, product_id: int) -> int:
         """Units that may be held, those that are due included."""
-        held = sum(
-            hold.quantity
-            for hold in self.holds.values()
-            if hold.product_id == product_id and hold.status == "active" and hold.expires_at > self.now
-        )
-        ordered = sum(
-            order.hold.quantity
-            for order in self.orders.values()
-            if order.hold.product_id == product_id
-            and (order.status == "paid" or (order.status == "pending" and order.due_at > self.now))
-        )
-        return self.stock[product_id] - held - ordered
+        return self.stock[product_id] - sum(hold.quantity for hold in self.taken(product_id))
+
+    def had(self, product_id: int, customer_id: str) -> int:
+        """Units of a product that a customer holds, ordered or paid."""
+        return sum(hold.quantity for hold in self.taken(product_id) if hold.customer_id == customer_id)
 
     def replay(self, operation: str, key: str | None, request: object) -> Row | None:
         """What a used key says; None where the request is new."""
@@ -91,18 +113,43 @@ class Model:
     def create_hold(self, request: Row, new_id: int) -> Row:
         """Hold units."""
         product_id, quantity = request["product_id"], request["quantity"]
+        customer_id = request.get("customer_id")
         if quantity < 1:
             return {"errno": 30001}
         key = request.get("idempotency_key")
-        if answer := self.replay("hold", key, (product_id, quantity)):
+        if answer := self.replay("hold", key, (product_id, quantity, customer_id)):
             return answer
-        if product_id not in self.stock:
-            return {"errno": 30101}
-        if quantity > self.available(product_id):
-            return {"errno": 30102}
-        self.holds[new_id] = Hold(product_id, quantity, self.now + HOLD_TTL_S)
-        self.record("hold", key, (product_id, quantity), new_id)
+        if errno := self.refusal(product_id, quantity, customer_id):
+            return {"errno": errno}
+        self.holds[new_id] = Hold(product_id, quantity, self.now + HOLD_TTL_S, customer_id)
+        self.record("hold", key, (product_id, quantity, customer_id), new_id)
         return {"id": new_id}
+
+    def refusal(self, product_id: int, quantity: int, customer_id: str | None) -> int | None:
+        """Why units may not be held; None where they may."""
+        if product_id not in self.stock:
+            return 30101
+        rules = self.rules.get(product_id, Rules())
+        if not rules.is_open(self.now):
+            return 30104
+        if rules.maximum_per_customer is not None:
+            if customer_id is None:
+                return 30106
+            if quantity + self.had(product_id, customer_id) > rules.maximum_per_customer:
+                return 30105
+        return 30102 if quantity > self.available(product_id) else None
+
+    def extend_hold(self, hold_id: int, _new_id: int) -> Row:
+        """Give a hold more time."""
+        hold = self.holds.get(hold_id)
+        if hold is None:
+            return {"errno": 30201}
+        if hold.status != "active" or hold.expires_at <= self.now:
+            return {"errno": REFUSALS["expired" if hold.status == "active" else hold.status]}
+        if hold.is_extended:
+            return {"replayed": 1}
+        hold.expires_at, hold.is_extended = hold.expires_at + HOLD_EXTENSION_S, True
+        return {}
 
     def create_order(self, request: Row, new_id: int) -> Row:
         """Order a hold, and apply the events that waited for it."""
@@ -167,3 +214,15 @@ class Model:
         answer = {"replayed": 1} if order.status == "cancelled" else {}
         order.status = "cancelled"
         return answer
+
+    def start_payment(self, order_id: int, _new_id: int) -> Row:
+        """Give an order more time."""
+        order = self.orders.get(order_id)
+        if order is None:
+            return {"errno": 30301}
+        if order.status != "pending":
+            return {"errno": 30302 if order.status == "paid" else 30303}
+        if order.is_started:
+            return {"replayed": 1}
+        order.due_at, order.is_started = max(order.due_at, self.now + PAYMENT_STARTED_TTL_S), True
+        return {}

@@ -2,15 +2,17 @@
 
 import random
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.procedures.model import Model
+from tests.procedures.model import Model, Rules
 from tests.support import Row, Session
 
 NOBODYS_ID = 10**8
 START_S = 2_000_000_000
+EPOCH = datetime(1970, 1, 1)
 
 
 class Shop:
@@ -38,7 +40,9 @@ class Shop:
     def a_hold(self) -> Row:
         """A request of create_holds."""
         product_id = self.random.choice([*self.model.stock, *self.model.stock, NOBODYS_ID])
-        return {"product_id": product_id, "quantity": self.random.choice((0, 1, 1, 1, 2, 3, 9)), **self.key()}
+        quantity = self.random.choice((0, 1, 1, 1, 2, 3, 9))
+        customer = self.random.choice(({}, {"customer_id": None}, {"customer_id": "ada"}, {"customer_id": "bob"}))
+        return {"product_id": product_id, "quantity": quantity, **customer, **self.key()}
 
     def an_order(self) -> Row:
         """A request of create_orders."""
@@ -92,6 +96,33 @@ class Shop:
             if row["errno"] is None:
                 assert row["outcome"] == self.model.events[event["idempotency_key"]].outcome, (event, events)
 
+    def rule(self) -> None:
+        """New rules for one of the products."""
+        product_id = self.random.choice(list(self.model.stock))
+        starts_at = self.random.choice((None, None, self.model.now - 50, self.model.now + 50))
+        ends_at = self.random.choice((None, None, self.model.now, self.model.now + 200))
+        if starts_at is not None and ends_at is not None and starts_at >= ends_at:
+            starts_at = None
+        rules = Rules(starts_at, ends_at, self.random.choice((None, 1, 3, 5)))
+        self.model.rules[product_id] = rules
+        moments = [None if moment is None else EPOCH + timedelta(seconds=moment) for moment in (starts_at, ends_at)]
+        self.session.call("set_selling_rules", product_id, *moments, rules.maximum_per_customer)
+
+    def extend(self) -> None:
+        """One batch of extensions; each answers the hold's deadline."""
+        ids = self.batch(lambda: self.one_of(list(self.model.holds)))
+        for row in self.compare("extend_holds", ids, self.model.extend_hold):
+            if row["errno"] is None:
+                assert row["expires_at"] == EPOCH + timedelta(seconds=self.model.holds[row["hold_id"]].expires_at)
+
+    def start(self) -> None:
+        """One batch of buyers who are paying; each answers the order's deadline."""
+        self.sweep()
+        ids = self.batch(lambda: self.one_of(list(self.model.orders)))
+        for row in self.compare("start_payments", ids, self.model.start_payment):
+            if row["errno"] is None:
+                assert row["payment_due_at"] == EPOCH + timedelta(seconds=self.model.orders[row["order_id"]].due_at)
+
     def release(self) -> None:
         """One batch of releases."""
         ids = self.batch(lambda: self.one_of(list(self.model.holds)))
@@ -122,6 +153,12 @@ class Shop:
             assert self.session.status_of("hold", hold_id) == hold.status
         for order_id, order in self.model.orders.items():
             assert self.session.status_of("order", order_id) == order.status
+        rows = self.session.query(
+            "SELECT product_id, customer_id, SUM(quantity) AS had FROM customer_units GROUP BY 1, 2"
+        )
+        for row in rows:
+            if row["product_id"] in self.model.stock:
+                assert row["had"] == self.model.had(row["product_id"], row["customer_id"].decode())
 
 
 @pytest.mark.parametrize("largest_batch", [1, 8, 40])
@@ -133,7 +170,7 @@ def test_random_batches_answer_as_their_requests_one_after_another(
     session.execute("DELETE FROM payment_events WHERE outcome = 'waiting'")
     shop = Shop(session, seed, largest_batch)
     shop.wait()
-    steps = (shop.hold, shop.hold, shop.hold, shop.order, shop.order, shop.pay, shop.release, shop.cancel)
-    for _ in range(40 if largest_batch > 1 else 120):
-        shop.random.choice((*steps, shop.sweep, shop.wait))()
+    steps = (*[shop.hold] * 4, *[shop.order] * 2, shop.pay, shop.release, shop.cancel, shop.extend, shop.start)
+    for _ in range(50 if largest_batch > 1 else 150):
+        shop.random.choice((*steps, shop.rule, shop.sweep, shop.wait))()
     shop.close()
