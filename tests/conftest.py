@@ -12,6 +12,20 @@ from tests.support import Session, new_database
 PASSWORDS = {"checkout_app": "app's /secret", "checkout_cron": "cron's @secret", "checkout_dba": "dba's :secret"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this project."""
+    parser.addoption("--soak", action="store_true", help="run the soak, too: load and faults at random")
+    parser.addoption("--soak-minutes", type=float, default=10, help="how long the soak takes (default: %(default)s)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the soak out unless it is asked for."""
+    if not config.getoption("--soak"):
+        soaks = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=soaks)
+        items[:] = [item for item in items if item not in soaks]
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """The private MySQL and Redis of this run, or those that MYSQL_URL and REDIS_URL name."""

@@ -1,0 +1,122 @@
+"""MySQL answers, and may not write: everybody is told to come back, the log says why, and service is back by itself."""
+
+import errno
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stack import programs
+from stack.mysql import MysqlServer
+from stack.servers import Servers
+from tests.conftest import PASSWORDS
+from tests.faults.ledger import Load, steady_load
+from tests.faults.test_connections import kill_connections
+from tests.http.support import Service, eventually
+from tests.support import Session, new_database, url_of
+
+DISK_MIB = 400
+BALLAST_STEP_BYTES = 64 * 1024
+# Mounts of its own, as an ordinary user. The data directory becomes a copy of itself on a small disk.
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+ON_A_SMALL_DISK = (
+    f'mount -t tmpfs -o size={DISK_MIB}m tmpfs "$0" && cp -a "$1/." "$0" && mount --bind "$0" "$1"'
+    ' && shift && exec "$@"'
+)
+
+
+def assert_told_why(service: Service, load: Load, reason: str) -> None:
+    """Wait until a batch was given up for this reason, and its clients were told to come back."""
+    eventually(lambda: service.events("database_unavailable", reason=reason))
+    eventually(lambda: load.ledger.statuses()[503] > 0)
+
+
+def test_a_read_only_mysql_is_named_and_service_is_back_when_it_may_write_again(
+    service: Service, database_url: str, session: Session
+) -> None:
+    with steady_load(service, database_url) as load:
+        session.execute("SET GLOBAL super_read_only = ON")
+        try:
+            assert_told_why(service, load, "read_only")
+        finally:
+            session.execute("SET GLOBAL read_only = OFF")
+        load.assert_back_in_service()
+
+
+def test_a_mysql_without_connections_left_is_named_and_service_is_back_when_there_are_some(
+    service: Service, database_url: str, session: Session
+) -> None:
+    before = session.query("SELECT @@max_connections AS n")[0]["n"]
+    with steady_load(service, database_url) as load:
+        session.execute("SET GLOBAL max_connections = 1")
+        try:
+            kill_connections(session)
+            assert_told_why(service, load, "too_many_connections")
+        finally:
+            session.execute(f"SET GLOBAL max_connections = {before}")
+        load.assert_back_in_service()
+
+
+class SmallMysql(MysqlServer):
+    """A MySQL whose data directory is on a small disk of its own; the binary log is elsewhere.
+
+    Where the disk with the binary log is full, MySQL answers nobody, and looks again once a minute.
+    """
+
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        """Take the usual MySQL, and start it differently."""
+        super().__init__(folder, sockets, programs.find_mysqld(), buffer_pool_mib=128)
+        (sockets / "disk").mkdir()
+        (sockets / "binlog").mkdir()
+        data = folder / "data"
+        self._command = [
+            *NAMESPACE, "sh", "-c", ON_A_SMALL_DISK, str(sockets / "disk"), str(data),
+            *self._command, "--user=root", f"--log-bin={sockets}/binlog/log",
+        ]  # fmt: skip
+        self._ballast = data / "ballast"
+
+    def fill_disk(self) -> None:
+        """Write until nothing is left."""
+        with self._inside(self._ballast).open("ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(BALLAST_STEP_BYTES))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+
+    def free_disk(self) -> None:
+        """Give everything back."""
+        self._inside(self._ballast).unlink()
+
+    def _inside(self, path: Path) -> Path:
+        """A path as the server sees it."""
+        assert self._child
+        return Path(f"/proc/{self._child.pid}/root{path}")
+
+
+@pytest.fixture
+def small_mysql(servers: Servers) -> Iterator[SmallMysql]:
+    """A server on a small disk, thrown away after the test."""
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this kernel lets this user make no namespace, so no small disk can be mounted")
+    with tempfile.TemporaryDirectory(prefix="checkout-", dir="/tmp") as sockets:
+        server = SmallMysql(servers.folder / "small", Path(sockets))
+        server.start()
+        yield server
+        server.kill()
+
+
+def test_a_full_disk_is_named_and_service_is_back_when_there_is_room(
+    small_mysql: SmallMysql, start_service: Callable[..., Service]
+) -> None:
+    with new_database(str(small_mysql.url), "small") as url:
+        app_url = url_of(url, database="small", account="checkout_app", password=PASSWORDS["checkout_app"])
+        service = start_service(mysql_url=app_url)
+        with steady_load(service, url) as load:
+            small_mysql.fill_disk()
+            assert_told_why(service, load, "disk_full")
+            small_mysql.free_disk()
+            load.assert_back_in_service()
