@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 import pytest
+import yaml
 
 from service.deploy import ROOT
 from service.settings import Settings
@@ -64,6 +65,14 @@ def test_the_reference_is_what_the_headers_say() -> None:
     assert (ROOT / "docs" / "procedures.md").read_text() == reference(), (
         "regenerate it: python -m tests.contract.reference > docs/procedures.md"
     )
+
+
+def test_every_alert_has_its_section_in_the_runbook_and_links_to_it() -> None:
+    groups = yaml.safe_load((ROOT / "deployment" / "prometheus" / "alerts.yml").read_text())["groups"]
+    alerts = {rule["alert"]: rule["annotations"]["runbook"] for group in groups for rule in group["rules"]}
+    section = (ROOT / "docs" / "runbook.md").read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^### (\w+)$", section, re.M) == list(alerts)
+    assert alerts == {name: f"docs/runbook.md#{name.lower()}" for name in alerts}
 
 
 def test_the_page_of_settings_has_every_variable_of_the_service_with_its_default() -> None:

@@ -1,13 +1,20 @@
 """What operators type, tried on a stack as `script/server` runs it."""
 
+import errno
+import os
+import pty
 import re
 import shlex
+import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from stack.servers import PROJECT
 from tests.copies import Copy
 
+LEAVE_SCREEN = b"\x1b[?1049l"
 RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text()
 SCRIPT = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
 
@@ -51,6 +58,49 @@ def test_a_signature_that_is_refused_is_said(copy: Copy) -> None:
     assert re.search("script/demo: POST /api/payments/webhook gave 401", demo.stderr)
 
 
+def test_top_prints_one_screen_of_what_the_stack_does(copy: Copy) -> None:
+    """The demo has left a product without stock, and refunds due, which the operator's view counts alike."""
+    top = copy.run("COLUMNS=100 script/top --once")
+    assert top.returncode == 0, top.stderr
+    assert re.search(r"\b2 +0 +40 +░+ ", top.stdout)
+    due = copy.run("script/mysql -N -e 'SELECT COUNT(*) FROM refunds_due'").stdout.strip()
+    assert re.search(rf"refunds due +{due} ", top.stdout)
+    for name in ("holds", "refused", "orders", "payments", "sweep lag", "errors", "retries", "p99 ms", "queue 0"):
+        assert name in top.stdout
+
+
+def test_top_goes_on_in_a_terminal_until_it_is_told_to_end(copy: Copy) -> None:
+    controller, terminal = pty.openpty()
+    top = subprocess.Popen(["script/top"], cwd=copy.folder, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while shown.count(b"the last") < 2:
+        shown += os.read(controller, 65536)
+    assert b"Health" in shown
+    top.send_signal(signal.SIGINT)
+    while chunk := read_terminal(controller):
+        shown += chunk
+    assert top.wait(10) == 0
+    os.close(controller)
+    assert LEAVE_SCREEN in shown.rpartition(b"the last")[2]
+
+
+def read_terminal(controller: int) -> bytes:
+    """What a terminal shows next; nothing once its program has ended, which Linux tells by an error."""
+    try:
+        return os.read(controller, 65536)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
+
+
+def test_top_says_whom_it_asked_in_vain(copy: Copy) -> None:
+    top = copy.run("script/top --once http://127.0.0.1:1")
+    assert (top.returncode, top.stdout) == (1, "")
+    assert top.stderr.startswith("script/top: http://127.0.0.1:1 does not answer: ")
+
+
 @pytest.mark.parametrize("statement", read_statements())
 def test_every_statement_of_the_runbook_is_one_that_an_operator_may_run(copy: Copy, statement: str) -> None:
     """The rules may refuse it, since what it names need not be there."""
@@ -64,9 +114,10 @@ def test_every_script_of_the_runbook_works(copy: Copy, script: str) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def test_without_a_stack_it_is_said_what_to_start(tmp_path_factory: pytest.TempPathFactory) -> None:
-    demo = Copy(tmp_path_factory.mktemp("idle")).run("script/demo")
-    assert (demo.returncode, demo.stderr) == (
+@pytest.mark.parametrize("script", ["script/demo", "script/top"])
+def test_without_a_stack_it_is_said_what_to_start(tmp_path: Path, script: str) -> None:
+    ran = Copy(tmp_path).run(script)
+    assert (ran.returncode, ran.stderr) == (
         1,
-        "script/demo: nothing runs in this clone: start script/server in another terminal first\n",
+        f"{script}: nothing runs in this clone: start script/server in another terminal first\n",
     )
