@@ -117,7 +117,7 @@ class RateLimits:
                 window = await self._limiter.get_window_stats(limit, kind, name)
         except (RedisError, OSError) as error:
             self._left_alone_until = time.monotonic() + BREAKER_S
-            log.warning("rate_limits_open", error=type(error).__name__)
+            log.warning("rate_limits_open", error=type(error).__name__, reason=str(error))
             return
         wait_s = max(1, math.ceil(window.reset_time - time.time()))
         detail = f"At most {limit} for each {kind}; come back after Retry-After."

@@ -146,7 +146,7 @@ class ProductCache:
     def _leave_alone(self, act: str, error: Exception) -> None:
         self._left_alone_until = time.monotonic() + BREAKER_S
         CACHE_FAILURES.labels(act).inc()
-        log.warning("cache_degraded", act=act, error=type(error).__name__)
+        log.warning("cache_degraded", act=act, error=type(error).__name__, reason=str(error))
 
 
 class Subscription:

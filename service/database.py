@@ -1,7 +1,8 @@
 """Connections to MySQL: what a URL means, and one connection that calls procedures one after another."""
 
 import asyncio
-from typing import Any
+import ssl
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import mysql.connector
@@ -44,8 +45,9 @@ class SchemaError(Exception):
 def connection_options(url: str) -> dict[str, Any]:
     """Arguments for mysql.connector.connect from `mysql://user:password@host:port/database?unix_socket=…`.
 
-    Members of the query are passed on as the driver names them (unix_socket, ssl_ca, ssl_verify_identity, …).
-    Raises SettingsError.
+    Members of the query are passed on as the driver names them (unix_socket, ssl_ca, ssl_verify_identity, …). With
+    ssl_ca, what cannot prove to be that host is refused, also a server without TLS; with ssl_verify_identity=false it
+    may be another host of the same authority. Raises SettingsError.
     """
     expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
     try:
@@ -64,6 +66,9 @@ def connection_options(url: str) -> dict[str, Any]:
     }
     switches = {"true": True, "false": False}
     options.update((name, switches.get(value, value)) for name, value in parse_qsl(parts.query))
+    if "ssl_ca" in options or options.get("ssl_verify_identity"):
+        # The driver by itself checks nothing, and without ssl_verify_cert it goes on in plain text.
+        options = {"ssl_verify_identity": True, **options, "ssl_verify_cert": True}
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -89,6 +94,26 @@ def reason(error: BaseException) -> str:
     if errno in RETRYABLE:
         return RETRYABLE[errno]
     return "connection_lost" if classify(error) is Failure.RETRY else "unexpected"
+
+
+class DriverConnection(mysql.connector.aio.MySQLConnection):
+    """The driver's connection with its TLS mended.
+
+    It takes an authority's certificate only beside a client's own, and forgets whose certificate it expects.
+    """
+
+    def _validate_connection_options(self) -> None:
+        authority, self._ssl_ca = self._ssl_ca, None
+        super()._validate_connection_options()
+        self._ssl_ca = authority
+
+    async def _do_handshake(self) -> None:
+        # A socket for this machine alone has no TLS, and is never asked for it.
+        cast("Any", self._socket).switch_to_ssl = self._switch_to_ssl
+        await super()._do_handshake()
+
+    async def _switch_to_ssl(self, context: ssl.SSLContext) -> None:
+        await cast("Any", self._socket)._writer.start_tls(context, server_hostname=self._host)
 
 
 class Connection:
@@ -133,7 +158,9 @@ class Connection:
     async def _open(self) -> Any:
         # A time limit of our own: where the server resets the connection just before TLS, uvloop waits for ever.
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            self._connection = await mysql.connector.aio.connect(**self._options, autocommit=True)
+            connection = DriverConnection(**self._options, autocommit=True)
+            await connection.connect()
+            self._connection = connection
             self._cursor = await self._connection.cursor()
             await self._cursor.execute(f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
         return self._cursor

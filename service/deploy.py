@@ -47,6 +47,11 @@ class Backend(MySQLBackend):  # type: ignore[misc] # yoyo has no type hints
 
     driver_module = "mysql.connector"
 
+    def connect(self, dburi: Any) -> Any:
+        """Connect as everything else does: yoyo reads a URL's query in its own way."""
+        host = f"[{dburi.hostname}]" if ":" in (dburi.hostname or "") else dburi.hostname
+        return mysql.connector.connect(**connection_options(str(dburi._replace(hostname=host))), use_pure=True)
+
 
 @dataclass(frozen=True)
 class Routine:

@@ -146,10 +146,8 @@ def _option_file(url: MysqlUrl) -> str:
     address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {url.host}", f"port = {url.port}"]
     if "ssl_ca" in url.options:
         address.append(f"ssl-ca = {url.options['ssl_ca']}")
-    if url.options.get("ssl_verify_identity") == "true":
-        address.append("ssl-mode = VERIFY_IDENTITY")
-    elif url.options.get("ssl_verify_cert") == "true":
-        address.append("ssl-mode = VERIFY_CA")
+        is_identity_checked = url.options.get("ssl_verify_identity") != "false"
+        address.append(f"ssl-mode = {'VERIFY_IDENTITY' if is_identity_checked else 'VERIFY_CA'}")
     return OPERATOR_CNF.format(
         user=url.user,
         password=url.password.replace("\\", "\\\\"),

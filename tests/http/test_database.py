@@ -180,7 +180,7 @@ def test_an_error_asks_for_what_mends_it_and_says_in_a_word_what_it_is(
     ("url", "options"),
     [
         (
-            "mysql://app:p%40ss@db.example:3307/checkout?ssl_ca=/etc/ca.pem&ssl_verify_identity=true",
+            "mysql://app:p%40ss@db.example:3307/checkout?ssl_ca=/etc/ca.pem",
             {
                 "user": "app",
                 "password": "p@ss",
@@ -188,6 +188,7 @@ def test_an_error_asks_for_what_mends_it_and_says_in_a_word_what_it_is(
                 "port": 3307,
                 "database": "checkout",
                 "ssl_ca": "/etc/ca.pem",
+                "ssl_verify_cert": True,
                 "ssl_verify_identity": True,
             },
         ),
