@@ -2,8 +2,10 @@
 FROM python:3.11-slim-bookworm
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv/checkout
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --requirement requirements.txt \
+# For traces: docker compose build --build-arg REQUIREMENTS=requirements-traces.txt
+ARG REQUIREMENTS=requirements.txt
+COPY requirements.txt requirements-traces.txt ./
+RUN pip install --no-cache-dir --requirement $REQUIREMENTS \
     && useradd --system --no-create-home --shell /usr/sbin/nologin checkout
 COPY gunicorn.conf.py ./
 COPY cron cron

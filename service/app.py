@@ -28,7 +28,7 @@ from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource, StockStreamResource
-from service.settings import Settings, load_settings
+from service.settings import Settings, SettingsError, load_settings
 from service.streams import StockFeed
 
 KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key
@@ -84,13 +84,24 @@ async def answer_unexpected(req: falcon.asgi.Request, _resp: object, error: Exce
     raise Problem("internal_error", 500, "Something is wrong on our side; it has been logged.")
 
 
+def _traced_gate(settings: Settings) -> tuple[Gate, list[Any]]:
+    """A gate that traces, and the middleware for its spans; nobody else pays for the import. Raises SettingsError."""
+    try:
+        from service import tracing  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: traces need requirements-traces.txt installed ({error})"
+        ) from None
+    return tracing.TracedGate(settings), [tracing.RequestSpans()]
+
+
 def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     """The ASGI application; without settings, those of the environment. Raises SettingsError."""
     configure_logs()
     settings = settings or load_settings()
-    gate = Gate(settings)
+    gate, spans = _traced_gate(settings) if settings.otel_exporter_otlp_endpoint else (Gate(settings), [])
     feed = StockFeed(gate.read_product, settings.redis_url)
-    middleware: list[Any] = [Headers(), RequestMetrics(), Lifespan(gate, feed)]
+    middleware: list[Any] = [Headers(), RequestMetrics(), *spans, Lifespan(gate, feed)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
     if digests or per_address:

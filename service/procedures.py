@@ -224,6 +224,9 @@ def cached_values(rows: list[tuple[Any, ...]]) -> list[Value]:
 class Gate:
     """One batcher and one connection for every procedure that the service calls."""
 
+    batcher_class: type[Batcher[Any, Any]] = Batcher
+    connection_class: type[Connection] = Connection
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.cache = ProductCache(connect_redis(settings.redis_url))
@@ -258,16 +261,16 @@ class Gate:
         batch_limit: int,
         lock_group: Callable[[Any], Hashable] = lambda _request: None,
     ) -> Callable[[Any], Entry[Any, Any]]:
-        connection = Connection(self._settings.mysql_url)
+        connection = self.connection_class(self._settings.mysql_url)
 
         async def send_aside(requests: list[Any]) -> list[Any]:
-            extra = Connection(self._settings.mysql_url)
+            extra = self.connection_class(self._settings.mysql_url)
             try:
                 return await send(extra, requests)
             finally:
                 await extra.close()
 
-        batcher = Batcher[Any, Any](
+        batcher = self.batcher_class(
             procedure,
             lambda requests: send(connection, requests),
             classify,

@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
     rate_limit_per_key: str = ""
     rate_limit_per_address: str = ""
     trusted_proxies: str = ""
+    otel_exporter_otlp_endpoint: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used; the messages quote no URL, password or secret."""
