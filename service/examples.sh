@@ -11,6 +11,9 @@ curl -s http://127.0.0.1:8000/api/products/1
 # listens for two seconds; without -m, for ever
 curl -s -N -m 2 http://127.0.0.1:8000/api/products/1/stock/stream || test $? = 28
 
+## stream_stock
+curl -s --no-buffer --max-time 2 http://127.0.0.1:8000/api/products/1/stock/stream || [ $? = 28 ] # it has no end
+
 ## create_hold
 curl -s http://127.0.0.1:8000/api/holds -H 'Content-Type: application/json' \
     -H 'Idempotency-Key: cart-17' -d '{"product_id":1,"quantity":2}'
@@ -75,9 +78,6 @@ curl -s http://127.0.0.1:8000/healthz
 
 ## readyz
 curl -s http://127.0.0.1:8000/readyz
-
-## metrics
-curl -s http://127.0.0.1:8000/metrics
 
 ## openapi
 curl -s http://127.0.0.1:8000/openapi.json

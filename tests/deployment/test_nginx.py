@@ -1,5 +1,6 @@
 """The example of nginx in front: what gets through, and what ends there."""
 
+import json
 import socket
 import ssl
 import threading
@@ -58,6 +59,19 @@ def test_a_sale_goes_through_it(outside: httpx.Client, session: Session) -> None
     assert_problem(refused, 409, "insufficient_stock", 30102, available_stock=1)
     assert refused.headers["Idempotency-Key"]
     assert "Server" not in refused.headers or "/" not in refused.headers["Server"]
+
+
+def test_listeners_hear_of_a_change_at_once(outside: httpx.Client, service: Service, session: Session) -> None:
+    product_id = session.create_product(stock=3)
+    with outside.stream("GET", f"/api/products/{product_id}/stock/stream") as stream, service.client() as client:
+        stock = (
+            json.loads(line.removeprefix("data:"))["available_stock"]
+            for line in stream.iter_lines()
+            if line.startswith("data:")
+        )
+        assert next(stock) == 3
+        Shop(client).hold(product_id)
+        assert next(stock) == 2
 
 
 def test_without_tls_there_is_only_the_way_to_it(nginx: Nginx) -> None:
