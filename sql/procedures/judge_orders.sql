@@ -1,6 +1,7 @@
 -- judge_orders: one round's look at a batch of orders, without a lock.
 --
--- Every refusal here is final: a hold never leaves ordered, expired or released, and no deadline that passed moves.
+-- Every refusal here is final: a hold never leaves ordered, expired or released, and a deadline that passed moves for
+-- nobody but an order or extension that locked the hold in time and commits at this moment.
 -- One SELECT, so one snapshot, sees keys and holds: who used a hold is seen together with the key of the use.
 --
 -- In      in_requests  JSON          as create_orders
