@@ -1,9 +1,10 @@
--- choose_within_maximum: reopen what depends on how many units its customer has after earlier requests of the batch.
+-- choose_within_maximum: refuse or reopen what its customer may not have, or not yet.
 --
--- Each of the chosen fits alone. What is reopened here is judged again when the earlier ones are decided.
+-- Apart from judge_holds, so that products without a maximum pay nothing for it. It looks later: a key that was
+-- recorded in between reopens its request, so that a retry is never refused while it owns the units.
 --
 -- In      in_requests   JSON           as create_holds
--- InOut   io_verdicts   VARCHAR(1000)  some of the chosen (+) and the short (s) become open (.)
+-- InOut   io_verdicts   VARCHAR(1000)  some of the chosen (+) and the short (s) become refusals (d, m) or open (.)
 --         io_products   JSON           array of the products of the chosen
 -- Errors  none
 -- Locks   none
@@ -12,7 +13,7 @@
 CREATE PROCEDURE choose_within_maximum(
     IN in_requests JSON, INOUT io_verdicts VARCHAR(1000), INOUT io_products JSON
 )
-COMMENT 'reopen what depends on how many units its customer has after earlier requests of the batch'
+COMMENT 'refuse or reopen what its customer may not have, or not yet'
 BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR ''),
@@ -24,11 +25,12 @@ BEGIN
             product_id,
             CASE
                 WHEN maximum_per_customer IS NULL OR verdict NOT IN ('+', 's') THEN verdict
-                WHEN verdict = '+' AND SUM(IF(verdict = '+', quantity, 0)) OVER earlier + (
-                    SELECT COALESCE(SUM(had.quantity), 0)
-                    FROM customer_units AS had
-                    WHERE had.customer_id = chosen.customer_id AND had.product_id = chosen.product_id
-                ) > maximum_per_customer THEN '.'
+                WHEN is_recorded THEN '.'
+                WHEN customer_id IS NULL THEN 'd'
+                WHEN quantity + had > maximum_per_customer THEN 'm'
+                -- Decided again when the earlier ones of its customer are.
+                WHEN verdict = '+' AND SUM(IF(verdict = '+', quantity, 0)) OVER earlier + had > maximum_per_customer
+                    THEN '.'
                 -- More than its customer may have is said before more than there is.
                 WHEN verdict = 's' AND MAX(verdict IN ('+', '.')) OVER earlier THEN '.'
                 ELSE verdict
@@ -38,17 +40,37 @@ BEGIN
                 request.position,
                 request.product_id,
                 request.quantity,
-                CAST(request.customer_id AS BINARY) AS customer_id,
+                request.customer_id,
                 product.maximum_per_customer,
-                SUBSTRING(io_verdicts, request.position, 1) AS verdict
-            FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-                position FOR ORDINALITY,
-                product_id BIGINT PATH '$.product_id',
-                quantity BIGINT PATH '$.quantity',
-                customer_id VARCHAR(64) PATH '$.customer_id'
-            )) AS request
+                recorded.result_id IS NOT NULL AS is_recorded,
+                SUBSTRING(io_verdicts, request.position, 1) AS verdict,
+                (
+                    SELECT COALESCE(SUM(units.quantity), 0)
+                    FROM customer_units AS units
+                    WHERE units.customer_id = request.customer_id AND units.product_id = request.product_id
+                ) AS had
+            FROM (
+                SELECT
+                    position,
+                    product_id,
+                    quantity,
+                    CAST(customer_id AS BINARY) AS customer_id,
+                    CAST(COALESCE(caller, '') AS BINARY) AS caller,
+                    CAST(idempotency_key AS BINARY) AS key_bytes
+                FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+                    position FOR ORDINALITY,
+                    product_id BIGINT PATH '$.product_id',
+                    quantity BIGINT PATH '$.quantity',
+                    customer_id VARCHAR(64) PATH '$.customer_id',
+                    caller VARCHAR(1024) PATH '$.caller',
+                    idempotency_key VARCHAR(255) PATH '$.idempotency_key'
+                )) AS element
+            ) AS request
             LEFT JOIN products AS product ON product.id = request.product_id
-        ) AS chosen
+            LEFT JOIN idempotency_keys AS recorded
+                ON recorded.operation = 'hold' AND recorded.caller = request.caller
+                AND recorded.idempotency_key = request.key_bytes
+        ) AS judged
         WINDOW earlier AS (PARTITION BY product_id, customer_id ORDER BY position ROWS UNBOUNDED PRECEDING)
     ) AS round_;
 END

@@ -7,7 +7,7 @@
 --         in_made_key     VARCHAR(50)   made_key()
 -- InOut   io_verdicts     VARCHAR(1000) open letters become refusals, replays or chosen (+)
 -- Out     out_products    JSON          array of the products of the chosen
---         out_customers   BOOLEAN       whether one of the chosen names its customer
+--         out_customers   BOOLEAN       whether one of them names its customer or has to, see choose_within_maximum
 --         out_closes_at   DATETIME      when the first sale of the chosen closes; NULL: none does
 -- Errors  none
 -- Locks   none
@@ -26,7 +26,7 @@ BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR ''),
         CONCAT('[', COALESCE(GROUP_CONCAT(DISTINCT IF(round_.verdict = '+', round_.product_id, NULL)), ''), ']'),
-        MAX(round_.verdict = '+' AND round_.has_customer),
+        MAX(round_.verdict IN ('+', 's') AND round_.has_customer),
         MIN(IF(round_.verdict = '+', round_.ends_at, NULL))
     INTO io_verdicts, out_products, out_customers, out_closes_at
     FROM (
@@ -50,7 +50,7 @@ BEGIN
             SELECT
                 request.position, request.product_id, request.quantity,
                 CRC32(request.key_bytes) AS key_hash,
-                request.customer_id IS NOT NULL AS has_customer,
+                request.customer_id IS NOT NULL OR product.maximum_per_customer IS NOT NULL AS has_customer,
                 product.ends_at, stock.available,
                 CASE
                     WHEN SUBSTRING(io_verdicts, request.position, 1) <> '.'
@@ -63,12 +63,6 @@ BEGIN
                     WHEN product.id IS NULL OR stock.product_id IS NULL THEN 'p'
                     WHEN request.quantity > product.maximum_per_hold THEN 'q'
                     WHEN product.starts_at > UTC_TIMESTAMP() OR product.ends_at <= UTC_TIMESTAMP() THEN 'n'
-                    WHEN product.maximum_per_customer IS NOT NULL AND request.customer_id IS NULL THEN 'd'
-                    WHEN product.maximum_per_customer < request.quantity + (
-                        SELECT COALESCE(SUM(had.quantity), 0)
-                        FROM customer_units AS had
-                        WHERE had.customer_id = request.customer_id AND had.product_id = request.product_id
-                    ) THEN 'm'
                     WHEN request.quantity > stock.available THEN 's'
                     ELSE '.'
                 END AS verdict

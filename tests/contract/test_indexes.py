@@ -63,11 +63,8 @@ QUERIES = [
     Query("sweep_once", r"SELECT id, hold_id, product_id, quantity\s+FROM orders", {"orders": "orders_by_deadline"}),
     Query("sweep_short_products", r"SELECT hold\.id", {"hold": "holds_by_deadline"}),
     Query("sweep_short_products", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
-    Query(
-        "judge_holds",
-        r"SELECT /\*\+",
-        {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY", "had": "customer_units_by_customer"},
-    ),
+    Query("judge_holds", r"SELECT /\*\+", {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY"}),
+    Query("choose_within_maximum", r"SELECT /\*\+", {"recorded": "PRIMARY", "units": "customer_units_by_customer"}),
     Query("judge_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY"}),
     Query("create_holds", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY", "stock": "PRIMARY"}),
     Query("create_orders", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY"}),
