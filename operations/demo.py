@@ -134,7 +134,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--units", type=_positive, default=500, help="units on sale (500)")
     parser.add_argument("--buyers", type=_positive, default=5000, help="who want one each (5000)")
-    parser.add_argument("--connections", type=_positive, default=64, help="the most that are open at once (64)")
+    parser.add_argument("--connections", type=_positive, default=256, help="the most that are open at once (256)")
     parser.add_argument("--deadline-s", type=_positive, default=6, help="seconds that a hold or an order waits (6)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed is the same crowd (1)")
     parser.add_argument("--output", type=Path, default=PICTURE, help=f"where the SVG goes ({PICTURE})")
