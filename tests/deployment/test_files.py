@@ -3,14 +3,20 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
+from stack.process import free_port
+from stack.programs import find_redis_server
 from tests.deployment.programs import find
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -75,6 +81,29 @@ def test_every_container_is_without_rights() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert "build" in service or service["user"] != "root", name
         assert service.get("read_only") or name == "mysql", name
+        assert "configs" not in service, f"{name}: compose cannot copy one into a container that is read only"
+
+
+def test_what_starts_redis_in_its_container_asks_for_the_password(tmp_path: Path) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(find_redis_server())} "$@"\n')
+    program.chmod(0o700)
+    shell, option, script = SERVICES["redis"]["command"]
+    port = free_port()
+    script = script.replace("$$", "$").replace("appendonly", f"bind 127.0.0.1\nport {port}\nappendonly")
+    environment = {**os.environ, "REDISCLI_AUTH": "letters4and2digits", "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    server = subprocess.Popen([shell, option, script], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis(
+            port=port, password=environment["REDISCLI_AUTH"], retry=Retry(ConstantBackoff(0.1), 100)
+        ) as client:
+            assert client.ping()
+            assert client.config_get("save") == {"save": ""}
+        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @pytest.fixture
