@@ -74,7 +74,7 @@ def post_worker_init(worker: Any) -> None:
     gasgi.ASGIProtocol = Connection
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
+    gc.set_threshold(GARBAGE_THRESHOLD, 10, 10)
     worker.cfg.set("graceful_timeout", math.ceil(settings.request_deadline_s) + 1)
     if hasattr(worker, "loop"):  # the baselines of bench have other workers
         worker.loop.add_signal_handler(signal.SIGTERM, stop, worker)

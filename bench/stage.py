@@ -27,8 +27,8 @@ class Pace:
     """How long and how large: the whole measurement, or a quick look."""
 
     rounds: int = 3
-    seconds: int = 8
-    warm_up_seconds: int = 2
+    seconds: int = 5
+    warm_up_seconds: int = 1
     sweep_variants: int | None = None
     connections: tuple[int, ...] = (16, 64, 256, 1024, 2048, 4096)
     old_rows: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
