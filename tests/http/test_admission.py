@@ -1,0 +1,83 @@
+"""More requests than can wait, and requests that wait for too long, are told so at once."""
+
+import select
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+
+import httpx
+import pytest
+
+from stack.servers import Servers
+from tests.http.support import PATIENCE_S, Service, hold_request
+from tests.support import Session
+
+QUEUE, DEADLINE_S = 8, 1
+PROMISE_MS = 50
+ROUNDS = 10  # of which one must do: a busy machine adds to every time
+HOLD = b'{"product_id":1,"quantity":1}'
+REQUEST = b"POST /api/holds HTTP/1.1\r\nHost: checkout\r\nContent-Length: %d\r\n\r\n%s" % (len(HOLD), HOLD)
+
+
+@pytest.fixture(scope="module")
+def service(start_service: Callable[..., Service]) -> Service:
+    """A service in which few requests may wait."""
+    limits = {"QUEUE_LIMIT": str(QUEUE), "BATCH_LIMIT": "1", "REQUEST_DEADLINE_S": str(DEADLINE_S)}
+    return start_service(WEB_CONCURRENCY="1", **limits)
+
+
+@pytest.fixture
+def frozen_mysql(servers: Servers) -> Iterator[None]:
+    """MySQL takes requests and answers none."""
+    servers.mysql.pause()
+    yield
+    servers.mysql.resume()
+
+
+@pytest.fixture
+def clients(service: Service) -> Iterator[list[socket.socket]]:
+    """Connections to the service, plain ones: a client's own time counts, too."""
+    url = httpx.URL(service.url)
+    with ExitStack() as stack:
+        connections = [socket.create_connection((url.host, url.port or 80), PATIENCE_S) for _ in range(3 * QUEUE)]
+        for connection in connections:
+            stack.enter_context(closing(connection))
+        yield connections
+
+
+def ask_all(clients: Sequence[socket.socket]) -> list[float]:
+    """Send a hold from each client; returns how many seconds each waited for its answer, which is to be a 503."""
+    asked_at, waited_s = {}, []
+    for client in clients:
+        asked_at[client] = time.monotonic()
+        client.sendall(REQUEST)
+    while asked_at:
+        for client in select.select(list(asked_at), [], [], PATIENCE_S)[0]:
+            waited_s.append(time.monotonic() - asked_at.pop(client))
+            answer = client.recv(65536).lower()
+            assert answer.startswith(b"http/1.1 503 ")
+            for part in (b"\r\nretry-after: ", b"\r\nidempotency-key: ", b'"code":"overloaded"'):
+                assert part in answer
+    return waited_s
+
+
+@pytest.mark.usefixtures("session", "frozen_mysql")
+def test_a_full_queue_and_a_passed_deadline_are_answered_within_50_ms(clients: list[socket.socket]) -> None:
+    for _ in range(ROUNDS):
+        waited_s = ask_all(clients)
+        late_ms = [(seconds - DEADLINE_S) * 1000 for seconds in waited_s if seconds > DEADLINE_S / 2]
+        at_once_ms = [seconds * 1000 for seconds in waited_s if seconds <= DEADLINE_S / 2]
+        assert QUEUE <= len(late_ms) <= QUEUE + 1  # one more may be under way
+        assert min(late_ms) > 0
+        after_deadline_ms, full_ms = statistics.median(late_ms), statistics.median(at_once_ms)
+        if max(after_deadline_ms, full_ms) < PROMISE_MS:
+            return
+    pytest.fail(f"{after_deadline_ms:.0f} ms after the deadline, {full_ms:.0f} ms where the queue was full")
+
+
+def test_whoever_was_sent_away_is_served_afterwards(service: Service, session: Session) -> None:
+    product_id = session.create_product(stock=1)
+    with service.client() as client:
+        assert client.request(**hold_request(product_id)).status_code == 201
