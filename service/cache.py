@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from service.metrics import CACHE_FAILURES
+from service.settings import SettingsError
 
 FRESH_MS = 1000
 KEPT_MS = 3_600_000
@@ -71,15 +72,18 @@ class Value(NamedTuple):
 
 
 def connect_redis(url: str) -> Redis:
-    """A client that fails fast: MySQL has the answer anyway."""
-    return Redis.from_url(
-        url,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        # Taking a connection out of the pool and looking whether it is usable takes longer than asking Redis.
-        single_connection_client=True,
-    )
+    """A client that fails fast: MySQL has the answer anyway. Raises SettingsError where the URL means nothing."""
+    try:
+        return Redis.from_url(
+            url,
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            # Taking a connection out of the pool and looking whether it is usable takes longer than asking Redis.
+            single_connection_client=True,
+        )
+    except ValueError:  # its message quotes what may be a password
+        raise SettingsError("REDIS_URL: expected redis://:password@host:port/0, percent-encoded") from None
 
 
 class ProductCache:

@@ -76,14 +76,19 @@ class MysqlUrl:
     @classmethod
     def parse(cls, text: str) -> "MysqlUrl":
         """Read a URL; what it leaves out gets the usual value."""
-        parts = urlsplit(text)
+        expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
+        try:
+            parts = urlsplit(text)
+            port = parts.port or cls.port
+        except ValueError:  # its message quotes what may be a password
+            raise StackError(expected) from None
         if parts.scheme != "mysql" or not parts.username:
-            raise StackError("MYSQL_URL: expected mysql://user:password@host:port/database")
+            raise StackError(expected)
         return cls(
             user=unquote(parts.username),
             password=unquote(parts.password or ""),
             host=parts.hostname or cls.host,
-            port=parts.port or cls.port,
+            port=port,
             database=parts.path.removeprefix("/"),
             options=dict(parse_qsl(parts.query)),
         )
