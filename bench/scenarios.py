@@ -17,6 +17,7 @@ from bench import contenders
 from bench.attackers import Crowd, attackers
 from bench.contenders import SERVICE
 from bench.database import LONG_S, ProductDatabase
+from bench.listeners import listening
 from bench.load import Load, LoadError, Measurement
 from bench.promise import Watcher
 from bench.stage import Entry, Figure, Stage
@@ -25,6 +26,7 @@ from bench.webhooks import write_events
 CROWD = 256
 SOLD_OUT_HOLDS = 10_000
 PRODUCTS = 1_000
+LISTENERS = 2_000
 OLD = "bench_old"
 WORKER_LIMIT_MIB = 120
 # Buyers who keep coming while holds expire: about 3,000 holds a second, which leaves the machine room for the sweep.
@@ -312,6 +314,18 @@ def abuse(stage: Stage) -> Outcome:
     return Outcome(figures, [_ratio(beside, 0.8, alone)], [note])
 
 
+def listeners(stage: Stage) -> Outcome:
+    """Everybody wants one product, and two thousand look on as its stock goes down."""
+    rates: list[float] = []
+    entries = [
+        Entry("hot hold", SERVICE, HOT_HOLD),
+        Entry("beside listeners", SERVICE, HOT_HOLD, beside=lambda url: listening(url, LISTENERS, rates)),
+    ]
+    alone, beside = figures = stage.compare("listeners", entries)
+    note = f"{LISTENERS:,} listeners: each heard {statistics.median(rates):.1f} events a second"
+    return Outcome(figures, [_ratio(beside, 0.9, alone)], [note])
+
+
 def procedures_alone(stage: Stage) -> Outcome:
     """create_holds without the service: batches with idempotency keys from one and two connections."""
     figures = {
@@ -368,6 +382,6 @@ SCENARIOS: dict[str, Callable[[Stage], Outcome]] = {
     scenario.__name__: scenario
     for scenario in (
         *(hot_hold, lonely_hold, sold_out, whole_flow, product_read, mix, many_products, many_connections),
-        *(old_rows, expiry, protections, abuse, procedures_alone),
+        *(old_rows, expiry, protections, abuse, listeners, procedures_alone),
     )
 }
