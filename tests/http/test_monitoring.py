@@ -133,6 +133,14 @@ def test_promtool_accepts_the_settings_and_the_alerts() -> None:
     assert f"{len(ALERTS)} rules found" in checked.stdout
 
 
+def test_every_alert_fires_on_its_own_cause_and_none_while_all_is_well() -> None:
+    cases = Path(__file__).with_name("alerts.yml")
+    tested = promtool("test", "rules", str(cases))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    named = [case["name"] for case in yaml.safe_load(cases.read_text())["tests"]]
+    assert named[1:] == [alert["alert"] for alert in ALERTS]
+
+
 def test_promtool_has_nothing_to_say_against_the_metrics(busy_service: Service) -> None:
     with busy_service.client() as client:
         checked = promtool("check", "metrics", given=client.get("/metrics").text)
