@@ -162,7 +162,7 @@ def main() -> None:
     try:
         with Progress(*columns, console=console) as progress:
             story = uvloop.run(play(running.find(), options, progress))
-    except* (StackError, Unanswered, mysql.connector.Error) as failed:
+    except* (StackError, Unanswered, mysql.connector.Error, OSError) as failed:
         sys.exit(f"script/demo: {_first(failed)}")
     except* asyncio.CancelledError:
         sys.exit("Stopped")
