@@ -1,8 +1,13 @@
 """check_stock and the view stock_levels: units in no state, or in two, are found."""
 
+import re
+
 import pytest
 
+from service.deploy import ROOT
 from tests.support import Session
+
+RUNBOOK = ROOT / "docs" / "runbook.md"
 
 
 def test_health_has_no_row_whatever_state_the_units_are_in(session: Session) -> None:
@@ -30,6 +35,23 @@ def test_a_unit_lost_or_sold_twice_is_found(session: Session, drift: int) -> Non
         assert [int(value) for value in row.values()] == [product_id, 5, 3 + drift, 2, 0, 0, -drift]
     finally:
         session.execute("UPDATE stock SET available = 3 WHERE product_id = %s", product_id)
+
+
+@pytest.mark.parametrize(("drift", "repair"), [(-2, "available"), (2, "available"), (2, "total")])
+def test_the_runbook_s_repair_ends_a_difference(session: Session, drift: int, repair: str) -> None:
+    """Units lost; units promised twice that are available still; and such that are with buyers."""
+    product_id = session.create_product(stock=5)
+    session.create_hold(product_id, 3 if repair == "available" else 4)
+    session.execute("UPDATE stock SET available = available + %s WHERE product_id = %s", drift, product_id)
+    if repair == "total":
+        session.create_hold(product_id, 3)
+    (statement,) = re.findall(rf"^ +(UPDATE stock SET {repair} .*);$", RUNBOOK.read_text(), re.M)
+    (row,) = session.call("check_stock")
+    typed = statement.replace("(-2)", f"({int(row['difference'])})").replace(
+        "product_id = 1", f"product_id = {product_id}"
+    )
+    session.execute(typed)
+    assert session.call("check_stock") == []
 
 
 @pytest.mark.parametrize("available", [-1, 6])
