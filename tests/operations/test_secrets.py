@@ -139,7 +139,7 @@ def test_a_start_that_fails_shows_no_password(copy: Copy, idle_copy: Copy, progr
     assert ("checkout_app" if kind == "wrong password" else "MYSQL_URL") in said
 
 
-@pytest.mark.parametrize("kind", set(MYSQL_URLS) - {"wrong password"})
+@pytest.mark.parametrize("kind", sorted(set(MYSQL_URLS) - {"wrong password"}))
 @pytest.mark.parametrize("parse", [connection_options, MysqlUrl.parse])
 def test_a_url_of_mysql_that_means_nothing_is_not_shown(kind: str, parse: Callable[[str], object]) -> None:
     url = MYSQL_URLS[kind].format(quoted=quote(PASSWORD, safe=""), password=PASSWORD)
