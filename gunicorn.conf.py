@@ -24,8 +24,7 @@ except SettingsError as error:
 
 # A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there
-# The folder in which workers count, which prometheus_client wants to know when it is imported. A reload finds it set,
-# and so does a master that takes over (SIGUSR2): their workers go on counting there.
+# The folder in which workers count, which prometheus_client wants to know when it is imported. A reload finds it set.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="checkout-metrics-", dir=worker_tmp_dir)
 
@@ -89,11 +88,11 @@ def stop(worker: Any) -> None:
 
 def on_starting(server: Any) -> None:
     """Refuse to start on a database that does not fit, or where payments may be forged, before any worker runs."""
-    require_signatures_off_loopback(server, server.cfg.address)
+    require_signatures_off_loopback(server.cfg.address)
     try:
         require_compatible_schema(settings.mysql_url)
     except (SchemaError, SettingsError) as error:
-        refuse_to_start(server, str(error))
+        refuse_to_start(str(error))
     if not settings.webhook_secrets:
         print(
             "WARNING: WEBHOOK_SECRETS is empty: anybody on this machine can say that an order is paid.", file=sys.stderr
@@ -102,27 +101,27 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Look at the sockets, too, some of which systemd has bound; still before any worker runs."""
-    require_signatures_off_loopback(server, [listener.getsockname() for listener in server.LISTENERS])
+    require_signatures_off_loopback([listener.getsockname() for listener in server.LISTENERS])
 
 
 def on_reload(server: Any) -> None:
     """Look at the addresses again: a reload may have changed them, and the secrets."""
-    require_signatures_off_loopback(server, server.cfg.address)
+    require_signatures_off_loopback(server.cfg.address)
 
 
-def require_signatures_off_loopback(server: Any, addresses: Iterable[Any]) -> None:
+def require_signatures_off_loopback(addresses: Iterable[Any]) -> None:
     """End unless webhooks are signed, or every address is this machine's alone; a socket's file is a plain path.
 
     The addresses that gunicorn uses: its command line may name others than HOST.
     """
     hosts = [address[0] for address in addresses if isinstance(address, tuple)]
     if not settings.webhook_secrets and not all(map(is_loopback, hosts)):
-        refuse_to_start(server, "WEBHOOK_SECRETS: give at least one; without, the service listens on loopback only")
+        refuse_to_start("WEBHOOK_SECRETS: give at least one; without, the service listens on loopback only")
 
 
-def refuse_to_start(server: Any, reason: str) -> NoReturn:
+def refuse_to_start(reason: str) -> NoReturn:
     """End, and leave nothing behind."""
-    on_exit(server)
+    on_exit(None)
     sys.exit(f"cannot start: {reason}")
 
 
@@ -131,7 +130,6 @@ def child_exit(_server: object, worker: Any) -> None:
     mark_process_dead(worker.pid)
 
 
-def on_exit(server: Any) -> None:
-    """Clear away, unless a master that we took over from, or that takes over from us, still lives."""
-    if server.reexec_pid == server.master_pid == 0:
-        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+def on_exit(_server: object) -> None:
+    """Clear away."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])
