@@ -14,13 +14,18 @@ from typing import Any, NoReturn
 
 from gunicorn.workers import gasgi
 
+import service.settings
 from service.connections import Connection
 from service.settings import SettingsError, is_loopback, load_settings
 
 try:
     settings = load_settings()
 except SettingsError as error:
-    sys.exit(f"cannot start: {error}")
+    if service.settings.in_use is None:
+        sys.exit(f"cannot start: {error}")
+    print(f"The settings stay as they were: {error}", file=sys.stderr)
+    settings = service.settings.in_use
+service.settings.in_use = settings
 
 # A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there

@@ -8,6 +8,7 @@ import falcon.asgi
 import structlog
 import uuid_utils
 
+import service.settings
 from service.access import Access, ApiKeys, RateLimits
 from service.errors import (
     DatabaseUnavailable,
@@ -98,7 +99,7 @@ def _traced_gate(settings: Settings) -> tuple[Gate, list[Any]]:
 def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     """The ASGI application; without settings, those of the environment. Raises SettingsError."""
     configure_logs()
-    settings = settings or load_settings()
+    settings = settings or service.settings.in_use or load_settings()
     gate, spans = _traced_gate(settings) if settings.otel_exporter_otlp_endpoint else (Gate(settings), [])
     feed = StockFeed(gate.read_product, settings.redis_url)
     middleware: list[Any] = [Headers(), RequestMetrics(), *spans, Lifespan(gate, feed)]

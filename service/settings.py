@@ -9,7 +9,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 from limits import RateLimitItem, parse
 from msgspec import Meta
 from standardwebhooks import Webhook
@@ -18,6 +18,10 @@ Network = IPv4Network | IPv6Network
 
 API_KEY = re.compile(r"([\w.-]{1,64}):([0-9a-f]{64})", re.ASCII)
 ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
+
+
+# What gunicorn's master has read last; its workers take these, whatever `.env` says when one of them starts.
+in_use: "Settings | None" = None
 
 
 class SettingsError(Exception):
@@ -117,10 +121,13 @@ def load_environment() -> None:
 
 
 def load_settings() -> Settings:
-    """Read and check the settings; raises SettingsError."""
-    load_environment()
+    """Read and check the settings; raises SettingsError.
+
+    The environment stays as it is, so that a reload sees what `.env` says by then.
+    """
     wanted = {field.encode_name for field in msgspec.structs.fields(Settings)}
-    given = {name: value for name, value in os.environ.items() if name in wanted and value}
+    said = {**dotenv_values(ENVIRONMENT_FILE), **os.environ}
+    given = {name: value for name, value in said.items() if name in wanted and value}
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:

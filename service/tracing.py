@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from service.batching import Batcher, Entry
 from service.database import Connection, ResultSets
 from service.procedures import Gate
-from service.settings import Settings
+from service.settings import Settings, load_environment
 
 SERVER_ERROR = 500
 FLUSH_TIMEOUT_S = 2
@@ -115,6 +115,7 @@ class TracedGate(Gate):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        load_environment()  # where the SDK looks
         resource = Resource.create({SERVICE_NAME: "checkout"}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

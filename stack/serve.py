@@ -77,6 +77,7 @@ class Gunicorn(Server):
 
 def serve() -> NoReturn:
     """Start everything, say so, and wait for a signal; raises when a server ends by itself."""
+    given = dict(os.environ)  # the service reads .env itself, again when it is told to reload
     load_environment()
     host, port = _address()
     with servers.start("server", buffer_pool_mib=BUFFER_POOL_MIB) as running:
@@ -87,7 +88,7 @@ def serve() -> NoReturn:
         _write_operator_files(running, administrator, passwords, f"http://{host}:{port}")
         application = str(administrator.for_account("checkout_app", passwords["checkout_app"]))
         # The service is not to know the passwords of other accounts.
-        environment = {name: value for name, value in os.environ.items() if not name.endswith("_PASSWORD")}
+        environment = {name: value for name, value in given.items() if not name.endswith("_PASSWORD")}
         environment |= {"MYSQL_URL": application, "REDIS_URL": running.redis_url}
         gunicorn = Gunicorn(running.folder / "gunicorn", host, port, environment)
         try:

@@ -59,6 +59,10 @@ class Copy:
             time.sleep(POLL_INTERVAL_S)
         return said
 
+    def output(self) -> str:
+        """What `script/server` and the service have printed."""
+        return self._output.read_text()
+
     def stop(self) -> None:
         """End `script/server` as Ctrl-C does, where it runs."""
         if self._server:

@@ -1,0 +1,87 @@
+"""Secrets are made and changed as SECURITY.md says. Old workers may answer for a moment after a reload."""
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from stack.servers import PROJECT
+from tests.copies import Copy
+from tests.http.support import eventually
+from tests.operations.conftest import SECRET
+
+Reload = Callable[..., None]
+
+
+@pytest.fixture
+def reload(copy: Copy) -> Iterator[Reload]:
+    """Writes `.env` anew and has gunicorn read it; what it was comes back."""
+    file = copy.folder / ".env"
+    before = file.read_text()
+
+    def write_and_reload(*lines: str) -> None:
+        file.write_text("\n".join(lines))
+        os.kill(int((copy.folder / ".local/server/gunicorn/pid").read_text()), signal.SIGHUP)
+
+    yield write_and_reload
+    write_and_reload(before)
+    eventually(lambda: status_of_payment(copy, SECRET) == 202 and status_of_read(copy, None) == 200)
+
+
+def status_of_payment(copy: Copy, secret: str) -> int:
+    """What the webhook answers to an event of an order to come, which is signed with a secret."""
+    body, now = '{"idempotency_key":"rotation","order_id":4000000,"status":"failure"}', datetime.now(UTC)
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("msg_1", now, body),
+    }
+    return httpx.post(f"http://127.0.0.1:{copy.port}/api/payments/webhook", content=body, headers=headers).status_code
+
+
+def status_of_read(copy: Copy, key: str | None) -> int:
+    """What reading product 1 answers to an API key."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.get(f"http://127.0.0.1:{copy.port}/api/products/1", headers=headers).status_code
+
+
+def command_of_security(beginning: str) -> str:
+    """The command that SECURITY.md shows, by how it begins."""
+    (command,) = re.findall(rf"`({re.escape(beginning)}[^`]*)`", (PROJECT / "SECURITY.md").read_text())
+    return str(command)
+
+
+def test_a_webhook_secret_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
+    new = copy.run(command_of_security("echo")).stdout.strip()
+    eventually(lambda: (status_of_payment(copy, SECRET), status_of_payment(copy, new)) == (202, 401))
+    reload(f"WEBHOOK_SECRETS={SECRET},{new}")
+    eventually(lambda: (status_of_payment(copy, SECRET), status_of_payment(copy, new)) == (202, 202))
+    reload(f"WEBHOOK_SECRETS={new}")
+    eventually(lambda: (status_of_payment(copy, SECRET), status_of_payment(copy, new)) == (401, 202))
+
+
+def test_a_reload_that_cannot_be_is_refused_and_the_service_goes_on(copy: Copy, reload: Reload) -> None:
+    reload(f"WEBHOOK_SECRETS={SECRET},whsec_typo")
+    eventually(lambda: "The settings stay as they were: " in copy.output())
+    assert "whsec_typo" not in copy.output()
+    eventually(lambda: copy.output().rpartition("The settings stay")[2].count("ASGI server listening") >= 2)
+    eventually(lambda: status_of_payment(copy, SECRET) == 202)
+
+
+def test_an_api_key_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
+    (old, old_digest), (new, new_digest) = (
+        copy.run(command_of_security("key=") + '; echo "$key"').stdout.replace("  -", "").split()[::-1]
+        for _ in range(2)
+    )
+    reload(f"WEBHOOK_SECRETS={SECRET}", f"API_KEYS=shop:{old_digest}")
+    eventually(lambda: [status_of_read(copy, key) for key in (None, old, new)] == [401, 200, 401])
+    reload(f"WEBHOOK_SECRETS={SECRET}", f"API_KEYS=shop:{old_digest},shop:{new_digest}")
+    eventually(lambda: [status_of_read(copy, key) for key in (None, old, new)] == [401, 200, 200])
+    reload(f"WEBHOOK_SECRETS={SECRET}", f"API_KEYS=shop:{new_digest}")
+    eventually(lambda: [status_of_read(copy, key) for key in (None, old, new)] == [401, 401, 200])
