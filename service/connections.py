@@ -9,7 +9,8 @@ from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 
-# A client whose request or answer is stuck at two looks in a row is cut off: after one to two intervals.
+# A client whose body or answer is stuck at two looks in a row is cut off: after one to two intervals. Who has not asked
+# at all costs least, and comes again when cut off, which costs more: such a client has as long as between two requests.
 LOOK_INTERVAL_S = 5
 
 
@@ -27,6 +28,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type hin
         if self.worker.nr_conns > self.worker.worker_connections:
             self.transport.abort()
         else:
+            self._arm_keepalive_timer()  # as before every later request
             self.worker.loop.call_later(LOOK_INTERVAL_S, self._look)
 
     def _look(self) -> None:
@@ -41,11 +43,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type hin
         self.worker.loop.call_later(LOOK_INTERVAL_S, self._look)
 
     def _is_stuck(self) -> bool:
-        """Whether the client owes the rest of its request, or does not read; between two requests it may rest."""
+        """Whether the client owes the rest of a body, or does not read."""
         receiver = self._body_receiver
-        owes_headers = receiver is None and self.req_count <= 1
         owes_body = receiver is not None and not receiver._complete
-        return bool(owes_headers or owes_body or self._flow_control.write_paused)
+        return bool(owes_body or self._flow_control.write_paused)
 
     def _resume_reading(self) -> None:
         """Read on after an answer, once the requests that wait here are few.
