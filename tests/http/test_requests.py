@@ -47,6 +47,28 @@ def with_member(path: str, member: bytes) -> bytes:
     return json.dumps(BODIES[path]).encode()[:-1] + b', "more": ' + member + b"}"
 
 
+@pytest.mark.parametrize("bomb", [b"[" * 8000 + b"]" * 8000, b'{"a":' * 2600 + b"1" + b"}" * 2600], ids=["[", "{"])
+@pytest.mark.parametrize("path", BODIES)
+def test_json_too_deep_is_refused(client: httpx.Client, path: str, bomb: bytes) -> None:
+    for body in (bomb, with_member(path, bomb)):
+        response = client.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert_problem(response, 400, "invalid_request", 30001)
+
+
+def test_json_that_is_wide_or_says_a_name_twice_is_read_like_any_other(
+    service: Service, client: httpx.Client, session: Session
+) -> None:
+    """The last one counts, for the stock, the log and the replay alike."""
+    product_id = session.create_product(stock=10)
+    wide = ",".join(f'"{number}":{number}' for number in range(1200))
+    body = f'{{"quantity":9,"product_id":{product_id},{wide},"quantity":2}}'
+    headers = {"Content-Type": "application/json", "Idempotency-Key": f"twice {product_id}"}
+    first, again = (client.post(HOLDS, content=body, headers=headers) for _ in range(2))
+    assert (first.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert session.available(product_id) == 8
+    assert len(service.events("hold_created", product_id=product_id, quantity=2)) == 2
+
+
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize(
     "body",

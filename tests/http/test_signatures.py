@@ -119,6 +119,15 @@ def test_what_is_signed_must_still_be_a_payment(client: httpx.Client, body: str)
     assert_problem(response, 422 if body == "null" else 400, "invalid_request", 30001)
 
 
+def test_of_two_orders_in_a_signed_body_the_last_is_paid_and_logged(
+    service: Service, client: httpx.Client, order_id: int
+) -> None:
+    body = body_of(order_id).replace('"order_id"', '"order_id": 4000000, "order_id"')
+    response = deliver(client, body, headers_of(body, NEW))
+    assert (response.status_code, response.json()["order_id"]) == (200, order_id)
+    assert service.events("payment_applied", order_id=order_id)
+
+
 def test_bytes_that_are_no_text_cannot_be_signed(client: httpx.Client) -> None:
     headers = headers_of("{}", NEW)
     response = client.post("/api/payments/webhook", content=b"\xff\xfe", headers=headers)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.accounts import PUBLIC_PROCEDURES
 from tests.contract.routines import ROUTINES
+from tests.procedures.test_every_batch import BATCHES
 from tests.support import Session
 
 NUMBERS = [None, -1, 0, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 1e300]
@@ -75,6 +76,7 @@ CASES = [
 def test_every_public_procedure_with_plain_arguments_is_tried() -> None:
     batches = {name for name in PUBLIC_PROCEDURES if " JSON" in ROUTINES[name].sections["In"]}
     assert set(ARGUMENTS) | WITHOUT_ARGUMENTS | batches == set(PUBLIC_PROCEDURES)
+    assert set(BATCHES) == batches
 
 
 @pytest.fixture(scope="module")
