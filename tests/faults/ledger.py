@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from tests.http.support import (
+    PATIENCE_S,
     Service,
     async_client,
     eventually,
@@ -296,11 +297,11 @@ class Load:
         if self._error:
             raise self._error
 
-    def wait_until_served(self, times: int = 1) -> None:
+    def wait_until_served(self, times: int = 1, within_s: float = PATIENCE_S) -> None:
         """Return when every buyer has had an outcome since now, or one after the other so many of them."""
         for _ in range(times):
             since = time.monotonic()
-            eventually(lambda: self._error or min(self._served_at) > since)  # noqa: B023 called in this turn
+            eventually(lambda: self._error or min(self._served_at) > since, within_s)  # noqa: B023 called in this turn
 
     def assert_back_in_service(self) -> None:
         """Check that holds or orders are made again within 3 s from now, and wait until every buyer is served."""

@@ -63,7 +63,7 @@ def test_a_black_hole_swallows_nothing_that_was_promised(
             time.sleep(BLACK_HOLE_S)
         load.assert_back_in_service()
     assert load.ledger.statuses()[503] > 0
-    assert distant_service.events("contention_retry", reason="no_answer")
+    assert distant_service.events("database_unavailable", reason="no_answer")
 
 
 def test_an_administrator_who_kills_connections_is_not_noticed(
