@@ -15,9 +15,9 @@ import httpx
 
 from tests.http.support import (
     PATIENCE_S,
+    POLL_INTERVAL_S,
     Service,
     async_client,
-    eventually,
     eventually_async,
     hold_request,
     order_request,
@@ -282,6 +282,7 @@ class Load:
         self._service = service
         self._is_over = threading.Event()
         self._served_at = [0.0] * BUYERS
+        self._asked: list[Entry | None] = [None] * BUYERS
         self._newest_order_id = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="buyers")
@@ -302,7 +303,15 @@ class Load:
         """Return when every buyer has had an outcome since now, or one after the other so many of them."""
         for _ in range(times):
             since = time.monotonic()
-            eventually(lambda: self._error or min(self._served_at) > since, within_s)  # noqa: B023 called in this turn
+            while waiting := self._unserved(since):
+                if not self._thread.is_alive():
+                    self.stop()
+                assert time.monotonic() < since + within_s, f"nothing in {within_s} s for {len(waiting)}: {waiting[:3]}"
+                time.sleep(POLL_INTERVAL_S)
+
+    def _unserved(self, since: float) -> list[Entry | None]:
+        """What those buyers last asked who have had no outcome since."""
+        return [self._asked[number] for number in range(BUYERS) if self._served_at[number] <= since]
 
     def assert_back_in_service(self) -> None:
         """Check that holds or orders are made again within 3 s from now, and wait until every buyer is served."""
@@ -349,7 +358,7 @@ class Load:
         self, number: int, client: httpx.AsyncClient, kind: str, key: str, request: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Ask once, or for a patient buyer until there is an outcome; returns what was accepted."""
-        entry = self.ledger.record(kind, key, request)
+        entry = self._asked[number] = self.ledger.record(kind, key, request)
         while True:
             answer = await self.ledger.ask(client, entry)
             await asyncio.sleep(random.uniform(*THINK_S))

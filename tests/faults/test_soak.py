@@ -147,9 +147,11 @@ def test_minutes_of_load_and_faults_lose_nothing_and_leave_nothing_behind(
         usages = []
         while time.monotonic() < ends_at:
             fault = queue.pop() if queue else moments.choice(harm.faults)
+            name = fault.__name__.strip("_")
+            print(f"{time.strftime('%X')} {name}", flush=True)
             fault()
             load.assert_back_in_service()
-            faults[fault.__name__.strip("_")] += 1
+            faults[name] += 1
             time.sleep(moments.uniform(0, LONGEST_PAUSE_S))
             if not queue:
                 usages.append(Usage.of(service, database_url))
