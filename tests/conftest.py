@@ -4,12 +4,20 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from stack import servers as stack_servers
 from stack.servers import Servers
 from tests.support import Session, new_database
 
 PASSWORDS = {"checkout_app": "app's /secret", "checkout_cron": "cron's @secret", "checkout_dba": "dba's :secret"}
+
+# The same examples in every run; `--hypothesis-profile=thorough` takes many others, which differ from run to run.
+settings.register_profile(
+    "brief", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile("thorough", settings.get_profile("brief"), derandomize=False)
+settings.load_profile("brief")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,7 +16,9 @@ BEGIN
     DECLARE v_chosen_products JSON;
     DECLARE v_customers BOOLEAN;
     DECLARE v_closes_at DATETIME;
-    DECLARE v_released BIGINT DEFAULT 0;
+    DECLARE v_released BIGINT;
+    DECLARE v_is_swept BOOLEAN DEFAULT FALSE;
+    DECLARE v_before VARCHAR(1000);
 
     CALL require_batch(in_requests);
     SET out_verdicts = REPEAT('.', JSON_LENGTH(in_requests)), out_touched = JSON_ARRAY();
@@ -24,6 +26,7 @@ BEGIN
     -- A round places all that surely fits, in one transaction. What depends on it (a second use of a key, a
     -- request beyond the running sum) stays open for the next. One round is the rule.
     WHILE LOCATE('.', out_verdicts) > 0 DO
+        SET v_before = out_verdicts;
         CALL begin_transaction();
         BEGIN
             DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -38,17 +41,14 @@ BEGIN
             IF v_customers THEN
                 CALL choose_within_maximum(in_requests, out_verdicts, v_chosen_products);
             END IF;
-            SET v_released = 0;
-            IF REGEXP_LIKE(out_verdicts, '[sm.]') THEN
+            IF REGEXP_LIKE(out_verdicts, '[sm.]') AND NOT v_is_swept THEN
                 COMMIT;
                 CALL sweep_short_products(in_requests, out_verdicts, v_released);
-                IF v_released = 0 THEN
-                    CALL begin_transaction();
-                END IF;
-            END IF;
-            IF v_released > 0 THEN
-                SET out_verdicts = REGEXP_REPLACE(out_verdicts, '[+sm]', '.');
+                -- Judged once more in any case: what was due when it was judged, another session may have swept since,
+                -- and used one of the keys.
+                SET v_is_swept = v_released = 0, out_verdicts = v_before;
             ELSE
+                SET v_is_swept = LOCATE('+', out_verdicts) = 0; -- otherwise what is left is looked at later than that
                 CALL place_holds(
                     in_requests, in_made_key, v_chosen_products, v_customers, v_closes_at, out_verdicts, out_touched
                 );

@@ -1,0 +1,146 @@
+"""Procedures that stop before their named steps, and two sessions that are led through them in every order.
+
+A step begins at a text of a procedure's body. A pause is inserted there: it waits for a lock named after its session
+and its number, which a keeper holds until it is that session's turn. Sessions that do not count steps never wait.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import mysql.connector
+
+from service.deploy import SQL_MODE, read_routines
+from tests.support import DEADLOCK, Session
+
+STEPS = {
+    "adjust_stock": ("UPDATE stock",),
+    "change_product": ("UPDATE stock",),
+    "change_setting": ("UPDATE settings",),
+    "decide_extensions": ("UPDATE /*+",),
+    "decide_holds": ("CALL sweep_short_products(",),
+    "decide_orders": ("CALL place_orders(",),
+    "decide_payment_starts": ("UPDATE /*+",),
+    "decide_payments": ("CALL settle_orders(",),
+    "place_holds": ("UPDATE /*+",),
+    "place_orders": ("CALL settle_new_orders(",),
+    "purge_history": ("CALL purge_orders(",),
+    "return_stock": ("UPDATE /*+",),
+    "set_selling_rules": ("SELECT COUNT(*)",),
+    "settle_orders": ("CALL lock_waiting_events(",),
+    "settle_refund": ("UPDATE payment_events",),
+    "settle_waiting_payments": ("CALL settle_orders(", "CALL orphan_payments("),
+}
+MOST_STEPS = 12  # a session takes further ones without a pause
+
+PAUSE = """
+CREATE PROCEDURE pause()
+IF @steps IS NOT NULL THEN
+    SET @steps = @steps + 1;
+    DO GET_LOCK(CONCAT('step.', CONNECTION_ID(), '.', @steps), 60);
+    DO RELEASE_LOCK(CONCAT('step.', CONNECTION_ID(), '.', @steps));
+END IF
+"""
+
+WAITS = """
+SELECT thread_.processlist_id AS session, lock_.object_name AS what
+FROM performance_schema.metadata_locks AS lock_
+INNER JOIN performance_schema.threads AS thread_ ON thread_.thread_id = lock_.owner_thread_id
+WHERE lock_.object_type = 'USER LEVEL LOCK' AND lock_.lock_status = 'PENDING'
+UNION ALL
+SELECT thread_.processlist_id, 'a row'
+FROM performance_schema.data_lock_waits AS wait_
+INNER JOIN performance_schema.threads AS thread_ ON thread_.thread_id = wait_.requesting_thread_id
+"""
+
+Act = Callable[[Session], Any]
+Play = Callable[[Sequence[int]], tuple[Any, list[int]]]  # of choices: what they come to, and all that there were
+
+
+def insert_pauses(session: Session) -> None:
+    """Replace the procedures of STEPS by ones that pause before these steps."""
+    session.execute(PAUSE)
+    session.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
+    session.execute(f"SET sql_mode = '{SQL_MODE}'")
+    for routine in read_routines():
+        text = routine.text
+        for beginning in STEPS.get(routine.name, ()):
+            assert text.count(f" {beginning}") == 1, f"{routine.name} has another form: say anew where its steps begin"
+            text = text.replace(f" {beginning}", f" CALL pause(); {beginning}")
+        if text != routine.text:
+            session.execute(f"DROP PROCEDURE {routine.name}")
+            session.execute(replace(routine, text=text).create_statement)
+
+
+class Stage:
+    """Two sessions that act, one that lets them, and one that looks on."""
+
+    def __init__(self, connect: Callable[[], Session]) -> None:
+        self.sessions = [connect(), connect()]
+        self.ids = [session.connection.connection_id for session in self.sessions]
+        self.keeper, self.observer = connect(), connect()
+        self.pool = ThreadPoolExecutor(2)
+        self.retries = 0
+        for session in self.sessions:
+            session.execute("SET innodb_lock_wait_timeout = 60")
+
+    def play(self, acts: Sequence[Act], choices: Sequence[int]) -> tuple[list[Any], list[int]]:
+        """Let two acts take their steps as chosen, and the first one go first from there on.
+
+        Returns their answers, and every choice that there was between them: whose turn it was, 0 or 1.
+        """
+        steps = [f"step.{session_id}.{number}" for session_id in self.ids for number in range(1, MOST_STEPS + 1)]
+        self.keeper.query("SELECT RELEASE_ALL_LOCKS(), " + ", ".join(f"GET_LOCK('{step}', 0)" for step in steps))
+        futures: list[Future[Any] | None] = [None, None]
+        taken = [0, 0]
+        made: list[int] = []
+        while ready := self._settle(futures, taken):
+            turn = ready[0]
+            if len(ready) == 2:
+                turn = choices[len(made)] if len(made) < len(choices) else 0
+                made.append(turn)
+            if taken[turn] == 0:
+                futures[turn] = self.pool.submit(self._run, self.sessions[turn], acts[turn])
+            else:
+                self.keeper.query(f"SELECT RELEASE_LOCK('step.{self.ids[turn]}.{taken[turn]}')")
+            taken[turn] += 1
+        return [future.result() for future in futures if future], made
+
+    def _settle(self, futures: Sequence[Future[Any] | None], taken: Sequence[int]) -> list[int]:
+        """Wait until neither session is on its way; returns those that may take a step."""
+        while True:
+            over = [bool(future and future.done()) for future in futures]
+            waits = {row["session"]: row["what"] for row in self.observer.query(WAITS)}
+            # A pause that it was let through may be listed for a moment.
+            stands_at = [waits.get(session_id) for session_id in self.ids]
+            ready = [not taken[turn] or stands_at[turn] == f"step.{self.ids[turn]}.{taken[turn]}" for turn in (0, 1)]
+            is_blocked = [at is not None and not at.startswith("step.") for at in stands_at]
+            if all(over[turn] or ready[turn] or is_blocked[turn] for turn in (0, 1)):
+                assert any(ready) or all(over), f"the sessions wait for each other: {waits}"
+                return [turn for turn in (0, 1) if ready[turn]]
+
+    def _run(self, session: Session, act: Act) -> Any:
+        """Act; after a deadlock again, without pauses, as the service does."""
+        session.execute("SET @steps = 0")
+        while True:
+            try:
+                return act(session)
+            except mysql.connector.Error as error:
+                if error.errno != DEADLOCK:
+                    raise
+                self.retries += 1
+                session.execute("SET @steps = NULL")
+
+
+def every_order(play: Play) -> Iterator[tuple[Any, list[int]]]:
+    """Play again and again, with each possible series of choices; yields what each came to."""
+    choices: list[int] = []
+    while True:
+        outcome, made = play(choices)
+        yield outcome, made
+        while made and made[-1] == 1:
+            made.pop()
+        if not made:
+            return
+        choices = [*made[:-1], 1]

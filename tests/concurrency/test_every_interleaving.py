@@ -1,0 +1,246 @@
+"""Whatever steps two procedures take in turn, it comes to the same as one of them after the other."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from itertools import combinations_with_replacement
+from typing import Any
+
+import mysql.connector
+import pytest
+from hypothesis import settings
+
+from tests.concurrency.steps import MOST_STEPS, Act, Play, Stage, every_order, insert_pauses
+from tests.support import Row, Session
+
+Connect = Callable[[], Session]
+
+START_S = 2_000_000_000
+DAY_S = 86_400
+NOBODYS_ID = 10**9
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two products of five units. Of the first two are in a hold, two in a pending order, and one is free.
+
+    There is money that came too late, and money for an order that nobody has made; of the second product a customer
+    may have one unit.
+    """
+
+    product_id: int
+    one_each_id: int
+    hold_id: int
+    order_id: int
+    cancelled_order_id: int
+
+    def hold_for(self, customer: str) -> str:
+        """A batch of one hold of the second product."""
+        return json.dumps([{"product_id": self.one_each_id, "quantity": 1, "customer_id": customer}])
+
+    def name(self, kind: str, row_id: int | None) -> str | None:
+        """What a hold or an order is, whatever its id."""
+        names = {
+            ("hold", self.hold_id): "the hold",
+            ("order", self.order_id): "the order",
+            ("order", self.cancelled_order_id): "the cancelled order",
+            ("order", NOBODYS_ID): "nobody's order",
+        }
+        return None if row_id is None else names.get((kind, row_id), "another")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A procedure and its arguments, by a session whose clock may be ahead."""
+
+    procedure: str
+    arguments: Callable[[Scene], list[Any]]
+    ahead_s: int = 0
+    # Its answer tells how things stand at its end, which another session may have brought about.
+    tells_what_is: bool = False
+    # What somebody has locked is left to its next run.
+    skips_locked: bool = False
+
+    def __call__(self, session: Session, scene: Scene) -> Any:
+        """CALL; returns what the answer says of this call, without ids, or the errno."""
+        session.stand_at(str(START_S + 10 + self.ahead_s))
+        try:
+            rows = session.call(self.procedure, *self.arguments(scene))
+        except mysql.connector.Error as error:
+            if error.sqlstate != "45000":
+                raise
+            return error.errno
+        if self.tells_what_is or self.skips_locked:
+            return None
+        return [{name: value for name, value in row.items() if not name.endswith("id")} for row in rows]
+
+
+def event(key: str, order_id: Callable[[Scene], int], status: str) -> Call:
+    """A payment event, which is recorded in one transaction and takes effect in another."""
+    return Call("apply_payment", lambda scene: [key, order_id(scene), status], tells_what_is=True)
+
+
+CALLS = {
+    "hold": Call("create_hold", lambda scene: [scene.product_id, 1, "a"]),
+    "hold what is due": Call("create_hold", lambda scene: [scene.product_id, 2, "b"], ahead_s=200),
+    "hold for Ann": Call(
+        "create_holds",
+        lambda scene: [json.dumps([{"product_id": scene.one_each_id, "quantity": 1, "customer_id": "Ann"}])],
+    ),
+    "order": Call("create_order", lambda scene: [scene.hold_id, "a"]),
+    "pay": event("paid", lambda scene: scene.order_id, "success"),
+    "fail": event("failed", lambda scene: scene.order_id, "failure"),
+    "fail early": event("early", lambda scene: scene.order_id + 1, "failure"),
+    "release": Call("release_hold", lambda scene: [scene.hold_id]),
+    "extend": Call("extend_hold", lambda scene: [scene.hold_id]),
+    "cancel": Call("cancel_order", lambda scene: [scene.order_id]),
+    "start payment": Call("start_payment", lambda scene: [scene.order_id]),
+    "expire": Call("expire_due", lambda _: [1000], ahead_s=2_000, skips_locked=True),
+    "take away": Call("adjust_stock", lambda scene: [scene.product_id, -1, "counted"]),
+    "change": Call("change_product", lambda scene: [scene.product_id, "Renamed", "9.99", None]),
+    "close": Call("set_selling_rules", lambda scene: [scene.product_id, None, "2033-05-18 03:33:20", None]),
+    "shorten holds": Call("change_setting", lambda _: ["hold_ttl_s", 60]),
+    "settle refund": Call("settle_refund", lambda _: ["late"]),
+    "settle waiting": Call("settle_waiting_payments", lambda _: [1000], ahead_s=2 * DAY_S, tells_what_is=True),
+    "purge": Call("purge_history", lambda _: [1000], ahead_s=40 * DAY_S, skips_locked=True),
+}
+
+TABLES = (
+    *("customer_units", "holds", "idempotency_keys", "orders", "payment_events", "products", "stock"),
+    *("stock_adjustments", "sweeps"),
+)
+
+
+HOLD = (
+    "INSERT INTO holds (product_id, quantity, status, expires_at, inserted_by, position) VALUES (%s, 2, %s, %s, 0, 1)"
+)
+ORDER = (
+    "INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at) VALUES (%s, %s, 2, 200, %s, %s)"
+)
+EVENT = (
+    "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, recorded_by)"
+    " VALUES (%s, %s, 'success', %s, %s, 0)"
+)
+
+
+def set_up(session: Session) -> Scene:
+    """Make the scene anew, in an empty database, by one transaction: that is most of what a performance takes."""
+
+    def insert(statement: str, *values: Any) -> int:
+        session.execute(statement, *values)
+        return int(session.cursor.lastrowid)
+
+    session.execute("START TRANSACTION")
+    for table in TABLES:
+        session.execute(f"DELETE FROM {table}")
+    session.execute("UPDATE settings SET value = 120 WHERE name = 'hold_ttl_s'")
+    product_id = insert("INSERT INTO products (name, price) VALUES ('Limited Edition Item', 100)")
+    one_each_id = insert("INSERT INTO products (name, price, maximum_per_customer) VALUES ('One for each', 100, 1)")
+    session.execute(
+        "INSERT INTO stock (product_id, total, available) VALUES (%s, 5, 1), (%s, 5, 5)", product_id, one_each_id
+    )
+    start, hold_expires_at, payment_due_at = (
+        datetime.fromtimestamp(START_S + seconds, UTC).replace(tzinfo=None) for seconds in (0, 120, 900)
+    )
+    cancelled, ordered, hold_id = (
+        insert(HOLD, product_id, status, hold_expires_at) for status in ("ordered", "ordered", "active")
+    )
+    cancelled_order_id = insert(ORDER, cancelled, product_id, "cancelled", payment_due_at)
+    order_id = insert(ORDER, ordered, product_id, "pending", payment_due_at)
+    insert(EVENT, "late", cancelled_order_id, "refund_due", start)
+    insert(EVENT, "waiting", NOBODYS_ID, "waiting", start)
+    session.execute("COMMIT")
+    return Scene(product_id, one_each_id, hold_id, order_id, cancelled_order_id)
+
+
+def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
+    """All that is in the database, with names in the place of ids, in an order that does not depend on them."""
+    assert session.call("check_stock") == []
+    queries = {
+        "products": "SELECT name, price, ends_at FROM products",
+        "stock": "SELECT total, available FROM stock",
+        "adjustments": "SELECT quantity FROM stock_adjustments",
+        "holds": "SELECT id AS hold_id, quantity, status, expires_at, is_extended FROM holds",
+        "orders": "SELECT id AS order_id, hold_id, amount, status, payment_due_at, payment_started_at FROM orders",
+        "events": "SELECT idempotency_key, order_id, status, outcome, refund_settled_at FROM payment_events",
+        "keys": "SELECT operation, idempotency_key, result_expires_at, result_status FROM idempotency_keys"
+        " WHERE LENGTH(idempotency_key) = 1",
+        "setting": "SELECT value FROM settings WHERE name = 'hold_ttl_s'",
+    }
+    state = {}
+    for what, query in queries.items():
+        rows = session.query(query)
+        for row in rows:
+            for kind in ("hold", "order"):
+                if f"{kind}_id" in row:
+                    row[f"{kind}_id"] = scene.name(kind, row[f"{kind}_id"])
+        state[what] = sorted(rows, key=str)
+    return state
+
+
+class Performance:
+    """Two calls on a stage."""
+
+    def __init__(self, session: Session, stage: Stage, calls: Sequence[Call]) -> None:
+        self.session, self.stage, self.calls = session, stage, calls
+
+    def play(self, choices: Sequence[int]) -> tuple[Any, list[int]]:
+        """Both calls, their steps as chosen."""
+        scene = set_up(self.session)
+        acts: list[Act] = [partial(call, scene=scene) for call in self.calls]
+        answers, made = self.stage.play(acts, choices)
+        return self.outcome(answers, scene), made
+
+    def one_after_another(self, first: int) -> Any:
+        """Both calls, one of them first."""
+        scene = set_up(self.session)
+        answers = [None, None]
+        for turn in (first, 1 - first):
+            answers[turn] = self.calls[turn](self.session, scene)
+        return self.outcome(answers, scene)
+
+    def outcome(self, answers: list[Any], scene: Scene) -> Any:
+        """What the calls answered and left, once what they skipped or did not have to sweep is made up for."""
+        for call in self.calls:
+            if call.skips_locked:
+                call(self.session, scene)
+            elif call.ahead_s:
+                replace(CALLS["expire"], ahead_s=call.ahead_s)(self.session, scene)
+        self.session.stand_at(str(START_S + 10))
+        return answers, describe(self.session, scene)
+
+
+@pytest.fixture(scope="module")
+def stage(database_url: str) -> Iterator[Stage]:
+    """A stage in a database whose procedures pause."""
+    sessions: list[Session] = []
+
+    def connect() -> Session:
+        sessions.append(Session(database_url))
+        return sessions[-1]
+
+    insert_pauses(connect())
+    yield Stage(connect)
+    for session in sessions:
+        session.close()
+
+
+def orders_of_turns(play: Play) -> Iterator[tuple[Any, Sequence[int]]]:
+    """What every order of steps comes to, in a thorough run; else two: a whole call after the other's first step."""
+    if settings.get_current_profile_name() == "thorough":
+        yield from every_order(play)
+    else:
+        for first in (0, 1):
+            yield play([first] + [1 - first] * MOST_STEPS)
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations_with_replacement(CALLS, 2)))
+def test_any_order_of_steps_comes_to_one_call_after_the_other(
+    session: Session, stage: Stage, first: str, second: str
+) -> None:
+    performance = Performance(session, stage, [CALLS[first], CALLS[second]])
+    serial = [performance.one_after_another(0), performance.one_after_another(1)]
+    for outcome, turns in orders_of_turns(performance.play):
+        assert outcome in serial, f"turns taken: {turns}"
