@@ -28,7 +28,7 @@ def read_statements() -> list[str]:
 
 
 def test_a_sale_sells_every_unit_once_and_is_drawn(copy: Copy) -> None:
-    demo = copy.run("script/demo --units 40 --buyers 200 --deadline-s 2 --output picture.svg")
+    demo = copy.run("script/demo --units 40 --buyers 200 --deadline-s 3 --output picture.svg")
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "40 of 40, 0 oversold" in demo.stdout
     assert "200 came, 40 were told that they paid for a unit" in demo.stdout
