@@ -201,7 +201,8 @@ class Batcher(Generic[Request, Answer]):
             return False
         attempt = max(entry.attempt for entry in batch)
         is_locked_out = failure is Failure.LOCKED and not aside
-        if attempt >= ATTEMPT_LIMIT and not is_locked_out:
+        nobody_waits = all(entry.done() for entry in batch)  # any more: MySQL said nothing until their deadline
+        if (attempt >= ATTEMPT_LIMIT or nobody_waits) and not is_locked_out:
             log.error("database_unavailable", **self._facts(batch, error))
             self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
             return False

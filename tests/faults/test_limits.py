@@ -4,6 +4,7 @@ import errno
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from stack.servers import Servers
 from tests.conftest import PASSWORDS
 from tests.faults.ledger import Load, steady_load
 from tests.faults.test_connections import kill_connections
-from tests.http.support import Service, eventually
+from tests.http.support import PATIENCE_S, Service, eventually
 from tests.support import Session, new_database, url_of
 
 DISK_MIB = 400
+MYSQL_LOOKS_AGAIN_S = 60
 BALLAST_STEP_BYTES = 64 * 1024
 # Mounts of its own, as an ordinary user. The data directory becomes a copy of itself on a small disk.
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -60,20 +62,16 @@ def test_a_mysql_without_connections_left_is_named_and_service_is_back_when_ther
 
 
 class SmallMysql(MysqlServer):
-    """A MySQL whose data directory is on a small disk of its own; the binary log is elsewhere.
+    """A MySQL whose data directory is on a small disk of its own."""
 
-    Where the disk with the binary log is full, MySQL answers nobody, and looks again once a minute.
-    """
-
-    def __init__(self, folder: Path, sockets: Path) -> None:
-        """Take the usual MySQL, and start it differently."""
+    def __init__(self, folder: Path, sockets: Path, *options: str) -> None:
+        """Take the usual MySQL, and start it differently, with further options of mysqld."""
         super().__init__(folder, sockets, programs.find_mysqld(), buffer_pool_mib=128)
         (sockets / "disk").mkdir()
-        (sockets / "binlog").mkdir()
         data = folder / "data"
         self._command = [
             *NAMESPACE, "sh", "-c", ON_A_SMALL_DISK, str(sockets / "disk"), str(data),
-            *self._command, "--user=root", f"--log-bin={sockets}/binlog/log",
+            *self._command, "--user=root", *options,
         ]  # fmt: skip
         self._ballast = data / "ballast"
 
@@ -98,25 +96,52 @@ class SmallMysql(MysqlServer):
 
 
 @pytest.fixture
-def small_mysql(servers: Servers) -> Iterator[SmallMysql]:
-    """A server on a small disk, thrown away after the test."""
+def start_small_mysql(servers: Servers) -> Iterator[Callable[..., SmallMysql]]:
+    """Starts a server on a small disk, with further options of mysqld; it is thrown away after the test."""
     if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode != 0:
         pytest.skip("this kernel lets this user make no namespace, so no small disk can be mounted")
-    with tempfile.TemporaryDirectory(prefix="checkout-", dir="/tmp") as sockets:
-        server = SmallMysql(servers.folder / "small", Path(sockets))
-        server.start()
-        yield server
-        server.kill()
+    with tempfile.TemporaryDirectory(prefix="checkout-", dir="/tmp") as sockets, ExitStack() as started:
+
+        def start(*options: str) -> SmallMysql:
+            server = SmallMysql(servers.folder / "small", Path(sockets), *options)
+            started.callback(server.kill)
+            server.start()
+            return server
+
+        yield start
 
 
 def test_a_full_disk_is_named_and_service_is_back_when_there_is_room(
-    small_mysql: SmallMysql, start_service: Callable[..., Service]
+    start_small_mysql: Callable[..., SmallMysql], start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
-    with new_database(str(small_mysql.url), "small") as url:
+    """The binary log has room elsewhere."""
+    mysql = start_small_mysql(f"--log-bin={tmp_path}/binlog")
+    with small_shop(mysql, start_service) as (service, load):
+        mysql.fill_disk()
+        assert_told_why(service, load, "disk_full")
+        mysql.free_disk()
+        load.assert_back_in_service()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(2 * MYSQL_LOOKS_AGAIN_S + PATIENCE_S)
+def test_a_full_disk_with_the_binary_log_is_silence_until_mysql_looks_again(
+    start_small_mysql: Callable[..., SmallMysql], start_service: Callable[..., Service]
+) -> None:
+    """MySQL tells its own error log, answers nobody, and looks for room once a minute."""
+    mysql = start_small_mysql()
+    with small_shop(mysql, start_service) as (service, load):
+        mysql.fill_disk()
+        assert_told_why(service, load, "no_answer")
+        mysql.free_disk()
+        load.wait_until_served(within_s=MYSQL_LOOKS_AGAIN_S + PATIENCE_S)
+
+
+@contextmanager
+def small_shop(mysql: SmallMysql, start_service: Callable[..., Service]) -> Iterator[tuple[Service, Load]]:
+    """A service in front of a server of its own, under load."""
+    with new_database(str(mysql.url), "small") as url:
         app_url = url_of(url, database="small", account="checkout_app", password=PASSWORDS["checkout_app"])
         service = start_service(mysql_url=app_url)
         with steady_load(service, url) as load:
-            small_mysql.fill_disk()
-            assert_told_why(service, load, "disk_full")
-            small_mysql.free_disk()
-            load.assert_back_in_service()
+            yield service, load

@@ -3,6 +3,8 @@
 import random
 import time
 
+import pytest
+
 from stack.process import Server
 from tests.faults.ledger import Load, steady_load
 from tests.http.support import Service
@@ -11,6 +13,7 @@ KILLS = 20
 PAUSE_S = 5
 
 
+@pytest.mark.timeout(300)
 def test_a_mysql_that_is_killed_at_random_moments_loses_nothing(
     service: Service, database_url: str, mysql_server: Server
 ) -> None:

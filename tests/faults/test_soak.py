@@ -25,7 +25,6 @@ from tests.faults.test_connections import kill_connections
 from tests.http.support import Service
 from tests.support import Session
 
-WARM_UP_S = 60
 QUIET_S = 10
 LONGEST_PAUSE_S = 5
 MEMORY_GROWTH = 1.2
@@ -40,14 +39,15 @@ class Usage(NamedTuple):
     connections: int
 
     @classmethod
-    def of(cls, service: Service, session: Session) -> "Usage":
+    def of(cls, service: Service, database_url: str) -> "Usage":
         """What it uses now."""
         folders = [Path(f"/proc/{worker}") for worker in service.workers()]
         pages = [int((folder / "statm").read_text().split()[1]) for folder in folders]
-        rows = session.query(
-            "SELECT COUNT(*) AS n FROM performance_schema.threads"
-            " WHERE processlist_user = 'checkout_app' AND processlist_db = DATABASE()"
-        )
+        with closing(Session(database_url)) as session:
+            rows = session.query(
+                "SELECT COUNT(*) AS n FROM performance_schema.threads"
+                " WHERE processlist_user = 'checkout_app' AND processlist_db = DATABASE()"
+            )
         return cls(
             rss_mib=max(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20,
             files=max(len(list((folder / "fd").iterdir())) for folder in folders),
@@ -65,7 +65,7 @@ class Harm:
         self._redis_url = redis_url
         self._load = load
         self._moments = moments
-        self._faults: list[Callable[[], None]] = [
+        self.faults: list[Callable[[], None]] = [
             self._kill_mysql,
             self._restart_mysql,
             self._pause_mysql,
@@ -77,12 +77,6 @@ class Harm:
             self._hold_a_lock,
             self._replace_routines,
         ]
-
-    def do_one(self) -> str:
-        """Bring one fault about; returns its name."""
-        fault = self._moments.choice(self._faults)
-        fault()
-        return fault.__name__.strip("_")
 
     def _kill_mysql(self) -> None:
         self._mysql.kill()
@@ -148,18 +142,24 @@ def test_minutes_of_load_and_faults_lose_nothing_and_leave_nothing_behind(
     with steady_load(service, database_url, refusals=[HOLD_EXPIRED]) as load:
         harm = Harm(servers, database_url, redis_url, load, moments)
         ends_at = time.monotonic() + 60 * request.config.getoption("--soak-minutes")
-        time.sleep(WARM_UP_S)
-        with closing(Session(database_url)) as session:
-            before = Usage.of(service, session)
+        # Every fault once comes first: afterwards there is nothing that the service has never had to keep in memory.
+        queue = moments.sample(harm.faults, len(harm.faults))
+        usages = []
         while time.monotonic() < ends_at:
-            faults[harm.do_one()] += 1
+            fault = queue.pop() if queue else moments.choice(harm.faults)
+            name = fault.__name__.strip("_")
+            print(f"{time.strftime('%X')} {name}", flush=True)
+            fault()
             load.assert_back_in_service()
+            faults[name] += 1
             time.sleep(moments.uniform(0, LONGEST_PAUSE_S))
+            if not queue:
+                usages.append(Usage.of(service, database_url))
         load.wait_until_served()
         time.sleep(QUIET_S)
-        with closing(Session(database_url)) as session:
-            after = Usage.of(service, session)
-    print(f"faults {dict(faults)}\nanswers {dict(load.ledger.statuses())}\nbefore {before}\nafter {after}")
+        usages.append(Usage.of(service, database_url))
+    before, after = usages[0], usages[-1]
+    print(f"faults {dict(faults)}", f"answers {dict(load.ledger.statuses())}", *usages, sep="\n")
     assert after.rss_mib < before.rss_mib * MEMORY_GROWTH, (before, after)
     assert after.files <= before.files + MORE_FILES, (before, after)
     assert after.connections <= before.connections + MORE_FILES, (before, after)

@@ -12,6 +12,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 WAKE_INTERVAL_S = 0.02
+OPENING_REQUESTS = 8  # more than a client sends until it is signed in over TLS and has set its session
 
 
 class Loss(Enum):
@@ -33,6 +34,7 @@ class Proxy(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Passage)
         self._target = urlsplit(mysql_url)
         self._next_loss: Loss | None = None
+        self._spared = 0
         self._lock = threading.Lock()
         self._is_open = threading.Event()
         self._is_open.set()
@@ -45,13 +47,16 @@ class Proxy(ThreadingTCPServer):
         account = self._target.netloc.rpartition("@")[0]
         return urlunsplit(self._target._replace(netloc=f"{account}@127.0.0.1:{self.server_address[1]}", query=""))
 
-    def lose_next(self, loss: Loss) -> None:
-        """Let the next request meet with a loss."""
+    def lose_next(self, loss: Loss, *, spare_opening: bool = False) -> None:
+        """Let the next request meet with a loss, or the next one of a connection that has been opened completely."""
+        self._spared = OPENING_REQUESTS if spare_opening else 0
         self._next_loss = loss
 
-    def take_loss(self) -> Loss | None:
-        """What is to happen to the request that has just come."""
+    def take_loss(self, request_number: int) -> Loss | None:
+        """What is to happen to the request that has just come as the so-many-th of its connection, from 0."""
         with self._lock:
+            if request_number < self._spared:
+                return None
             loss, self._next_loss = self._next_loss, None
             self.losses += loss is not None
         return loss
@@ -91,7 +96,7 @@ class _Passage(BaseRequestHandler):
             self._pass_on(self.request, upstream)
 
     def _pass_on(self, client: socket.socket, upstream: socket.socket) -> None:
-        loss = None
+        loss, requests = None, 0
         while True:
             for source in select.select([client, upstream], [], [])[0]:
                 text = source.recv(65536)
@@ -102,7 +107,8 @@ class _Passage(BaseRequestHandler):
                     client.sendall(text)
                     continue
                 time.sleep(self.server.latency_s)
-                loss = self.server.take_loss()
+                loss = self.server.take_loss(requests)
+                requests += 1
                 if loss is Loss.FUTURE:
                     self._fall_silent(client)
                     return

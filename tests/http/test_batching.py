@@ -226,6 +226,18 @@ async def test_three_attempts_are_enough() -> None:
     assert await results(batcher.submit("c")) == ["answer to c"]
 
 
+async def test_a_call_that_fails_when_nobody_waits_any_more_says_so_and_is_not_repeated() -> None:
+    database = Database(fail_while(Failure.RETRY, 1))
+    batcher = batcher_of(database.send, deadline_s=0.1)
+    database.opened.clear()
+    await results(batcher.submit("a"))
+    with capture_logs() as lines:
+        database.opened.set()
+        await batcher.drain()
+    assert database.batches == [["a"]]
+    assert [line["event"] for line in lines] == ["database_unavailable"]
+
+
 async def test_a_retry_leaves_out_those_who_no_longer_wait() -> None:
     database = Database(fail_while(Failure.RETRY, 1))
     batcher = batcher_of(database.send)
