@@ -1,12 +1,13 @@
 """API keys, and how often one may ask."""
 
+import socket
 from collections.abc import Callable
 from hashlib import sha256
 
 import httpx
 import pytest
 
-from tests.http.support import Service, assert_problem, hold_request, payment_request
+from tests.http.support import PATIENCE_S, Service, assert_problem, hold_request, payment_request
 from tests.support import Session
 
 KEYS = {"web": "a key of the web shop", "app": "a key of the app"}
@@ -191,3 +192,21 @@ def test_no_spelling_of_a_path_escapes_the_limit(start_service: Callable[..., Se
         assert statuses(client, LIMIT + 1)[-1] == 429
         answers = [client.get(service.url + path.format(1)).status_code for path in ALIASES]
     assert answers == [429] * len(ALIASES)
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==",
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+    ],
+)
+@pytest.mark.parametrize("path", [b"/api/products/1", b"/nowhere"])
+def test_another_protocol_is_no_way_around(keyed: Service, upgrade: bytes, path: bytes) -> None:
+    url = httpx.URL(keyed.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=PATIENCE_S) as client:
+        client.sendall(
+            b"GET " + path + b" HTTP/1.1\r\nHost: checkout\r\nConnection: Upgrade\r\n" + upgrade + b"\r\n\r\n"
+        )
+        status = client.recv(65536).split()[1]
+    assert status in {b"401", b"403", b"404"}
