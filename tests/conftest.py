@@ -64,9 +64,10 @@ def connect(database_url: str) -> Iterator[Callable[[], Session]]:
     for session in sessions:
         session.close()
     checker = Session(database_url)
-    differences = checker.call("check_stock")
+    differences, miscounted = checker.call("check_stock"), checker.miscounted_customers()
     checker.close()
     assert differences == [], f"stock differs after the test: {differences}"
+    assert miscounted == [], f"customers' units differ after the test: {miscounted}"
 
 
 @pytest.fixture

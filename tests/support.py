@@ -104,6 +104,15 @@ class Session:
         else:
             self.execute("SET timestamp = UNIX_TIMESTAMP(SYSDATE(6)) + %s", seconds)
 
+    def miscounted_customers(self) -> list[Row]:
+        """Holds whose units do not count for their customer exactly as long as they are out of stock; one snapshot."""
+        return self.query(
+            "SELECT counted.*, hold.status, order_.status AS order_status FROM customer_units AS counted "
+            "LEFT JOIN holds AS hold ON hold.id = counted.hold_id LEFT JOIN orders AS order_ USING (hold_id) "
+            "WHERE COALESCE(hold.quantity, 0) <> counted.quantity "
+            "OR NOT COALESCE(hold.status = 'active' OR order_.status IN ('pending', 'paid'), FALSE)"
+        )
+
     def locked_tables(self, other: "Session") -> set[str]:
         """The tables in which another session holds or awaits a lock."""
         rows = self.query(
