@@ -16,7 +16,7 @@ PASSWORDS = {"checkout_app": "app's /secret", "checkout_cron": "cron's @secret",
 settings.register_profile(
     "brief", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.register_profile("thorough", settings.get_profile("brief"), derandomize=False)
+settings.register_profile("thorough", settings.get_profile("brief"), derandomize=False, max_examples=5000)
 settings.load_profile("brief")
 
 

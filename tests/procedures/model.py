@@ -3,7 +3,9 @@
 A due hold or an overdue order counts as available to whoever asks for units, swept or not.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from tests.support import Row
 
@@ -11,8 +13,33 @@ HOLD_TTL_S = 120
 HOLD_EXTENSION_S = 60
 PAYMENT_TTL_S = 900
 PAYMENT_STARTED_TTL_S = 1800
+CLIENT_KEY_TTL_S = WAITING_PAYMENT_TTL_S = 86_400
+HISTORY_TTL_S = 2_592_000
+
+NOBODYS_ID = 10**8
+# Counts what is due as available, as the model does, whether or not it was swept.
+AVAILABLE = """
+SELECT
+    available
+    + COALESCE((
+        SELECT SUM(quantity) FROM holds
+        WHERE product_id = stock.product_id AND status = 'active' AND expires_at <= UTC_TIMESTAMP()
+    ), 0)
+    + COALESCE((
+        SELECT SUM(quantity) FROM orders
+        WHERE product_id = stock.product_id AND status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
+    ), 0) AS units,
+    total
+FROM stock WHERE product_id = %s
+"""
 
 REFUSALS = {"ordered": 30203, "released": 30204, "expired": 30202}
+
+
+def latest(ids: Iterable[int], position: int) -> int:
+    """One of the eight latest ids, or nobody's."""
+    choices = [NOBODYS_ID, *list(ids)[-8:]]
+    return choices[-1 - position % len(choices)]
 
 
 @dataclass
@@ -33,17 +60,19 @@ class Order:
 
     hold: Hold
     due_at: int
+    amount: Decimal
     is_started: bool = False
     status: str = "pending"
 
 
 @dataclass
 class Rules:
-    """When a product is on sale, and how much of it one customer may have."""
+    """When a product is on sale, and how much of it one hold and one customer may have."""
 
     starts_at: int | None = None
     ends_at: int | None = None
     maximum_per_customer: int | None = None
+    maximum_per_hold: int | None = None
 
     def is_open(self, now: int) -> bool:
         """Whether the product is on sale."""
@@ -56,7 +85,9 @@ class Event:
 
     order_id: int
     status: str
+    received_at: int
     outcome: str = "waiting"
+    is_settled: bool = False  # its refund was ticked off
 
 
 @dataclass
@@ -65,11 +96,13 @@ class Model:
 
     stock: dict[int, int]
     now: int = 0
+    hold_ttl_s: int = HOLD_TTL_S
+    prices: dict[int, Decimal] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
     holds: dict[int, Hold] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
-    keys: dict[tuple[str, str], tuple[object, int]] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[object, int, int]] = field(default_factory=dict)
 
     def sweep(self) -> None:
         """Expire what is due."""
@@ -102,13 +135,13 @@ class Model:
         """What a used key says; None where the request is new."""
         if key is None or (operation, key) not in self.keys:
             return None
-        known, result_id = self.keys[operation, key]
+        known, result_id, _ = self.keys[operation, key]
         return {"replayed": 1, "id": result_id} if known == request else {"errno": 30002}
 
     def record(self, operation: str, key: str | None, request: object, result_id: int) -> None:
         """Keep an accepted request under its key."""
         if key is not None:
-            self.keys[operation, key] = (request, result_id)
+            self.keys[operation, key] = (request, result_id, self.now + CLIENT_KEY_TTL_S)
 
     def create_hold(self, request: Row, new_id: int) -> Row:
         """Hold units."""
@@ -121,7 +154,7 @@ class Model:
             return answer
         if errno := self.refusal(product_id, quantity, customer_id):
             return {"errno": errno}
-        self.holds[new_id] = Hold(product_id, quantity, self.now + HOLD_TTL_S, customer_id)
+        self.holds[new_id] = Hold(product_id, quantity, self.now + self.hold_ttl_s, customer_id)
         self.record("hold", key, (product_id, quantity, customer_id), new_id)
         return {"id": new_id}
 
@@ -130,6 +163,8 @@ class Model:
         if product_id not in self.stock:
             return 30101
         rules = self.rules.get(product_id, Rules())
+        if rules.maximum_per_hold is not None and quantity > rules.maximum_per_hold:
+            return 30103
         if not rules.is_open(self.now):
             return 30104
         if rules.maximum_per_customer is not None:
@@ -163,7 +198,8 @@ class Model:
         if is_due or hold.status != "active":
             return {"errno": REFUSALS["expired" if is_due else hold.status]}
         hold.status = "ordered"
-        self.orders[new_id] = Order(hold, self.now + PAYMENT_TTL_S)
+        price = self.prices.get(hold.product_id, Decimal(100))
+        self.orders[new_id] = Order(hold, self.now + PAYMENT_TTL_S, price * hold.quantity)
         for event in self.events.values():
             if event.order_id == new_id:
                 self.settle(event)
@@ -171,12 +207,52 @@ class Model:
         return {"id": new_id}
 
     def settle(self, event: Event) -> None:
-        """Apply an event to its order."""
+        """Apply an event to its order, unless it waited too long."""
         order = self.orders[event.order_id]
-        if order.status == "pending":
+        if self.is_orphan(event):
+            event.outcome = "orphaned"
+        elif order.status == "pending":
             event.outcome, order.status = "applied", "paid" if event.status == "success" else "cancelled"
         else:
             event.outcome = "refund_due" if event.status == "success" else "ignored"
+
+    def is_orphan(self, event: Event) -> bool:
+        """Whether an event waited too long; those of one batch come microseconds after the whole second."""
+        return event.outcome == "waiting" and self.now > event.received_at + WAITING_PAYMENT_TTL_S
+
+    def outcome(self, event: Event) -> str:
+        """An event's outcome as it is now."""
+        return "orphaned" if self.is_orphan(event) else event.outcome
+
+    def settle_refund(self, key: str) -> int | None:
+        """Tick a refund off; answers the errno of a refusal."""
+        event = self.events.get(key)
+        if event is None:
+            return 30401
+        outcome = self.outcome(event)
+        if outcome != "refund_due" and (outcome, event.status) != ("orphaned", "success"):
+            return 30402
+        event.outcome, event.is_settled = outcome, True
+        return None
+
+    def purge(self) -> None:
+        """Forget keys past their time, and what ended long ago; what was paid or is owed stays."""
+        before = self.now - HISTORY_TTL_S
+        self.keys = {name: key for name, key in self.keys.items() if key[2] > self.now}
+        for hold_id, hold in list(self.holds.items()):
+            if hold.status in ("expired", "released") and hold.expires_at <= before:
+                del self.holds[hold_id]
+        for order_id, order in list(self.orders.items()):
+            events = {key: event for key, event in self.events.items() if event.order_id == order_id}
+            is_owed = any(
+                event.status == "success" and event.outcome in ("refund_due", "orphaned") and not event.is_settled
+                for event in events.values()
+            )
+            if order.status == "cancelled" and order.due_at <= before and not is_owed:
+                del self.orders[order_id]
+                self.holds = {hold_id: hold for hold_id, hold in self.holds.items() if hold is not order.hold}
+                for key in events:
+                    del self.events[key]
 
     def apply_payment(self, request: Row, _new_id: int) -> Row:
         """Take an event in; its outcome is read after its batch."""
@@ -187,7 +263,7 @@ class Model:
         if key in self.events:
             known = self.events[key]
             return {"replayed": 1} if (known.order_id, known.status) == (order_id, status) else {"errno": 30002}
-        self.events[key] = Event(order_id, status)
+        self.events[key] = Event(order_id, status, self.now)
         if order_id in self.orders:
             self.settle(self.events[key])
         return {}

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.procedures.model import Model, Rules
+from tests.procedures.model import NOBODYS_ID, Model, Rules
 from tests.support import Row, Session
 
-NOBODYS_ID = 10**8
 START_S = 2_000_000_000
 EPOCH = datetime(1970, 1, 1)
 

@@ -1,0 +1,277 @@
+"""Hypothesis drives every procedure that changes something, single and in batches, through time, against the model."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import mysql.connector
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.procedures.model import AVAILABLE, NOBODYS_ID, Model, Rules, latest
+from tests.support import Row, Session
+
+START_S = 2_000_000_000
+EPOCH = datetime(1970, 1, 1)
+
+positions = st.integers(0, 11)  # of a thing among the latest ones
+keys = st.one_of(st.none(), st.integers(1, 12).map(str))
+quantities = st.sampled_from((1, 1, 1, 2, 3, 9, 0))
+customers = st.sampled_from((None, None, "ada", "bob"))
+statuses = st.sampled_from(("success", "success", "failure", "failed", "paid"))
+jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800, 90_000, 2_700_000))
+
+
+class Checkout(RuleBasedStateMachine):
+    """One example: three products of its own, and all that may happen to them."""
+
+    session: Session
+
+    @initialize(units=st.tuples(st.integers(0, 3), st.integers(4, 12), st.integers(20, 40)))
+    def open_shop(self, units: tuple[int, ...]) -> None:
+        """Products, an own range of keys, and no payment that waits for an order of this example."""
+        self.prefix = f"{uuid.uuid4()}/"
+        self.session.execute("DELETE FROM payment_events WHERE outcome = 'waiting'")
+        self.session.execute("CALL change_setting('hold_ttl_s', 120)")
+        self.model = Model({self.session.create_product(number): number for number in units}, now=START_S)
+        self.last_order_id = self.session.create_order(self.session.create_product(1))
+        self.wait(1)
+
+    def product(self, position: int) -> int:
+        """One of the products, or nobody's."""
+        return [*self.model.stock, NOBODYS_ID][position % 4]
+
+    def key(self, number: str | None) -> Row:
+        """An idempotency key of this example as a member."""
+        return {} if number is None else {"idempotency_key": self.prefix + number}
+
+    def ask(self, procedure: str, elements: list[Any], answer: Callable[[Any, int], Row], *, single: bool) -> list[Row]:
+        """CALL a batch procedure, or its single form with the members of the one element; compare every row."""
+        rows = [self.single(procedure, elements[0])] if single else self.session.batch(procedure, elements)
+        for element, row in zip(elements, rows, strict=True):
+            new_id = next(iter(row.values()))
+            expected = {"errno": None, "replayed": 0, **answer(element, new_id or 0)}
+            found = {name: row.get(name) for name in ("errno", "replayed")}
+            if "id" in expected:
+                found["id"] = new_id
+            assert found == expected, f"{procedure} {element} of {elements}"
+        return rows
+
+    def single(self, procedure: str, element: Any) -> Row:
+        """The row of a single CALL, or one that carries the errno that it raised."""
+        arguments = list(element.values()) if isinstance(element, dict) else [element]
+        name = procedure.removesuffix("s")
+        try:
+            return {**self.session.call(name, *arguments)[0], "errno": None}
+        except mysql.connector.Error as error:
+            if error.sqlstate != "45000":
+                raise
+            return {"id": None, "errno": error.errno, "replayed": 0}
+
+    @rule(wanted=st.lists(st.tuples(positions, quantities, customers, keys), min_size=1, max_size=8))
+    def create_holds(self, wanted: list[tuple[int, int, str | None, str | None]]) -> None:
+        """A batch of holds."""
+        requests = [
+            {"product_id": self.product(position), "quantity": quantity, "customer_id": customer, **self.key(number)}
+            for position, quantity, customer, number in wanted
+        ]
+        self.ask("create_holds", requests, self.model.create_hold, single=False)
+
+    @rule(position=positions, quantity=quantities, number=keys)
+    def create_hold(self, position: int, quantity: int, number: str | None) -> None:
+        """A hold by a DBA, who names no customer."""
+        key = self.key(number).get("idempotency_key")
+        request = {"product_id": self.product(position), "quantity": quantity, "idempotency_key": key}
+        self.ask("create_holds", [request], self.model.create_hold, single=True)
+
+    @rule(wanted=st.lists(st.tuples(positions, keys), min_size=1, max_size=6), single=st.booleans())
+    def create_orders(self, wanted: list[tuple[int, str | None]], single: bool) -> None:
+        """Orders, whose ids leave no gap."""
+        requests = [
+            {"hold_id": latest(self.model.holds, position), "idempotency_key": None, **self.key(number)}
+            for position, number in wanted[: 1 if single else None]
+        ]
+        rows = self.ask("create_orders", requests, self.model.create_order, single=single)
+        new = [row["order_id"] for row in rows if row["errno"] is None and not row["replayed"]]
+        assert sorted(new) == list(range(self.last_order_id + 1, self.last_order_id + 1 + len(new)))
+        self.last_order_id += len(new)
+
+    @rule(
+        wanted=st.lists(st.tuples(positions, st.integers(1, 20), statuses), min_size=1, max_size=8),
+        single=st.booleans(),
+    )
+    def apply_payments(self, wanted: list[tuple[int, int, str]], single: bool) -> None:
+        """Payment events, of orders that exist or come next; each has its outcome when its batch is done."""
+        self.wait(1)  # arrival order is by the clock
+        self.expire_due()  # an overdue order that is paid before it is swept has a test of its own
+        orders = {**self.model.orders, **dict.fromkeys(range(self.last_order_id + 1, self.last_order_id + 4))}
+        events = [
+            {"idempotency_key": f"{self.prefix}{key}", "order_id": latest(orders, position), "status": status}
+            for position, key, status in wanted[: 1 if single else None]
+        ]
+        rows = self.ask("apply_payments", events, self.model.apply_payment, single=single)
+        for event, row in zip(events, rows, strict=True):
+            if row["errno"] is None:
+                assert row["outcome"] == self.model.outcome(self.model.events[event["idempotency_key"]])
+
+    @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
+    def release_holds(self, wanted: list[int], single: bool) -> None:
+        """Holds are given back."""
+        ids = [latest(self.model.holds, position) for position in wanted[: 1 if single else None]]
+        self.ask("release_holds", ids, self.model.release_hold, single=single)
+
+    @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
+    def extend_holds(self, wanted: list[int], single: bool) -> None:
+        """Holds get more time."""
+        ids = [latest(self.model.holds, position) for position in wanted[: 1 if single else None]]
+        self.ask("extend_holds", ids, self.model.extend_hold, single=single)
+
+    @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
+    def cancel_orders(self, wanted: list[int], single: bool) -> None:
+        """Orders are cancelled."""
+        self.expire_due()
+        ids = [latest(self.model.orders, position) for position in wanted[: 1 if single else None]]
+        self.ask("cancel_orders", ids, self.model.cancel_order, single=single)
+
+    @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
+    def start_payments(self, wanted: list[int], single: bool) -> None:
+        """Orders get more time."""
+        self.expire_due()
+        ids = [latest(self.model.orders, position) for position in wanted[: 1 if single else None]]
+        self.ask("start_payments", ids, self.model.start_payment, single=single)
+
+    @rule(position=positions, units=st.integers(-5, 5).filter(bool))
+    def adjust_stock(self, position: int, units: int) -> None:
+        """A DBA adds units, or takes available ones away."""
+        self.expire_due()
+        product_id = self.product(position)
+        if product_id == NOBODYS_ID:
+            assert self.session.errno("adjust_stock", product_id, units, "count") == 30101
+        elif self.model.available(product_id) + units < 0:
+            assert self.session.errno("adjust_stock", product_id, units, "count") == 30102
+        else:
+            self.model.stock[product_id] += units
+            row = self.session.call("adjust_stock", product_id, units, "count")[0]
+            assert row["total_stock"] == self.model.stock[product_id]
+
+    @rule(position=st.integers(0, 2), price=st.integers(0, 10**6), maximum=st.sampled_from((None, None, 1, 2, 5)))
+    def change_product(self, position: int, price: int, maximum: int | None) -> None:
+        """Another price, and another maximum for one hold."""
+        product_id = self.product(position)
+        self.model.prices[product_id] = Decimal(price) / 100
+        self.model.rules.setdefault(product_id, Rules()).maximum_per_hold = maximum
+        row = self.session.call("change_product", product_id, "Limited", self.model.prices[product_id], maximum)[0]
+        assert row["price"] == self.model.prices[product_id]
+
+    @rule(
+        position=st.integers(0, 2),
+        window=st.sampled_from(((None, None), (None, 200), (-50, None), (50, 150), (-50, 0))),
+        maximum=st.sampled_from((None, 1, 3, 5)),
+    )
+    def set_selling_rules(self, position: int, window: tuple[int | None, int | None], maximum: int | None) -> None:
+        """A sale window, and a maximum for one customer."""
+        rules = self.model.rules.setdefault(self.product(position), Rules())
+        rules.starts_at, rules.ends_at = (None if offset is None else self.model.now + offset for offset in window)
+        rules.maximum_per_customer = maximum
+        moments = [None if moment is None else self.moment(moment) for moment in (rules.starts_at, rules.ends_at)]
+        self.session.call("set_selling_rules", self.product(position), *moments, maximum)
+
+    @rule(seconds=st.sampled_from((60, 120, 300)))
+    def change_setting(self, seconds: int) -> None:
+        """Holds to come live shorter or longer; those that exist keep their deadline."""
+        self.session.call("change_setting", "hold_ttl_s", seconds)
+        self.model.hold_ttl_s = seconds
+
+    @rule(number=st.integers(1, 21))
+    def settle_refund(self, number: int) -> None:
+        """An operator ticks a refund off."""
+        key = f"{self.prefix}{number}"
+        errno = self.model.settle_refund(key)
+        if errno is None:
+            self.session.call("settle_refund", key)
+        else:
+            assert self.session.errno("settle_refund", key) == errno
+
+    @rule()
+    def expire_due(self) -> None:
+        """A sweep."""
+        self.session.call("expire_due", 100_000)
+        self.model.sweep()
+
+    @rule()
+    def run_cron(self) -> None:
+        """What cron does in the night."""
+        self.expire_due()
+        self.session.call("settle_waiting_payments", 1000)
+        for event in self.model.events.values():
+            event.outcome = self.model.outcome(event)
+        self.session.call("report_sweeps", 1000)
+        self.session.call("purge_history", 10_000)
+        self.model.purge()
+
+    @rule(seconds=jumps_s)
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        self.model.now += seconds
+        self.session.stand_at(str(self.model.now))
+
+    @invariant()
+    def stock_is_in_one_place(self) -> None:
+        """Nothing is lost or sold twice, and what may be had is what the model says."""
+        assert self.session.call("check_stock") == []
+        for product_id, total in self.model.stock.items():
+            (row,) = self.session.query(AVAILABLE, product_id)
+            assert (row["units"], row["total"]) == (self.model.available(product_id), total)
+
+    @invariant()
+    def reads_say_what_happened(self) -> None:
+        """Holds, orders and events read as the model has them."""
+        self.compare_reads("get_holds", self.model.holds, self.hold_row)
+        self.compare_reads("get_orders", self.model.orders, self.order_row)
+        for key, event in self.model.events.items():
+            row = self.session.call("get_payment", key)[0]
+            assert (row["order_id"], row["status"]) == (event.order_id, event.status)
+            assert row["outcome"] == self.model.outcome(event)
+
+    def compare_reads(self, procedure: str, things: dict[int, Any], expected: Callable[[Any], Row]) -> None:
+        """Read things in one batch."""
+        rows = self.session.batch(procedure, list(things))
+        for thing, row in zip(things.values(), rows, strict=True):
+            assert expected(thing).items() <= row.items()
+
+    def hold_row(self, hold: Any) -> Row:
+        """A row of get_holds: expired from the deadline on, swept or not."""
+        is_due = hold.status == "active" and hold.expires_at <= self.model.now
+        return {
+            "quantity": hold.quantity,
+            "status": "expired" if is_due else hold.status,
+            "expires_at": self.moment(hold.expires_at),
+        }
+
+    def order_row(self, order: Any) -> Row:
+        """A row of get_orders; the status of an overdue one depends on who swept."""
+        row = {"quantity": order.hold.quantity, "amount": order.amount, "payment_due_at": self.moment(order.due_at)}
+        is_due = order.status == "pending" and order.due_at <= self.model.now
+        return row if is_due else {**row, "status": order.status}
+
+    @staticmethod
+    def moment(seconds: int) -> datetime:
+        """A Unix time as a DATETIME."""
+        return EPOCH + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def machine(session: Session) -> Iterator[type[Checkout]]:
+    """The machine on this file's database."""
+    yield type("Machine", (Checkout,), {"session": session})
+    session.travel(0)
+    session.call("change_setting", "hold_ttl_s", 120)
+
+
+@pytest.mark.timeout(3600)
+def test_whatever_is_called_in_whatever_order_the_procedures_do_as_the_model_says(machine: type[Checkout]) -> None:
+    run_state_machine_as_test(machine, settings=settings(max_examples=settings.default.max_examples // 5))
