@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import plots
+from bench import plots, scenarios
 from bench.database import BrokenStock
 from bench.report import Report
 from bench.scenarios import SCENARIOS
@@ -48,3 +48,11 @@ def test_a_broken_stock_is_a_failure_and_not_a_figure(stage: Stage) -> None:
     stage.product.execute("UPDATE stock SET available = available - 1")
     with pytest.raises(BrokenStock, match="check_stock"):
         stage.check()
+
+
+def test_holds_are_measured_beside_those_who_look_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All listeners stay, and hear of the holds."""
+    monkeypatch.setattr(scenarios, "LISTENERS", 40)
+    outcome = SCENARIOS["listeners"](stage)
+    assert [figure.errors for figure in outcome.figures] == [{}, {}]
+    assert "each heard 0.0" not in outcome.notes[0]
