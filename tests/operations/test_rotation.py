@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from stack.servers import PROJECT
 from tests.copies import Copy
 from tests.http.support import eventually
-from tests.operations.conftest import SECRET
+from tests.operations.conftest import API_KEY, SECRET
 
 Reload = Callable[..., None]
 
@@ -30,7 +30,7 @@ def reload(copy: Copy) -> Iterator[Reload]:
 
     yield write_and_reload
     write_and_reload(before)
-    eventually(lambda: status_of_payment(copy, SECRET) == 202 and status_of_read(copy, None) == 200)
+    eventually(lambda: status_of_payment(copy, SECRET) == 202 and status_of_read(copy, API_KEY) == 200)
 
 
 def status_of_payment(copy: Copy, secret: str) -> int:
