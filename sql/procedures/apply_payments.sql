@@ -7,9 +7,10 @@
 --         then, if a stock changed, a row a product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused
--- Locks   payment events by their keys, ascending, until COMMIT; then as settle_orders, until COMMIT
+-- Locks   orders by primary key, payment events by their keys, then as settle_orders; until COMMIT
 -- Retry   safe: a redelivered event answers its current outcome
--- Txn     its own, two: an event is recorded before it takes effect; refused inside another
+-- Txn     its own, one; two where an order does not exist yet, for its events are recorded before they take effect;
+--         refused inside another
 CREATE PROCEDURE apply_payments(IN in_events JSON)
 COMMENT 'record a batch of payment events and settle the orders that exist, in array order'
 BEGIN

@@ -1,7 +1,7 @@
 -- record_stock_check: remember when stock was last checked, and how many products differed.
 --
--- In      in_differences  BIGINT  products that check_stock answered, 0 or more
--- Out     nothing
+-- In      in_differences  BIGINT  products that check_stock answered, 0 to 1,000,000,000
+-- Out     one row: stock_differences, stock_checked_at (DATETIME, UTC)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   measurements; until COMMIT
 -- Retry   safe
@@ -9,7 +9,7 @@
 CREATE PROCEDURE record_stock_check(IN in_differences BIGINT)
 COMMENT 'remember when stock was last checked, and how many products differed'
 BEGIN
-    IF COALESCE(in_differences < 0, TRUE) THEN
+    IF COALESCE(in_differences NOT BETWEEN 0 AND 1000000000, TRUE) THEN
         CALL raise_error(30001);
     END IF;
     CALL begin_transaction();
@@ -27,4 +27,7 @@ BEGIN
         WHERE only_row = 1;
         COMMIT;
     END;
+    SELECT stock_differences, stock_checked_at FROM measurements;
+
+    COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -164,4 +164,4 @@ def test_whatever_a_shop_asks_in_whatever_order_the_service_does_as_the_model_sa
     client: httpx.Client, session: Session
 ) -> None:
     machine = type("Machine", (Checkout,), {"client": client, "session": session})
-    run_state_machine_as_test(machine, settings=settings(max_examples=settings.default.max_examples // 10))
+    run_state_machine_as_test(machine, settings=settings(max_examples=settings.default.max_examples // 4))

@@ -121,6 +121,7 @@ def is_meaningful(procedure: str, place: int, wrong: Any) -> bool:
         ("create_product", 1): [0],
         ("create_product", 2): [0],
         ("list_products", 0): [0, *beyond_every_id],
+        ("record_stock_check", 0): [0],
         ("set_selling_rules", 1): [None],
         ("set_selling_rules", 2): [None],
         ("set_selling_rules", 3): [None],

@@ -159,6 +159,7 @@ def test_a_read_joins_the_callers_transaction_and_locks_nothing(
     arguments: dict[str, list[Any]] = {
         "check_stock": [],
         "get_health": [],
+        "get_metrics": [],
         "get_hold": [scene.hold_id],
         "get_holds": [f"[{scene.hold_id}]"],
         "get_order": [scene.order_id],
