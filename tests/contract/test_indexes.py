@@ -127,8 +127,7 @@ def test_a_hot_query_uses_its_index(filled: Session, query: Query) -> None:
 
 def test_the_register_of_refunds_reads_refunds_and_what_waits_only(filled: Session) -> None:
     plan = {row["table"]: row for row in filled.query("EXPLAIN FORMAT = TRADITIONAL SELECT * FROM refunds_due")}
-    assert plan["event_"]["key"] == "payment_events_by_outcome"
-    assert plan["event_"]["rows"] <= 3 * DUE
+    assert (plan["event_"]["key"], plan["event_"]["type"]) == ("payment_events_by_outcome", "range")
     assert (plan["order_"]["key"], plan["order_"]["type"]) == ("PRIMARY", "eq_ref")
 
 
