@@ -34,10 +34,15 @@ class Report:
         return not self.failures and not any(figure.errors for figure in figures)
 
     def write(self, folder: Path) -> Path:
-        """Write the results, named after the date; returns the file."""
+        """Add the results to those of the same day, if there are any; returns the file."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.started_at[:10]}.json"
-        path.write_text(json.dumps(self._document(), indent=1, ensure_ascii=False) + "\n")
+        earlier = json.loads(path.read_text()) if path.exists() else {"sweeps": [], "failures": {}, "scenarios": {}}
+        document = self._document()
+        document["sweeps"] = earlier["sweeps"] + document["sweeps"]
+        for part in ("failures", "scenarios"):
+            document[part] = {**earlier[part], **document[part]}
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         return path
 
     def _document(self) -> dict[str, Any]:

@@ -21,9 +21,10 @@ ATTEMPT_LIMIT = 3
 ASIDE_LIMIT = 4
 RETRY_JITTER_S = 0.05
 DEADLINE_CHECK_S = 0.02
-# Turns of the event loop in which the answered write their answers, and who asks again at once is read and queued.
-# Without them the next call leaves half empty: a third fewer holds a second where the crowd is one machine's.
-TURNS_BETWEEN_CALLS = 4
+# Turns of the event loop, after a shared call, in which the answered write their answers, and who asks again at once
+# is read and queued. Without them the next call leaves half empty: a third fewer holds a second where the crowd is one
+# machine's. Of 4, 10, 16 and 30, 16 did most.
+TURNS_BETWEEN_CALLS = 16
 
 log = structlog.get_logger()
 
@@ -147,8 +148,9 @@ class Batcher(Generic[Request, Answer]):
             await self._arrived.wait()
             self._in_flight = self._take()
             await self._deliver(self._in_flight)
+            was_shared = len(self._in_flight) > 1
             self._in_flight = []
-            for _ in range(TURNS_BETWEEN_CALLS):
+            for _ in range(TURNS_BETWEEN_CALLS if was_shared else 0):
                 await asyncio.sleep(0)
             if not self._queue:
                 self._arrived.clear()
