@@ -1,5 +1,7 @@
 -- active_holds: what is held now, by whom, until when.
 --
+-- The index is forced, as that of refunds_due.
+--
 -- Columns hold_id, product_id, quantity (units), caller, customer_id (text; NULL: not named), expires_at (UTC),
 --         is_extended (0|1)
 CREATE VIEW active_holds AS
@@ -11,6 +13,6 @@ SELECT
     CONVERT(named.customer_id USING utf8mb4) AS customer_id,
     hold.expires_at,
     hold.is_extended
-FROM holds AS hold
+FROM holds AS hold FORCE INDEX (holds_by_deadline)
 LEFT JOIN customer_units AS named ON named.hold_id = hold.id
 WHERE hold.status = 'active' AND hold.expires_at > UTC_TIMESTAMP()

@@ -1,5 +1,7 @@
 -- pending_orders: which orders wait for their payment, whose they are, until when they may.
 --
+-- The index is forced, as that of refunds_due.
+--
 -- Columns order_id, hold_id, product_id, quantity (units), amount, caller, customer_id (text; NULL: not named),
 --         payment_started_at (UTC; NULL: nobody said so), payment_due_at (UTC)
 CREATE VIEW pending_orders AS
@@ -13,7 +15,7 @@ SELECT
     CONVERT(named.customer_id USING utf8mb4) AS customer_id,
     order_.payment_started_at,
     order_.payment_due_at
-FROM orders AS order_
+FROM orders AS order_ FORCE INDEX (orders_by_deadline)
 INNER JOIN holds AS hold ON hold.id = order_.hold_id
 LEFT JOIN customer_units AS named ON named.hold_id = order_.hold_id
 WHERE order_.status = 'pending'

@@ -1,5 +1,7 @@
 -- waiting_payments: payment events that came before their order and wait for it.
 --
+-- The index is forced, as that of refunds_due.
+--
 -- Columns event_id, idempotency_key (text), order_id (does not exist yet), status (success, failure), received_at (UTC)
 CREATE VIEW waiting_payments AS
 SELECT
@@ -8,5 +10,5 @@ SELECT
     order_id,
     status,
     received_at
-FROM payment_events
+FROM payment_events FORCE INDEX (payment_events_by_outcome)
 WHERE outcome = 'waiting' AND current_outcome(outcome, received_at) = 'waiting'

@@ -186,7 +186,6 @@ def test_sales_per_minute_count_what_was_paid(session: Session, operator: Sessio
         ("active_holds", "hold", "holds_by_deadline"),
         ("pending_orders", "order_", "orders_by_deadline"),
         ("waiting_payments", "payment_events", "payment_events_by_outcome"),
-        ("sales_per_minute", "event_", "payment_events_by_outcome"),
     ],
 )
 def test_a_view_reads_what_it_shows_and_not_the_history(session: Session, view: str, table: str, index: str) -> None:
