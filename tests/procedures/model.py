@@ -201,7 +201,7 @@ class Model:
         price = self.prices.get(hold.product_id, Decimal(100))
         self.orders[new_id] = Order(hold, self.now + PAYMENT_TTL_S, price * hold.quantity)
         for event in self.events.values():
-            if event.order_id == new_id:
+            if event.order_id == new_id and event.outcome == "waiting":
                 self.settle(event)
         self.record("order", key, hold_id, new_id)
         return {"id": new_id}
