@@ -91,7 +91,7 @@ class Ledger:
         self.entries: list[Entry] = []
         self._refusals = {INSUFFICIENT_STOCK, *refusals}
         self._breaches: list[str] = []
-        self._read_statuses: Counter[int] = Counter()
+        self._read_statuses: list[int] = []
 
     def record(self, kind: str, key: str, request: dict[str, Any]) -> Entry:
         """Write down what is about to be asked."""
@@ -117,9 +117,9 @@ class Ledger:
         try:
             response = await client.get(f"/api/products/{product_id}")
         except httpx.TransportError:
-            self._read_statuses[0] += 1
+            self._read_statuses.append(0)
         else:
-            self._read_statuses[response.status_code] += 1
+            self._read_statuses.append(response.status_code)
 
     async def settle(self, url: str) -> None:
         """Send again, under its key, whatever has no outcome yet, and some of what was accepted, until it has one."""
@@ -143,7 +143,8 @@ class Ledger:
 
     def statuses(self) -> Counter[int]:
         """How many answers had which status; 0 is none."""
-        return self._read_statuses + Counter(answer.status for entry in self.entries for answer in entry.answers)
+        told = [answer.status for entry in self.entries for answer in entry.answers]
+        return Counter(self._read_statuses + told)
 
     def untold(self, session: Session) -> list[Entry]:
         """The requests that took effect without their clients being told at the first try."""

@@ -113,7 +113,7 @@ def provoke_deadlock(service: Service, watcher: Session, rival: Session) -> None
     rival.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
     with ThreadPoolExecutor(1) as pool, service.client() as client:
         answer = pool.submit(client.request, **hold_request(product_id, 1, key))
-        eventually(lambda: is_waited_for(watcher))
+        eventually(lambda: is_waited_for(watcher, rival))
         rival.execute(record, key)
         rival.execute("ROLLBACK")
         assert answer.result().status_code == 201

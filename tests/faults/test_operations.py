@@ -33,13 +33,12 @@ PENDING_MIGRATIONS = {
 
 def test_a_worker_that_is_killed_takes_no_promise_along(service: Service, database_url: str) -> None:
     with steady_load(service, database_url) as load:
-        for _ in range(3):
+        while load.ledger.statuses()[0] == 0:  # nobody was in the middle of a request
             workers = service.workers()
             victim = random.choice(sorted(workers))
             os.kill(victim, SIGKILL)
             eventually(lambda: len(service.workers() - {victim}) == len(workers))  # noqa: B023 called in this turn
             load.assert_back_in_service()
-    assert load.ledger.statuses()[0] > 0, "nobody was cut off"
 
 
 def test_a_master_that_is_killed_leaves_no_worker_behind_and_can_be_started_again(

@@ -240,13 +240,14 @@ async def eventually_async(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(POLL_INTERVAL_S)
 
 
-def is_waited_for(session: Session) -> bool:
-    """Whether a transaction waits for a lock in the session's database."""
+def is_waited_for(session: Session, holder: Session) -> bool:
+    """Whether a transaction waits for a lock that another session holds."""
     return bool(
         session.query(
             "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
-            " JOIN performance_schema.data_locks AS lock_ ON lock_.engine_lock_id = wait_.requesting_engine_lock_id"
-            " WHERE lock_.object_schema = DATABASE()"
+            " JOIN performance_schema.threads AS holder ON holder.thread_id = wait_.blocking_thread_id"
+            " WHERE holder.processlist_id = %s",
+            holder.connection.connection_id,
         )
     )
 

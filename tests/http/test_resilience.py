@@ -178,7 +178,7 @@ def test_a_lock_that_a_dba_holds_on_one_product_stalls_only_that_product(
     dba.execute("START TRANSACTION")
     dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", locked_id)
     with Crowd(service, lambda: hold_request(locked_id)) as crowd:
-        eventually(lambda: is_waited_for(session))
+        eventually(lambda: is_waited_for(session, dba))
         others = [client.request(**hold_request(other_id)) for _ in range(5)]
         dba.execute("COMMIT")
         settled = client.request(**hold_request(locked_id))
@@ -199,7 +199,7 @@ def test_a_full_queue_refuses_at_once_and_what_was_accepted_is_answered(
     request = hold_request(product_id)
     with ThreadPoolExecutor(1) as pool, service.client() as client:
         first = pool.submit(client.request, **request)
-        eventually(lambda: is_waited_for(session))
+        eventually(lambda: is_waited_for(session, dba))
         crowd = pool.submit(service.at_once, [request] * 10, 10)
         eventually(lambda: len(service.events("hold_created")) == 0)
         dba.execute("COMMIT")

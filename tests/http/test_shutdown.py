@@ -32,7 +32,7 @@ def test_a_request_that_is_being_worked_on_is_answered_before_the_end(
     async def stop_while_a_hold_waits() -> httpx.Response:
         async with async_client(service.url) as client:
             answer = asyncio.create_task(client.request(**hold_request(product_id)))
-            await asyncio.to_thread(eventually, lambda: is_waited_for(session))
+            await asyncio.to_thread(eventually, lambda: is_waited_for(session, dba))
             stop = asyncio.create_task(asyncio.to_thread(service.stop))
             await asyncio.to_thread(eventually, lambda: "Handling signal: term" in service.text())
             await asyncio.to_thread(dba.execute, "COMMIT")
