@@ -34,8 +34,7 @@ BEGIN
         STRAIGHT_JOIN orders AS order_ ON order_.id = due.order_id
         SET order_.status = 'cancelled';
 
-        CALL return_stock(v_returned);
-
+        -- Before the stock, which the buyers of its products wait for until COMMIT.
         SELECT SUM(quantity) INTO out_units
         FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (quantity BIGINT PATH '$.quantity')) AS released;
         INSERT INTO sweeps (swept_at, holds, orders, units, duration_ms)
@@ -47,6 +46,8 @@ BEGIN
             TIMESTAMPDIFF(MICROSECOND, in_started_at, SYSDATE(6)) DIV 1000
         );
         SET out_sweep_id = LAST_INSERT_ID();
+
+        CALL return_stock(v_returned);
 
         -- Last: whoever waits for a product's stock must not keep the sweepers of other products waiting here.
         UPDATE measurements

@@ -1,6 +1,6 @@
 -- return_stock: give units back to their products, and take them off their customers.
 --
--- Each product's row is written once, in order.
+-- Each product's row is written once, in order; found by primary key, as place_holds finds it.
 --
 -- In      in_returned  JSON  array of {"hold_id", "product_id", "quantity"}, a product any number of times
 -- Out     nothing
@@ -26,6 +26,6 @@ BEGIN
         ORDER BY product_id
         LIMIT 100000
     ) AS returned
-    STRAIGHT_JOIN stock ON stock.product_id = returned.product_id
+    STRAIGHT_JOIN stock FORCE INDEX (PRIMARY) ON stock.product_id = returned.product_id
     SET stock.available = stock.available + returned.quantity, stock.version = stock.version + 1;
 END

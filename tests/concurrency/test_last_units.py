@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from itertools import chain
 
 import mysql.connector
 import pytest
 
-from tests.support import Row, Session, race
+from stack.servers import Servers
+from tests.support import Row, Session, new_database, race
 
 Connect = Callable[[], Session]
 
@@ -32,6 +34,18 @@ def buy_until_sold_out(session: Session, product_id: int) -> int:
     while try_hold(session, product_id, 1):
         bought += 1
     return bought
+
+
+def test_in_a_shop_of_two_products_a_lock_on_one_keeps_no_buyer_of_the_other_waiting(servers: Servers) -> None:
+    """A table this small is read whole unless a statement says otherwise."""
+    with new_database(servers.mysql_url, "two_products") as url, closing(Session(url)) as keeper:
+        locked, free = keeper.create_product(stock=1), keeper.create_product(stock=1)
+        keeper.execute("START TRANSACTION")
+        keeper.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", locked)
+        with closing(Session(url)) as buyer:
+            buyer.execute("SET innodb_lock_wait_timeout = 1")
+            buyer.call("release_hold", buyer.create_hold(free))
+            assert buyer.available(free) == 1
 
 
 def test_sixteen_connections_hold_exactly_the_stock(session: Session, connect: Connect) -> None:
