@@ -162,10 +162,13 @@ def many_products(stage: Stage) -> Outcome:
 
 
 def many_connections(stage: Stage) -> Outcome:
-    """The hot hold from few connections to thousands."""
+    """The hot hold from few connections to thousands, each with a service of its own, whose memory it is."""
     levels = sorted({*stage.pace.connections, CROWD, 2048})
-    loads = {level: replace(HOT_HOLD, connections=level) for level in levels}
-    entries = [Entry(f"{level:,} connections", SERVICE, load) for level, load in loads.items()]
+    labels = {level: f"{level:,} connections" for level in levels}
+    entries = [
+        Entry(label, replace(SERVICE, name=label), replace(HOT_HOLD, connections=level))
+        for level, label in labels.items()
+    ]
     figures = stage.compare("many_connections", entries)
     by_level = dict(zip(levels, figures, strict=True))
     crowd, thousands = by_level[CROWD], by_level[2048]

@@ -241,11 +241,10 @@ def _figure(entry: Entry) -> Figure:
 
 @contextmanager
 def _started(gunicorns: Sequence[Gunicorn]) -> Iterator[None]:
-    """Start them together; stop all, whatever happens."""
-    try:
-        with ThreadPoolExecutor() as pool:
+    """Start them together and stop them together, whatever happens."""
+    with ThreadPoolExecutor() as pool:
+        try:
             list(pool.map(Gunicorn.start, gunicorns))
-        yield
-    finally:
-        for gunicorn in gunicorns:
-            gunicorn.stop()
+            yield
+        finally:
+            list(pool.map(Gunicorn.stop, gunicorns))

@@ -318,19 +318,24 @@ class Gate:
         missing = [product_id for product_id in wanted if product_id not in bodies]
         self._count_reads(product_ids, bodies)
         if missing:
-            started_at = time.monotonic()
-            (rows,) = await connection.call("get_products", msgspec.json.encode(missing).decode())
-            bodies |= await self.cache.publish(cached_values(rows), time.monotonic() - started_at)
+            _, published = await self._fetch_products(connection, missing)
+            bodies |= published
         return [bodies.get(product_id) for product_id in product_ids]
 
     async def _send_values(self, connection: Connection, product_ids: list[int]) -> list[Value | None]:
         """What the cache holds of products, None for unknown ones: from MySQL, past the cache, which learns of it."""
-        wanted = list(dict.fromkeys(product_ids))
-        started_at = time.monotonic()
-        (rows,) = await connection.call("get_products", msgspec.json.encode(wanted).decode())
-        values = {value.product_id: value for value in cached_values(rows)}
-        await self.cache.publish(list(values.values()), time.monotonic() - started_at)
+        fetched, _ = await self._fetch_products(connection, list(dict.fromkeys(product_ids)))
+        values = {value.product_id: value for value in fetched}
         return [values.get(product_id) for product_id in product_ids]
+
+    async def _fetch_products(
+        self, connection: Connection, product_ids: list[int]
+    ) -> tuple[list[Value], dict[int, bytes]]:
+        """Read products from MySQL and publish them; returns what was read, and the bodies to serve."""
+        started_at = time.monotonic()
+        (rows,) = await connection.call("get_products", msgspec.json.encode(product_ids).decode())
+        values = cached_values(rows)
+        return values, await self.cache.publish(values, time.monotonic() - started_at)
 
     def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
         hits = sum(product_id in bodies for product_id in product_ids)
