@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from service.errors import ERRORS
 from tests.http.support import hold_request, order_request, payment_request
-from tests.procedures.model import AVAILABLE, NOBODYS_ID, Model, latest
+from tests.procedures.model import AVAILABLE, NOBODYS_ID, ORDERS_TO_COME, Model, and_next, latest
+from tests.procedures.test_state_machine import if_held, if_ordered
 from tests.support import Row, Session
 
 positions = st.integers(0, 11)  # of a thing among the latest ones
@@ -62,6 +63,7 @@ class Checkout(RuleBasedStateMachine):
         request = hold_request(self.product(position), quantity, key)
         self.ask(request, 201, "hold_id", lambda new_id: self.model.create_hold(wanted, new_id))
 
+    @if_held
     @rule(position=positions, number=keys)
     def order(self, position: int, number: str | None) -> None:
         """An order; its id is the next."""
@@ -80,8 +82,8 @@ class Checkout(RuleBasedStateMachine):
     def pay(self, position: int, number: int, status: str) -> None:
         """A payment event, of an order that exists or comes next."""
         self.sweep()  # an overdue order that is paid before it is swept has a test of its own
-        orders = {**self.model.orders, **dict.fromkeys(range(self.last_order_id + 1, self.last_order_id + 4))}
-        order_id, key = latest(orders, position), f"{self.prefix}{number}"
+        order_id = latest(and_next(self.model.orders, self.last_order_id), position)
+        key = f"{self.prefix}{number}"
         event = {"idempotency_key": key, "order_id": order_id, "status": status}
         expected = self.model.apply_payment(event, 0)
         is_waiting = "errno" not in expected and self.model.events[key].outcome == "waiting"
@@ -93,6 +95,21 @@ class Checkout(RuleBasedStateMachine):
             assert document["outcome"] == self.model.events[key].outcome
             assert document["status"] == (order.status if order else None)
 
+    @rule(
+        position=st.integers(0, 1),
+        quantity=quantities,
+        events=st.lists(st.tuples(st.integers(1, 20), statuses), max_size=3),
+    )
+    def buy(self, position: int, quantity: int, events: list[tuple[int, str]]) -> None:
+        """A buyer who goes all the way, and whose payment may be reported more than once."""
+        known = len(self.model.orders)
+        self.hold(position, quantity, None)
+        self.order(0, None)
+        if len(self.model.orders) > known:
+            for number, status in events:
+                self.pay(ORDERS_TO_COME, number, status)
+
+    @if_held
     @rule(position=positions)
     def release(self, position: int) -> None:
         """A hold is given back."""
@@ -100,6 +117,7 @@ class Checkout(RuleBasedStateMachine):
         request = {"method": "DELETE", "url": f"/api/holds/{hold_id}"}
         self.ask(request, 204, None, lambda _: self.model.release_hold(hold_id, 0))
 
+    @if_held
     @rule(position=positions)
     def extend(self, position: int) -> None:
         """A hold gets more time."""
@@ -107,6 +125,7 @@ class Checkout(RuleBasedStateMachine):
         request = {"method": "POST", "url": f"/api/holds/{hold_id}/extend"}
         self.ask(request, 200, None, lambda _: self.model.extend_hold(hold_id, 0))
 
+    @if_ordered
     @rule(position=positions)
     def cancel(self, position: int) -> None:
         """An order is cancelled."""
@@ -115,6 +134,7 @@ class Checkout(RuleBasedStateMachine):
         request = {"method": "POST", "url": f"/api/orders/{order_id}/cancel"}
         self.ask(request, 200, None, lambda _: self.model.cancel_order(order_id, 0))
 
+    @if_ordered
     @rule(position=positions)
     def start_payment(self, position: int) -> None:
         """An order gets more time."""

@@ -6,6 +6,7 @@ A due hold or an overdue order counts as available to whoever asks for units, sw
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from tests.support import Row
 
@@ -17,6 +18,7 @@ CLIENT_KEY_TTL_S = WAITING_PAYMENT_TTL_S = 86_400
 HISTORY_TTL_S = 2_592_000
 
 NOBODYS_ID = 10**8
+ORDERS_TO_COME = 3
 # Counts what is due as available, as the model does, whether or not it was swept.
 AVAILABLE = """
 SELECT
@@ -36,10 +38,15 @@ FROM stock WHERE product_id = %s
 REFUSALS = {"ordered": 30203, "released": 30204, "expired": 30202}
 
 
-def latest(ids: Iterable[int], position: int) -> int:
+def latest(ids: Iterable[Any], position: int) -> Any:
     """One of the eight latest ids, or nobody's."""
     choices = [NOBODYS_ID, *list(ids)[-8:]]
     return choices[-1 - position % len(choices)]
+
+
+def and_next(order_ids: Iterable[int], last_id: int) -> list[int]:
+    """Orders, and those that come next."""
+    return [*order_ids, *range(last_id + 1, last_id + 1 + ORDERS_TO_COME)]
 
 
 @dataclass

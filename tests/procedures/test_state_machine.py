@@ -10,9 +10,16 @@ import mysql.connector
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from tests.procedures.model import AVAILABLE, NOBODYS_ID, Model, Rules, latest
+from tests.procedures.model import AVAILABLE, NOBODYS_ID, ORDERS_TO_COME, Model, Order, Rules, and_next, latest
 from tests.support import Row, Session
 
 START_S = 2_000_000_000
@@ -23,8 +30,13 @@ keys = st.one_of(st.none(), st.integers(1, 12).map(str))
 quantities = st.sampled_from((1, 1, 1, 2, 3, 9, 0))
 customers = st.sampled_from((None, None, "ada", "bob"))
 statuses = st.sampled_from(("success", "success", "failure", "failed", "paid"))
-jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800))
+jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800, 90_000))
 days_s = st.sampled_from((0, 90_000, 2_700_000))
+
+# An example is to be about what there is: rules that need some wait for it.
+if_held = precondition(lambda self: self.model.holds)
+if_ordered = precondition(lambda self: self.model.orders)
+if_paid = precondition(lambda self: self.model.events)
 
 
 class Checkout(RuleBasedStateMachine):
@@ -34,13 +46,15 @@ class Checkout(RuleBasedStateMachine):
 
     @initialize(units=st.tuples(st.integers(0, 3), st.integers(4, 12), st.integers(20, 40)))
     def open_shop(self, units: tuple[int, ...]) -> None:
-        """Products, an own range of keys, and no payment that waits for an order of this example."""
+        """Products that are being sold, an own range of keys, and no payment that came before for an order to be."""
         self.prefix = f"{uuid.uuid4()}/"
-        self.session.execute("DELETE FROM payment_events WHERE outcome = 'waiting'")
         self.session.execute("CALL change_setting('hold_ttl_s', 120)")
         self.model = Model({self.session.create_product(number): number for number in units}, now=START_S)
         self.last_order_id = self.session.create_order(self.session.create_product(1))
+        self.session.execute("DELETE FROM payment_events WHERE order_id > %s", self.last_order_id)
         self.wait(1)
+        self.create_holds([(1, 1, None, None), (1, 2, "ada", None), *[(2, 1, None, None)] * 4])
+        self.create_orders([(0, None), (1, None), (5, None)], single=False)
 
     def product(self, position: int) -> int:
         """One of the products, or nobody's."""
@@ -73,6 +87,13 @@ class Checkout(RuleBasedStateMachine):
                 raise
             return {"id": None, "errno": error.errno, "replayed": 0}
 
+    def see_what_was_swept(self) -> None:
+        """Whether somebody who was short of units has swept an overdue order is not for the model to say."""
+        overdue = {number: order for number, order in self.model.orders.items() if self.is_overdue(order)}
+        for row in self.session.batch("get_orders", list(overdue)):
+            assert row["status"] in ("pending", "cancelled")
+            overdue[row["order_id"]].status = row["status"]
+
     @rule(wanted=st.lists(st.tuples(positions, quantities, customers, keys), min_size=1, max_size=8))
     def create_holds(self, wanted: list[tuple[int, int, str | None, str | None]]) -> None:
         """A batch of holds."""
@@ -89,6 +110,7 @@ class Checkout(RuleBasedStateMachine):
         request = {"product_id": self.product(position), "quantity": quantity, "idempotency_key": key}
         self.ask("create_holds", [request], self.model.create_hold, single=True)
 
+    @if_held
     @rule(wanted=st.lists(st.tuples(positions, keys), min_size=1, max_size=6), single=st.booleans())
     def create_orders(self, wanted: list[tuple[int, str | None]], single: bool) -> None:
         """Orders, whose ids leave no gap."""
@@ -108,8 +130,8 @@ class Checkout(RuleBasedStateMachine):
     def apply_payments(self, wanted: list[tuple[int, int, str]], single: bool) -> None:
         """Payment events, of orders that exist or come next; each has its outcome when its batch is done."""
         self.wait(1)  # arrival order is by the clock
-        self.expire_due()  # an overdue order that is paid before it is swept has a test of its own
-        orders = {**self.model.orders, **dict.fromkeys(range(self.last_order_id + 1, self.last_order_id + 4))}
+        self.see_what_was_swept()
+        orders = and_next(self.model.orders, self.last_order_id)
         events = [
             {"idempotency_key": f"{self.prefix}{key}", "order_id": latest(orders, position), "status": status}
             for position, key, status in wanted[: 1 if single else None]
@@ -119,29 +141,47 @@ class Checkout(RuleBasedStateMachine):
             if row["errno"] is None:
                 assert row["outcome"] == self.model.outcome(self.model.events[event["idempotency_key"]])
 
+    @rule(
+        position=st.integers(0, 2),
+        quantity=quantities,
+        customer=customers,
+        events=st.lists(st.tuples(st.integers(1, 20), statuses), max_size=3),
+    )
+    def buy(self, position: int, quantity: int, customer: str | None, events: list[tuple[int, str]]) -> None:
+        """A buyer who goes all the way, and whose payment may be reported more than once."""
+        known = len(self.model.orders)
+        self.create_holds([(position, quantity, customer, None)])
+        self.create_orders([(0, None)], single=False)
+        if events and len(self.model.orders) > known:
+            self.apply_payments([(ORDERS_TO_COME, number, status) for number, status in events], single=False)
+
+    @if_held
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
     def release_holds(self, wanted: list[int], single: bool) -> None:
         """Holds are given back."""
         ids = [latest(self.model.holds, position) for position in wanted[: 1 if single else None]]
         self.ask("release_holds", ids, self.model.release_hold, single=single)
 
+    @if_held
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
     def extend_holds(self, wanted: list[int], single: bool) -> None:
         """Holds get more time."""
         ids = [latest(self.model.holds, position) for position in wanted[: 1 if single else None]]
         self.ask("extend_holds", ids, self.model.extend_hold, single=single)
 
+    @if_ordered
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
     def cancel_orders(self, wanted: list[int], single: bool) -> None:
         """Orders are cancelled."""
-        self.expire_due()
+        self.see_what_was_swept()
         ids = [latest(self.model.orders, position) for position in wanted[: 1 if single else None]]
         self.ask("cancel_orders", ids, self.model.cancel_order, single=single)
 
+    @if_ordered
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
     def start_payments(self, wanted: list[int], single: bool) -> None:
         """Orders get more time."""
-        self.expire_due()
+        self.see_what_was_swept()
         ids = [latest(self.model.orders, position) for position in wanted[: 1 if single else None]]
         self.ask("start_payments", ids, self.model.start_payment, single=single)
 
@@ -187,10 +227,11 @@ class Checkout(RuleBasedStateMachine):
         self.session.call("change_setting", "hold_ttl_s", seconds)
         self.model.hold_ttl_s = seconds
 
-    @rule(number=st.integers(1, 21))
-    def settle_refund(self, number: int) -> None:
+    @if_paid
+    @rule(position=positions)
+    def settle_refund(self, position: int) -> None:
         """An operator ticks a refund off."""
-        key = f"{self.prefix}{number}"
+        key = str(latest(self.model.events, position))
         errno = self.model.settle_refund(key)
         if errno is None:
             self.session.call("settle_refund", key)
@@ -262,11 +303,20 @@ class Checkout(RuleBasedStateMachine):
             "expires_at": self.moment(hold.expires_at),
         }
 
-    def order_row(self, order: Any) -> Row:
+    def order_row(self, order: Order) -> Row:
         """A row of get_orders; the status of an overdue one depends on who swept."""
         row = {"quantity": order.hold.quantity, "amount": order.amount, "payment_due_at": self.moment(order.due_at)}
-        is_due = order.status == "pending" and order.due_at <= self.model.now
-        return row if is_due else {**row, "status": order.status}
+        return row if self.is_overdue(order) else {**row, "status": order.status}
+
+    def is_overdue(self, order: Order) -> bool:
+        """Whether an order was pending when its time ended."""
+        return order.status == "pending" and order.due_at <= self.model.now
+
+    def teardown(self) -> None:
+        """In the end all but what was paid or is owed is history."""
+        self.run_cron(2_700_000)
+        self.stock_is_in_one_place()
+        self.reads_say_what_happened()
 
     @staticmethod
     def moment(seconds: int) -> datetime:
