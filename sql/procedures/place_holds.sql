@@ -1,5 +1,8 @@
 -- place_holds: write the chosen holds of a round and commit, or leave them all open for the next round.
 --
+-- Stock is found by its primary key: where products are few, the optimizer would rather read all, and wait for the
+-- buyers of the others.
+--
 -- In      in_requests  JSON          as create_holds
 --         in_made_key  VARCHAR(50)   made_key()
 --         in_products  JSON          array of the products of the chosen
@@ -85,8 +88,7 @@ place: BEGIN
         AND hold.inserted_by = CONNECTION_ID()
     ORDER BY caller_bytes, key_bytes;
 
-    -- By primary key: where products are few, the optimizer would rather read all, and wait for the others' buyers.
-    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) INDEX(stock PRIMARY) */ (
         SELECT request.product_id, SUM(request.quantity) AS quantity
         FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
             position FOR ORDINALITY, product_id BIGINT PATH '$.product_id', quantity BIGINT PATH '$.quantity'
@@ -96,8 +98,7 @@ place: BEGIN
         ORDER BY request.product_id
         LIMIT 1000
     ) AS taken
-    STRAIGHT_JOIN stock FORCE INDEX (PRIMARY)
-        ON stock.product_id = taken.product_id AND stock.available >= taken.quantity
+    STRAIGHT_JOIN stock ON stock.product_id = taken.product_id AND stock.available >= taken.quantity
     SET stock.available = stock.available - taken.quantity, stock.version = stock.version + 1;
 
     -- Fewer rows: somebody took units since they were counted, so that a product no longer fits.

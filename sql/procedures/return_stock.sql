@@ -16,7 +16,7 @@ BEGIN
     FROM JSON_TABLE(in_returned, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS returned
     STRAIGHT_JOIN customer_units AS customer ON customer.hold_id = returned.hold_id;
 
-    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) INDEX(stock PRIMARY) */ (
         SELECT product_id, SUM(quantity) AS quantity
         FROM JSON_TABLE(in_returned, '$[*]' COLUMNS (
             product_id BIGINT PATH '$.product_id',
@@ -26,6 +26,6 @@ BEGIN
         ORDER BY product_id
         LIMIT 100000
     ) AS returned
-    STRAIGHT_JOIN stock FORCE INDEX (PRIMARY) ON stock.product_id = returned.product_id
+    STRAIGHT_JOIN stock ON stock.product_id = returned.product_id
     SET stock.available = stock.available + returned.quantity, stock.version = stock.version + 1;
 END
