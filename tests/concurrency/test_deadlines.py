@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import mysql.connector
 import pytest
 
+from tests.http.support import eventually, is_waited_for
 from tests.support import Session, race
 
 Connect = Callable[[], Session]
@@ -69,6 +71,27 @@ def test_expiry_order_and_release_of_one_hold_agree(session: Session, connect: C
         assert [hold["status"]] == (accepted or ["expired"])
     session.sweep_everything()
     assert session.available(product_id) == HOLDS
+
+
+def test_who_waits_for_a_hold_until_its_deadline_has_passed_comes_too_late(session: Session, connect: Connect) -> None:
+    session.call("change_setting", "hold_ttl_s", 2)
+    product_id = session.create_product(stock=3)
+    acts = [("create_order", None), ("release_hold",), ("extend_hold",)]
+    holds = [session.create_hold(product_id) for _ in acts]
+    rivals = [connect() for _ in holds]
+    for rival, hold_id in zip(rivals, holds, strict=True):
+        rival.execute("START TRANSACTION")
+        rival.query("SELECT 1 FROM holds WHERE id = %s FOR UPDATE", hold_id)
+    with ThreadPoolExecutor(len(acts)) as pool:
+        answers = [
+            pool.submit(connect().errno, procedure, hold_id, *arguments)
+            for hold_id, (procedure, *arguments) in zip(holds, acts, strict=True)
+        ]
+        eventually(lambda: all(is_waited_for(session, rival) for rival in rivals))
+        eventually(lambda: all(session.status_of("hold", hold_id) == "expired" for hold_id in holds))
+        for rival in rivals:
+            rival.execute("COMMIT")
+        assert [answer.result() for answer in answers] == [30202] * len(acts)
 
 
 def test_buyers_who_find_a_shortage_at_the_deadline_get_each_unit_once(session: Session, connect: Connect) -> None:
