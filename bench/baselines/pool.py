@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import LifoQueue
+from threading import Lock
 from typing import Any
 
 import falcon
@@ -18,6 +19,7 @@ class Pool:
         """Nothing connects before it is needed."""
         self._options = {**connection_options(url), "autocommit": autocommit}
         self._autocommit = autocommit  # the driver's own attribute asks the server
+        self._opening = Lock()  # threads whose first connections begin together crash in the driver's C library
         self._idle: LifoQueue[Any] = LifoQueue()  # the last one used is the warmest
         for _ in range(size):
             self._idle.put(None)
@@ -43,7 +45,8 @@ class Pool:
             self._idle.put(pair)
 
     def _open(self) -> tuple[Any, Any]:
-        connection: Any = mysql.connector.connect(**self._options)
+        with self._opening:
+            connection: Any = mysql.connector.connect(**self._options)
         cursor = connection.cursor()
         cursor.execute("SET time_zone = '+00:00', transaction_isolation = 'READ-COMMITTED'")
         return connection, cursor
