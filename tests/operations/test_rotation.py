@@ -1,10 +1,11 @@
-"""Secrets are made and changed as SECURITY.md says. Old workers may answer for a moment after a reload."""
+"""Secrets are made and changed as SECURITY.md says."""
 
 import os
 import re
 import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -20,13 +21,19 @@ Reload = Callable[..., None]
 
 @pytest.fixture
 def reload(copy: Copy) -> Iterator[Reload]:
-    """Writes `.env` anew and has gunicorn read it; what it was comes back."""
+    """Writes `.env` anew, has gunicorn read it, and waits until every worker is a new one; what it was comes back."""
     file = copy.folder / ".env"
     before = file.read_text()
+    master = int((copy.folder / ".local/server/gunicorn/pid").read_text())
+
+    def workers() -> set[str]:
+        return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
 
     def write_and_reload(*lines: str) -> None:
+        old = workers()
         file.write_text("\n".join(lines))
-        os.kill(int((copy.folder / ".local/server/gunicorn/pid").read_text()), signal.SIGHUP)
+        os.kill(master, signal.SIGHUP)
+        eventually(lambda: not workers() & old)
 
     yield write_and_reload
     write_and_reload(before)
