@@ -207,13 +207,11 @@ def free_port() -> int:
 
 def port_is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError:
-            return False
-        return True
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return True
+    except OSError:
+        return False
 
 
 def _tied_to_us(death_signal: signal.Signals) -> Callable[[], None]:

@@ -80,12 +80,13 @@ def serve() -> NoReturn:
     given = dict(os.environ)  # the service reads .env itself, again when it is told to reload
     load_environment()
     host, port = _address()
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     with servers.start("server", buffer_pool_mib=BUFFER_POOL_MIB) as running:
         administrator = MysqlUrl.parse(running.mysql_url)
         administrator = replace(administrator, database=administrator.database or DATABASE)
         passwords = _passwords(running.folder)
         _deploy(administrator, passwords)
-        _write_operator_files(running, administrator, passwords, f"http://{host}:{port}")
+        _write_operator_files(running, administrator, passwords, url)
         application = str(administrator.for_account("checkout_app", passwords["checkout_app"]))
         # The service is not to know the passwords of other accounts.
         environment = {name: value for name, value in given.items() if not name.endswith("_PASSWORD")}
@@ -93,7 +94,7 @@ def serve() -> NoReturn:
         gunicorn = Gunicorn(running.folder / "gunicorn", host, port, environment)
         try:
             start_timed(gunicorn)
-            print(f"Ready: http://{host}:{port}/api/products/1", flush=True)
+            print(f"Ready: {url}/api/products/1", flush=True)
             _wait_for_an_end([gunicorn, *running.private])
         finally:
             gunicorn.stop()

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from service.database import connection_options
 from stack import servers as stack_servers
 from stack.errors import StackError
+from stack.process import port_is_free
 from stack.programs import find_redis_server
 from stack.redis import RedisServer
 from stack.servers import PROJECT, Servers
@@ -144,6 +146,14 @@ def test_a_frozen_server_answers_nobody_until_it_goes_on(second: Servers) -> Non
     assert not second.redis.answers()
     second.redis.resume()
     assert second.redis.answers()
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_a_port_is_free_when_nothing_listens_on_it(host: str, family: socket.AddressFamily) -> None:
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        assert not port_is_free(host, port)
+    assert port_is_free(host, port)
 
 
 def test_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
