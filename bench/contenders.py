@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.process import Server, free_port
+from stack.process import Server, children, free_port
 from stack.servers import PROJECT
 
 ASYNCIO = ("-m", "gunicorn")
@@ -127,5 +127,4 @@ class Gunicorn(Server):
     def processes(self) -> dict[int, str]:
         """Its processes by id."""
         master = int((self._folder / "pid").read_text())
-        workers = map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split())
-        return {master: "gunicorn"} | dict.fromkeys(workers, f"{self.name}, a worker")
+        return {master: "gunicorn"} | dict.fromkeys(children(master), f"{self.name}, a worker")

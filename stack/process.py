@@ -197,6 +197,11 @@ def output_of(command: Sequence[str]) -> str:
     return done.stdout
 
 
+def children(process_id: int) -> set[int]:
+    """The ids of a process's children, as its main thread started them."""
+    return set(map(int, Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()))
+
+
 def free_port() -> int:
     """A loopback port on which nothing listens."""
     for port in random.sample(PORTS, 100):

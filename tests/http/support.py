@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from stack.process import Server, free_port
+from stack.process import Server, children, free_port
 from stack.servers import PROJECT
 from tests.support import Session
 
@@ -86,8 +86,7 @@ class Service(Server):
 
     def workers(self) -> set[int]:
         """The ids of the worker processes."""
-        master = self._child.pid if self._child else 0
-        return set(map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split()))
+        return children(self.process_id)
 
     def client(self) -> httpx.Client:
         """A client that keeps its connection."""

@@ -12,12 +12,14 @@ import pytest
 
 from stack.servers import Servers
 from tests.http.support import PATIENCE_S, Service, hold_request
+from tests.procedures.model import NOBODYS_ID
 from tests.support import Session
 
 QUEUE, DEADLINE_S = 8, 1
 PROMISE_MS = 50
 ROUNDS = 10  # of which one must do: a busy machine adds to every time
-HOLD = b'{"product_id":100000000,"quantity":1}'  # nobody's: what MySQL still finds when it goes on takes no unit
+# What MySQL still finds when it goes on takes no unit.
+HOLD = b'{"product_id":%d,"quantity":1}' % NOBODYS_ID
 REQUEST = b"POST /api/holds HTTP/1.1\r\nHost: checkout\r\nContent-Length: %d\r\n\r\n%s" % (len(HOLD), HOLD)
 
 

@@ -44,8 +44,8 @@ def assert_answered(client: socket.socket, number: int) -> None:
 
 def worker_of(service: Service) -> int:
     """The process id of the service's only worker."""
-    (worker,) = Path(f"/proc/{service.process_id}/task/{service.process_id}/children").read_text().split()
-    return int(worker)
+    (worker,) = service.workers()
+    return worker
 
 
 def memory_mib(process_id: int) -> float:

@@ -5,12 +5,12 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from stack.process import children
 from stack.servers import PROJECT
 from tests.copies import Copy
 from tests.http.support import eventually
@@ -26,14 +26,11 @@ def reload(copy: Copy) -> Iterator[Reload]:
     before = file.read_text()
     master = int((copy.folder / ".local/server/gunicorn/pid").read_text())
 
-    def workers() -> set[str]:
-        return set(Path(f"/proc/{master}/task/{master}/children").read_text().split())
-
     def write_and_reload(*lines: str) -> None:
-        old = workers()
+        old = children(master)
         file.write_text("\n".join(lines))
         os.kill(master, signal.SIGHUP)
-        eventually(lambda: not workers() & old)
+        eventually(lambda: not children(master) & old)
 
     yield write_and_reload
     write_and_reload(before)
