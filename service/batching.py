@@ -34,7 +34,8 @@ class Failure(Enum):
 
     RETRY = "send the same batch again"
     LOCKED = "a lock was not given in time: send it lock group by lock group, out of the others' way"
-    ALONE = "send the requests one by one, so that only the culprit fails"
+    DEFECT = "send the requests one by one; the one that fails alone has met a defect of ours"
+    UNKNOWN = "send the requests one by one; MySQL cannot serve the one that fails alone"
 
 
 class Entry(asyncio.Future[Answer], Generic[Request, Answer]):
@@ -198,13 +199,17 @@ class Batcher(Generic[Request, Answer]):
         """Deal with a failed call; True where the same batch is to be sent again."""
         self._metrics.count_retry(error)
         failure = self._classify(error)
-        if failure is Failure.ALONE:
+        if failure in (Failure.DEFECT, Failure.UNKNOWN) and len(batch) > 1:
             await self._deliver_one_by_one(batch, error, aside=aside)
+            return False
+        if failure is Failure.DEFECT:
+            self._fail(batch, error)
             return False
         attempt = max(entry.attempt for entry in batch)
         is_locked_out = failure is Failure.LOCKED and not aside
         nobody_waits = all(entry.done() for entry in batch)  # any more: MySQL said nothing until their deadline
-        if (attempt >= ATTEMPT_LIMIT or nobody_waits) and not is_locked_out:
+        gives_up = failure is Failure.UNKNOWN or attempt >= ATTEMPT_LIMIT or nobody_waits
+        if gives_up and not is_locked_out:
             log.error("database_unavailable", **self._facts(batch, error))
             self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
             return False
@@ -216,10 +221,7 @@ class Batcher(Generic[Request, Answer]):
         return True
 
     async def _deliver_one_by_one(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> None:
-        """Find the culprit of a failed batch; one that fails alone is it."""
-        if len(batch) == 1:
-            self._fail(batch, error)
-            return
+        """Send the requests of a failed batch one by one, so that one of them cannot fail the others."""
         log.warning("batch_split", **self._facts(batch, error))
         for entry in batch:
             entry.attempt = 0

@@ -7,32 +7,90 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import mysql.connector
 import mysql.connector.aio
+from mysql.connector import errorcode
 
 from service.batching import Failure
+from service.errors import ERRORS
 from service.settings import SettingsError
 
 # What this code needs, and what it tells the database of itself: see the table schema_release.
 SCHEMA_VERSION = 3
 CODE_VERSION = 1
 
+# MySQL has these errnos, the driver has no names for them.
+ER_DISK_FULL = 1021
+ER_PRIMARY_CHANGING = 4094
+ER_NOT_PRIMARY = 4311
+
 CONNECT_TIMEOUT_S = 2
 CALL_TIMEOUT_S = 4
 LOCK_WAIT_TIMEOUT_S = 1
 
-LOCK_WAIT_TIMEOUT = 1205
-# The errnos of what a retry may mend, and what each says, in the log's words.
+# What the server is short of or forbids, by errno, and how the log names it. A retry may meet a server that can serve again.
 RETRYABLE = {
-    1213: "deadlock",
+    errorcode.ER_LOCK_DEADLOCK: "deadlock",
     # DROP and CREATE leave a moment without the routine, then without its grant.
-    **dict.fromkeys((1305, 1370, 1044), "routine_being_replaced"),
-    **dict.fromkeys((1040, 1203), "too_many_connections"),
-    **dict.fromkeys((1290, 1836), "read_only"),
-    **dict.fromkeys((1021, 1114), "disk_full"),
-    1045: "access_denied",
-    1053: "shutting_down",
+    **dict.fromkeys(
+        (errorcode.ER_SP_DOES_NOT_EXIST, errorcode.ER_PROCACCESS_DENIED_ERROR, errorcode.ER_DBACCESS_DENIED_ERROR),
+        "routine_being_replaced",
+    ),
+    **dict.fromkeys((errorcode.ER_CON_COUNT_ERROR, errorcode.ER_TOO_MANY_USER_CONNECTIONS), "too_many_connections"),
+    errorcode.ER_USER_LIMIT_REACHED: "account_limit_reached",
+    **dict.fromkeys((errorcode.ER_OPTION_PREVENTS_STATEMENT, errorcode.ER_READ_ONLY_MODE), "read_only"),
+    **dict.fromkeys((ER_DISK_FULL, errorcode.ER_RECORD_FILE_FULL), "disk_full"),
+    errorcode.ER_ACCESS_DENIED_ERROR: "access_denied",
+    errorcode.ER_ACCOUNT_HAS_BEEN_LOCKED: "account_locked",
+    **dict.fromkeys((errorcode.ER_MUST_CHANGE_PASSWORD, errorcode.ER_MUST_CHANGE_PASSWORD_LOGIN), "password_expired"),
+    errorcode.ER_SECURE_TRANSPORT_REQUIRED: "tls_required",
+    errorcode.ER_SERVER_SHUTDOWN: "shutting_down",
+    errorcode.ER_SERVER_OFFLINE_MODE: "offline_mode",
+    # A member of a replication group that lost its majority or its role, or that has a backlog to apply first.
+    **dict.fromkeys(
+        (
+            *(errorcode.ER_RUN_HOOK_ERROR, errorcode.ER_TRANSACTION_ROLLBACK_DURING_COMMIT),
+            *(errorcode.ER_GR_HOLD_WAIT_TIMEOUT, errorcode.ER_GR_HOLD_KILLED),
+            *(errorcode.ER_GR_HOLD_MEMBER_STATUS_ERROR, errorcode.ER_GRP_TRX_CONSISTENCY_NOT_ALLOWED),
+            *(errorcode.ER_GRP_TRX_CONSISTENCY_BEFORE, errorcode.ER_GRP_TRX_CONSISTENCY_AFTER_ON_TRX_BEGIN),
+            *(errorcode.ER_GRP_TRX_CONSISTENCY_BEGIN_NOT_ALLOWED, ER_PRIMARY_CHANGING, ER_NOT_PRIMARY),
+        ),
+        "not_primary",
+    ),
     # Aborted, interrupted, killed, idle for too long; then the driver's own: gone away, lost.
-    **dict.fromkeys((1152, 1317, 3169, 4031, 2006, 2013, 2055), "connection_lost"),
-    **dict.fromkeys((2002, 2003), "not_listening"),
+    **dict.fromkeys(
+        (
+            *(errorcode.ER_ABORTING_CONNECTION, errorcode.ER_QUERY_INTERRUPTED, errorcode.ER_SESSION_WAS_KILLED),
+            *(errorcode.ER_CLIENT_INTERACTION_TIMEOUT, errorcode.CR_SERVER_GONE_ERROR),
+            *(errorcode.CR_SERVER_LOST, errorcode.CR_SERVER_LOST_EXTENDED),
+        ),
+        "connection_lost",
+    ),
+    **dict.fromkeys((errorcode.CR_CONNECTION_ERROR, errorcode.CR_CONN_HOST_ERROR), "not_listening"),
+}
+# What a request's own content or a mistake in our SQL can cause, beside the errnos of the registry. With any errno that
+# stands nowhere here MySQL cannot serve.
+DEFECTS = {
+    *(errorcode.ER_PARSE_ERROR, errorcode.ER_BAD_FIELD_ERROR, errorcode.ER_NO_SUCH_TABLE),
+    *(errorcode.ER_NON_UNIQ_ERROR, errorcode.ER_UNKNOWN_TABLE, errorcode.ER_WRONG_FIELD_WITH_GROUP),
+    *(errorcode.ER_SP_WRONG_NO_OF_ARGS, errorcode.ER_SP_FETCH_NO_DATA, errorcode.ER_SP_CURSOR_NOT_OPEN),
+    *(errorcode.ER_SP_CASE_NOT_FOUND, errorcode.ER_SP_RECURSION_LIMIT, errorcode.ER_SIGNAL_BAD_CONDITION_TYPE),
+    *(errorcode.ER_WRONG_VALUE_COUNT_ON_ROW, errorcode.ER_WRONG_NUMBER_OF_COLUMNS_IN_SELECT),
+    *(errorcode.ER_OPERAND_COLUMNS, errorcode.ER_SUBQUERY_NO_1_ROW, errorcode.ER_TOO_MANY_ROWS),
+    *(errorcode.ER_BAD_NULL_ERROR, errorcode.ER_DUP_ENTRY, errorcode.ER_NO_DEFAULT_FOR_FIELD),
+    *(errorcode.ER_CHECK_CONSTRAINT_VIOLATED, errorcode.ER_WARN_DATA_OUT_OF_RANGE, errorcode.ER_DATA_OUT_OF_RANGE),
+    *(errorcode.ER_DATA_TOO_LONG, errorcode.WARN_DATA_TRUNCATED, errorcode.ER_TRUNCATED_WRONG_VALUE),
+    *(errorcode.ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, errorcode.ER_DIVISION_BY_ZERO, errorcode.ER_WRONG_ARGUMENTS),
+    *(errorcode.ER_CANT_AGGREGATE_2COLLATIONS, errorcode.ER_COND_ITEM_TOO_LONG),
+    *(errorcode.ER_CANT_CHANGE_TX_CHARACTERISTICS, errorcode.ER_UPDATE_WITHOUT_KEY_IN_SAFE_MODE),
+    *(errorcode.ER_INVALID_JSON_TEXT, errorcode.ER_INVALID_JSON_TEXT_IN_PARAM, errorcode.ER_INVALID_JSON_PATH),
+    *(errorcode.ER_INVALID_JSON_CHARSET, errorcode.ER_INVALID_JSON_VALUE_FOR_CAST, errorcode.ER_INVALID_TYPE_FOR_JSON),
+    *(errorcode.ER_JSON_DOCUMENT_TOO_DEEP, errorcode.ER_INVALID_CHARACTER_STRING),
+    *(errorcode.ER_NET_PACKET_TOO_LARGE, errorcode.ER_OUT_OF_SORTMEMORY),
+}
+
+# How a database answers that was not deployed, or whose accounts were not.
+NOT_DEPLOYED = {
+    *(errorcode.ER_BAD_DB_ERROR, errorcode.ER_DBACCESS_DENIED_ERROR, errorcode.ER_SP_DOES_NOT_EXIST),
+    *(errorcode.ER_PROCACCESS_DENIED_ERROR, errorcode.ER_NO_SUCH_TABLE, errorcode.ER_ACCESS_DENIED_ERROR),
 }
 
 ResultSets = list[list[tuple[Any, ...]]]
@@ -75,25 +133,27 @@ def connection_options(url: str) -> dict[str, Any]:
 def classify(error: BaseException) -> Failure:
     """What a failed CALL asks for. By errno: the driver's classes differ between its modes."""
     errno = getattr(error, "errno", None)
-    if errno == LOCK_WAIT_TIMEOUT:
+    if errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
         return Failure.LOCKED
     if errno in RETRYABLE:
         return Failure.RETRY
     if isinstance(error, (OSError, EOFError, asyncio.IncompleteReadError, mysql.connector.InterfaceError)):
         return Failure.RETRY
-    return Failure.ALONE
+    if not isinstance(error, mysql.connector.Error) or errno in DEFECTS or errno in ERRORS:
+        return Failure.DEFECT
+    return Failure.UNKNOWN
 
 
 def reason(error: BaseException) -> str:
     """Why a CALL failed, in a word for the log."""
     errno = getattr(error, "errno", None)
-    if errno == LOCK_WAIT_TIMEOUT:
+    if errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
         return "locked"
     if isinstance(error, TimeoutError):
         return "no_answer"
     if errno in RETRYABLE:
         return RETRYABLE[errno]
-    return "connection_lost" if classify(error) is Failure.RETRY else "unexpected"
+    return {Failure.RETRY: "connection_lost", Failure.DEFECT: "defect"}.get(classify(error), "unknown_error")
 
 
 class DriverConnection(mysql.connector.aio.MySQLConnection):
@@ -184,9 +244,9 @@ def require_compatible_schema(url: str) -> None:
             rows: Any = cursor.fetchall()
             cursor.nextset()
     except mysql.connector.Error as error:
-        if error.errno in {1049, 1044, 1305, 1370, 1146, 1045}:
+        if error.errno in NOT_DEPLOYED:
             raise SchemaError(f"the database is missing, not migrated, or closed to us ({error}); {mend}") from None
-        raise SchemaError(f"MySQL cannot be reached: {error}; start it, or correct MYSQL_URL") from None
+        raise SchemaError(f"MySQL does not serve: {error}; mend that, or correct MYSQL_URL") from None
     check_versions(rows[0][0], rows[0][1])
 
 

@@ -28,7 +28,7 @@ class Readiness:
             health = await self._gate.get_health(None)
             check_versions(health.schema_version, health.oldest_code)
         except (Overloaded, DatabaseUnavailable):
-            raise Problem("not_ready", 503, "MySQL does not answer.", missing="mysql") from None
+            raise Problem("not_ready", 503, "MySQL cannot serve; the log names the errno and the reason.", missing="mysql") from None
         except SchemaError as error:
             raise Problem("not_ready", 503, str(error), missing="schema") from None
         redis = "ok" if await self._gate.cache.ping() else "degraded"

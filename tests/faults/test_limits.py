@@ -15,7 +15,7 @@ from stack.servers import Servers
 from tests.conftest import PASSWORDS
 from tests.faults.ledger import Load, steady_load
 from tests.faults.test_connections import kill_connections
-from tests.http.support import PATIENCE_S, Service, eventually
+from tests.http.support import PATIENCE_S, Service, assert_problem, eventually, hold_request
 from tests.support import Session, new_database, url_of
 
 DISK_MIB = 400
@@ -59,6 +59,44 @@ def test_a_mysql_without_connections_left_is_named_and_service_is_back_when_ther
         finally:
             session.execute(f"SET GLOBAL max_connections = {before}")
         load.assert_back_in_service()
+
+
+@pytest.mark.parametrize(
+    ("forbid", "permit", "reason"),
+    [
+        ("ALTER USER {app} PASSWORD EXPIRE", "ALTER USER {app} IDENTIFIED BY %s", "password_expired"),
+        ("ALTER USER {app} ACCOUNT LOCK", "ALTER USER {app} ACCOUNT UNLOCK", "account_locked"),
+        ("ALTER USER {app} IDENTIFIED BY 'another'", "ALTER USER {app} IDENTIFIED BY %s", "access_denied"),
+        (
+            "ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 1",
+            "ALTER USER {app} WITH MAX_QUERIES_PER_HOUR 0",
+            "account_limit_reached",
+        ),
+        ("SET GLOBAL offline_mode = ON", "SET GLOBAL offline_mode = OFF", "offline_mode"),
+    ],
+)
+def test_an_account_that_mysql_does_not_serve_is_answered_503_on_every_call(
+    service: Service, session: Session, forbid: str, permit: str, reason: str
+) -> None:
+    product_id = session.create_product(stock=10)
+    hold = hold_request(product_id)
+    app = "checkout_app@'%'"
+    with service.client() as client:
+        session.execute(forbid.format(app=app))
+        try:
+            kill_connections(session)
+            refused = client.request(**hold)
+            assert_problem(refused, 503, "database_unavailable", None)
+            assert refused.headers["Retry-After"]
+            assert_problem(client.get("/readyz"), 503, "not_ready", None, missing="mysql")
+            metrics = client.get("/metrics")
+            assert metrics.status_code == 200
+            assert "checkout_mysql_up 0.0" in metrics.text
+            (line,) = service.events("database_unavailable", reason=reason, batcher="create_holds")
+            assert line["errno"]
+        finally:
+            session.execute(permit.format(app=app), *([PASSWORDS["checkout_app"]] if "%s" in permit else []))
+        assert client.request(**hold).status_code == 201
 
 
 class SmallMysql(MysqlServer):

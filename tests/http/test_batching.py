@@ -63,7 +63,7 @@ def batcher_of(send: Callable[[list[str]], Awaitable[list[str]]], **settings: An
     usual: dict[str, Any] = {"reason": str, "batch_limit": 100, "queue_limit": 1000, "deadline_s": PATIENCE_S}
 
     def classify(error: BaseException) -> Failure:
-        return error.failure if isinstance(error, SendError) else Failure.ALONE
+        return error.failure if isinstance(error, SendError) else Failure.DEFECT
 
     def lock_group(request: str) -> Hashable:
         return ord(request[0])
@@ -258,11 +258,14 @@ async def test_a_request_that_waited_for_others_retries_gets_three_attempts_of_i
     assert second == "answer to b"
 
 
-async def test_any_other_failure_hits_only_its_culprit() -> None:
-    database = Database(fail_with(Failure.ALONE, "c"))
+@pytest.mark.parametrize(
+    ("failure", "error"), [(Failure.DEFECT, SendError), (Failure.UNKNOWN, DatabaseUnavailable)], ids=str
+)
+async def test_any_other_failure_fails_one_request_of_the_batch(failure: Failure, error: type[Exception]) -> None:
+    database = Database(fail_with(failure, "c"))
     batcher = batcher_of(database.send)
     answers = await results(*(batcher.submit(request) for request in "abcde"))
-    assert isinstance(answers[2], SendError)
+    assert isinstance(answers[2], error)
     assert answers[:2] + answers[3:] == [answer_to(request) for request in "abde"]
     assert database.batches == [["a", "b", "c", "d", "e"], ["a"], ["b"], ["c"], ["d"], ["e"]]
 
@@ -270,7 +273,7 @@ async def test_any_other_failure_hits_only_its_culprit() -> None:
 async def test_a_request_that_fails_alone_for_a_retryable_reason_is_retried() -> None:
     def fails(batch: list[str]) -> BaseException | None:
         if len(batch) > 1:
-            return SendError(Failure.ALONE)
+            return SendError(Failure.UNKNOWN)
         return SendError(Failure.RETRY) if database.batches.count(batch) < ATTEMPT_LIMIT else None
 
     database = Database(fails)

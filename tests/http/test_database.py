@@ -17,6 +17,10 @@ from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.http.support import PATIENCE_S
 from tests.support import Session
 
+GROUP_ERRNOS = (3100, 3101, 3781, 3782, 3783, 3796, 3797, 3798, 3799, 4094, 4311)
+# Syntax, unknown column, wrong argument count, CHECK, out of range; then an error of the registry.
+DEFECT_ERRNOS = (1064, 1054, 1318, 3819, 1264, 1690, 30001)
+
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
@@ -152,7 +156,13 @@ async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
         (mysql.connector.Error(errno=1370), Failure.RETRY, "routine_being_replaced"),
         (mysql.connector.Error(errno=1044), Failure.RETRY, "routine_being_replaced"),
         (mysql.connector.Error(errno=1040), Failure.RETRY, "too_many_connections"),
+        (mysql.connector.Error(errno=1226), Failure.RETRY, "account_limit_reached"),
         (mysql.connector.Error(errno=1045), Failure.RETRY, "access_denied"),
+        (mysql.connector.Error(errno=1820), Failure.RETRY, "password_expired"),
+        (mysql.connector.Error(errno=1862), Failure.RETRY, "password_expired"),
+        (mysql.connector.Error(errno=3032), Failure.RETRY, "offline_mode"),
+        (mysql.connector.Error(errno=3118), Failure.RETRY, "account_locked"),
+        (mysql.connector.Error(errno=3159), Failure.RETRY, "tls_required"),
         (mysql.connector.Error(errno=1290), Failure.RETRY, "read_only"),
         (mysql.connector.Error(errno=1114), Failure.RETRY, "disk_full"),
         (mysql.connector.Error(errno=2003), Failure.RETRY, "not_listening"),
@@ -162,14 +172,14 @@ async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
         (TimeoutError(), Failure.RETRY, "no_answer"),
         (ConnectionResetError(), Failure.RETRY, "connection_lost"),
         (asyncio.IncompleteReadError(b"", 4), Failure.RETRY, "connection_lost"),
-        (mysql.connector.Error(errno=30001), Failure.ALONE, "unexpected"),
-        (mysql.connector.Error(errno=1142), Failure.ALONE, "unexpected"),
-        (mysql.connector.Error(errno=1064), Failure.ALONE, "unexpected"),
-        (mysql.connector.Error(errno=3819), Failure.ALONE, "unexpected"),
-        (ValueError(), Failure.ALONE, "unexpected"),
+        *((mysql.connector.Error(errno=errno), Failure.RETRY, "not_primary") for errno in GROUP_ERRNOS),
+        *((mysql.connector.Error(errno=errno), Failure.DEFECT, "defect") for errno in DEFECT_ERRNOS),
+        (ValueError(), Failure.DEFECT, "defect"),
+        (mysql.connector.Error(errno=1142), Failure.UNKNOWN, "unknown_error"),
+        (mysql.connector.Error(errno=9999), Failure.UNKNOWN, "unknown_error"),
     ],
 )
-def test_an_error_asks_for_what_mends_it_and_says_in_a_word_what_it_is(
+def test_an_error_is_classified_and_named_by_its_errno(
     error: BaseException, failure: Failure, word: str
 ) -> None:
     assert classify(error) is failure
