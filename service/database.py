@@ -26,7 +26,7 @@ CONNECT_TIMEOUT_S = 2
 CALL_TIMEOUT_S = 4
 LOCK_WAIT_TIMEOUT_S = 1
 
-# What the server is short of or forbids, by errno, and how the log names it. A retry may meet a server that can serve again.
+# What the server lacks or forbids, by errno, and how the log names it. A retry may find it able to serve again.
 RETRYABLE = {
     errorcode.ER_LOCK_DEADLOCK: "deadlock",
     # DROP and CREATE leave a moment without the routine, then without its grant.

@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import structlog
 
+_ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
+
 
 def configure_logs() -> None:
     """Send structlog's events to standard output, one JSON line each."""
@@ -22,4 +24,4 @@ def configure_logs() -> None:
 
 
 def _encode(event: Any, **_options: Any) -> bytes:
-    return msgspec.json.encode(event, enc_hook=str)
+    return _ENCODER.encode(event)

@@ -335,9 +335,12 @@ DOCUMENT: Json = {
 class OpenApiResource:
     """`/openapi.json`."""
 
-    def __init__(self) -> None:
-        self._document = msgspec.json.encode(DOCUMENT)
+    def __init__(self, path_prefix: str) -> None:
+        """`path_prefix` is what a proxy in front strips from each path."""
+        self._document = msgspec.json.encode({**DOCUMENT, "servers": [{"url": path_prefix or "/"}]})
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """The description of every call."""
         resp.data = self._document
+
+    on_head = on_get

@@ -13,7 +13,7 @@ from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
 from service.database import Connection, classify, reason
 from service.metrics import CACHE_DEGRADED, CACHE_HITS, CACHE_MISSES, count_outcomes
-from service.requests import BigInt
+from service.requests import BigInt, encode, money
 from service.settings import Settings
 
 READ_BATCH_LIMIT = 1000  # require_batch refuses more
@@ -168,14 +168,14 @@ class Product(NamedTuple):
 
     def body(self) -> bytes:
         """The answer to GET /api/products/{id}."""
-        return msgspec.json.encode(self.document())
+        return encode(self.document())
 
     def document(self) -> dict[str, Any]:
         """The members of that answer."""
         return {
             "id": self.id,
             "name": self.name,
-            "price": float(self.price),
+            "price": money(self.price),
             "available_stock": self.available_stock,
         }
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +20,8 @@ BIGINT_MAXIMUM = 2**63 - 1
 # A procedure's BIGINT. Which of these numbers make sense is for the procedure to say.
 BigInt = Annotated[int, msgspec.Meta(ge=-(2**63), le=BIGINT_MAXIMUM)]
 
+LARGEST_DIGITS = 19  # of a BIGINT
+
 Body = TypeVar("Body")
 
 
@@ -29,6 +32,8 @@ async def read_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder
 
 async def read_bytes(request: falcon.asgi.Request) -> bytes:
     """The body of a request that says it is JSON; raises Problem 413 or 415."""
+    if (request.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
+        raise Problem("invalid_request", 415, "Send the body without a Content-Encoding.", errno=30001)
     media_type = (request.content_type or "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem("invalid_request", 415, "Send application/json.", errno=30001)
@@ -45,19 +50,37 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
         text = body.decode()
         try:
             return decoder.decode(text)
+        except msgspec.ValidationError:
+            # It stopped at the first wrong type: what follows may not be JSON, and what it met may be 2.0 for 2.
+            document = _UNTYPED.decode(text)
+        try:
+            return msgspec.convert(document, decoder.type)
         except msgspec.ValidationError as error:
-            msgspec.json.decode(text)  # it stops at the first wrong type: what follows may not be JSON at all
             raise refusal(30001, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(30001, f"The body is not JSON: {error}", status=400) from None
 
 
+def _number(text: str) -> int | float:
+    """A JSON number that is written with a point or an exponent: an integer where it has no fraction."""
+    number = Decimal(text)
+    if number.adjusted() < LARGEST_DIGITS and number == number.to_integral_value():
+        return int(number)
+    return float(text)
+
+
+_UNTYPED = msgspec.json.Decoder(float_hook=_number)
+
+
 def idempotency_key(request: falcon.asgi.Request, response: falcon.asgi.Response) -> tuple[str, bool]:
     """The request's key, and whether it was made here; the answer carries it, whatever it will be.
 
-    Raises Problem 422 where the header is not UTF-8.
+    Raises Problem 422 where the header is not UTF-8, or was sent more than once.
     """
     key, made = carry_key(request, response)
+    # A server joins the values of a repeated header with commas, which a key may contain as well.
+    if "," in key and [name for name, _ in request.scope["headers"]].count(b"idempotency-key") > 1:
+        raise refusal(30001, "Send one Idempotency-Key.")
     try:
         return key.encode("latin-1").decode(), made
     except UnicodeDecodeError:
@@ -79,14 +102,24 @@ def parse_id(text: str, not_found_errno: int) -> int:
     return int(text)
 
 
+# A Decimal is written as a number with its own digits, without passing through binary floating point.
+encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
 @lru_cache  # a batch's holds expire together
 def utc(moment: datetime) -> str:
     """A DATETIME, which is UTC without saying so, as `2025-12-02T18:30:00Z`."""
     return f"{moment.isoformat()}Z"
 
 
+def money(amount: Decimal) -> Decimal:
+    """A DECIMAL of two places as JSON shows it: its own digits, of trailing zeros at most one after the point."""
+    digits = str(amount)
+    return Decimal(digits[:-1]) if digits.endswith("0") else amount
+
+
 def write(response: falcon.asgi.Response, document: Any, *, replayed: int = 0) -> None:
     """Answer with a JSON document, marked when it is a replay."""
-    response.data = msgspec.json.encode(document)
+    response.data = encode(document)
     if replayed:
         response.set_header("Idempotent-Replayed", "true")

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
     rate_limit_per_key: str = ""
     rate_limit_per_address: str = ""
     trusted_proxies: str = ""
+    path_prefix: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     otel_exporter_otlp_endpoint: str = ""
 
     def __post_init__(self) -> None:

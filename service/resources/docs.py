@@ -11,10 +11,10 @@ from service.errors import Problem
 
 # The badge of the validator would send the document's address to somebody else's machine.
 START = (
-    "SwaggerUIBundle({url: '/openapi.json', dom_id: '#docs', validatorUrl: null, deepLinking: true,"
+    "SwaggerUIBundle({url: '%s/openapi.json', dom_id: '#docs', validatorUrl: null, deepLinking: true,"
     " docExpansion: 'list', defaultModelsExpandDepth: 0, displayRequestDuration: true})"
 )
-PAGE = f"""\
+PAGE = """\
 <!doctype html>
 <html lang="en">
 <head>
@@ -22,19 +22,18 @@ PAGE = f"""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Flash-sale checkout</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="stylesheet" href="{prefix}/docs/swagger-ui.css">
 </head>
 <body>
 <div id="docs"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script>{START}</script>
+<script src="{prefix}/docs/swagger-ui-bundle.js"></script>
+<script>{start}</script>
 </body>
 </html>
 """
-START_DIGEST = base64.b64encode(sha256(START.encode()).digest()).decode()
-# Nothing but the service itself is loaded or asked; Swagger UI writes styles and pictures into the page.
+# The page loads from and asks nothing but the service itself; Swagger UI writes styles and pictures into the page.
 CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; script-src 'self' 'sha256-{START_DIGEST}'; style-src 'self' 'unsafe-inline';"
+    "default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline';"
     " img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -43,12 +42,21 @@ FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"
 class DocsResource:
     """`/docs`."""
 
+    def __init__(self, path_prefix: str) -> None:
+        """`path_prefix` is what a proxy in front strips from each path."""
+        start = START % path_prefix
+        digest = base64.b64encode(sha256(start.encode()).digest()).decode()
+        self._page = PAGE.format(prefix=path_prefix, start=start)
+        self._policy = CONTENT_SECURITY_POLICY.format(digest=digest)
+
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """The page."""
-        resp.text = PAGE
+        resp.text = self._page
         resp.content_type = falcon.MEDIA_HTML
-        resp.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        resp.set_header("Content-Security-Policy", self._policy)
         resp.set_header("X-Content-Type-Options", "nosniff")
+
+    on_head = on_get
 
 
 class DocsFileResource:
@@ -64,3 +72,5 @@ class DocsFileResource:
         resp.data = self._files[name]
         resp.content_type = FILES[name]
         resp.set_header("X-Content-Type-Options", "nosniff")
+
+    on_head = on_get

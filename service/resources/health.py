@@ -15,6 +15,8 @@ class Liveness:
         """Always 200."""
         write(resp, {"status": "ok"})
 
+    on_head = on_get
+
 
 class Readiness:
     """`/readyz`: MySQL answers with a schema that fits; without Redis the service is degraded, but ready."""
@@ -28,7 +30,9 @@ class Readiness:
             health = await self._gate.get_health(None)
             check_versions(health.schema_version, health.oldest_code)
         except (Overloaded, DatabaseUnavailable):
-            raise Problem("not_ready", 503, "MySQL cannot serve; the log names the errno and the reason.", missing="mysql") from None
+            raise Problem(
+                "not_ready", 503, "MySQL cannot serve; the log names the errno and the reason.", missing="mysql"
+            ) from None
         except SchemaError as error:
             raise Problem("not_ready", 503, str(error), missing="schema") from None
         redis = "ok" if await self._gate.cache.ping() else "degraded"
@@ -41,3 +45,5 @@ class Readiness:
                 "sweep_lag_s": health.sweep_lag_s,
             },
         )
+
+    on_head = on_get

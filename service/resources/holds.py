@@ -24,8 +24,9 @@ class HoldBody(msgspec.Struct):
 class HoldsResource:
     """`/api/holds`."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, path_prefix: str) -> None:
         self._gate = gate
+        self._path_prefix = path_prefix
         self._decoder = msgspec.json.Decoder(HoldBody)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -50,7 +51,7 @@ class HoldsResource:
             raise refusal(hold.errno)
         log.info("hold_created", hold_id=hold.hold_id, replayed=bool(hold.replayed), **facts)
         resp.status = falcon.HTTP_201
-        resp.set_header("Location", f"/api/holds/{hold.hold_id}")
+        resp.set_header("Location", f"{self._path_prefix}/api/holds/{hold.hold_id}")
         write(resp, {"hold_id": hold.hold_id, "expires_at": utc(hold.expires_at)}, replayed=hold.replayed)
 
 
@@ -75,6 +76,8 @@ class HoldResource:
                 "expires_at": utc(hold.expires_at),
             },
         )
+
+    on_head = on_get
 
     async def on_delete(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Give an active hold back."""

@@ -34,6 +34,8 @@ class MetricsResource:
         resp.data = await asyncio.to_thread(generate_latest, registry)
         resp.content_type = CONTENT_TYPE_PLAIN_0_0_4
 
+    on_head = on_get
+
 
 class DatabaseCollector(Collector):
     """The figures of get_metrics; without them only that MySQL is away."""

@@ -8,7 +8,7 @@ import structlog
 
 from service.errors import ERRORS, refusal
 from service.procedures import Gate, OrderRequest, OwnId
-from service.requests import BigInt, idempotency_key, parse_id, read_body, utc, write
+from service.requests import BigInt, idempotency_key, money, parse_id, read_body, utc, write
 
 log = structlog.get_logger()
 
@@ -22,8 +22,9 @@ class OrderBody(msgspec.Struct):
 class OrdersResource:
     """`/api/orders`."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, path_prefix: str) -> None:
         self._gate = gate
+        self._path_prefix = path_prefix
         self._decoder = msgspec.json.Decoder(OrderBody)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -52,7 +53,7 @@ class OrdersResource:
             **facts,
         )
         resp.status = falcon.HTTP_201
-        resp.set_header("Location", f"/api/orders/{order.order_id}")
+        resp.set_header("Location", f"{self._path_prefix}/api/orders/{order.order_id}")
         write(
             resp,
             {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status},
@@ -78,11 +79,13 @@ class OrderResource:
                 "hold_id": order.hold_id,
                 "product_id": order.product_id,
                 "quantity": order.quantity,
-                "amount": float(order.amount),
+                "amount": money(order.amount),
                 "status": order.status,
                 "payment_due_at": utc(order.payment_due_at),
             },
         )
+
+    on_head = on_get
 
 
 class OrderCancellationResource:

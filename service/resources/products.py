@@ -25,6 +25,8 @@ class ProductResource:
             raise refusal(30101)
         resp.data = body
 
+    on_head = on_get
+
 
 class StockStreamResource:
     """`/api/products/{id}/stock/stream`."""
@@ -42,6 +44,8 @@ class StockStreamResource:
         resp.set_header("X-Accel-Buffering", "no")  # nginx would wait for more
         resp.stream = listener
 
+    on_head = on_get
+
 
 class ProductsResource:
     """`/api/products`."""
@@ -58,9 +62,12 @@ class ProductsResource:
         items = [product.document() for product in products[:limit]]
         write(resp, {"items": items, "next": items[-1]["id"] if len(products) > limit else None})
 
+    on_head = on_get
+
 
 def _parameter(req: falcon.asgi.Request, name: str, *, default: int, minimum: int, maximum: int) -> int:
-    text = req.get_param(name, default=str(default))
-    if not NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
+    text = req.params.get(name, str(default))
+    # A parameter that is given twice is a list.
+    if not isinstance(text, str) or not NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
         raise refusal(30001, f"{name} is a number from {minimum} to {maximum}.")
     return int(text)

@@ -45,7 +45,9 @@ class Nginx(Server):
         for old, new in {
             "127.0.0.1:8000": service_url.removeprefix("http://"),
             "listen 443": f"listen 127.0.0.1:{self.port}",
+            "listen [::]:443": f"listen [::1]:{self.port}",
             "listen 80": f"listen 127.0.0.1:{self.plain_port}",
+            "listen [::]:80": f"listen [::1]:{self.plain_port}",
             "/etc/ssl/checkout": str(certificate),
         }.items():
             assert old in text

@@ -1,6 +1,7 @@
 """The example of nginx in front: what gets through, and what ends there."""
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -61,6 +62,39 @@ def test_a_sale_goes_through_it(outside: httpx.Client, session: Session) -> None
     assert "Server" not in refused.headers or "/" not in refused.headers["Server"]
 
 
+def test_it_listens_on_ipv6_as_well(nginx: Nginx) -> None:
+    with httpx.Client(verify=False, trust_env=False) as client:  # noqa: S501 the certificate is the test's own
+        assert client.get(f"https://[::1]:{nginx.port}/healthz").status_code == 200
+        assert client.get(f"http://[::1]:{nginx.plain_port}/healthz").status_code == 308
+
+
+def test_a_trailing_slash_changes_nothing(nginx: Nginx, session: Session) -> None:
+    product_id = session.create_product(stock=3)
+    with nginx.client(INSIDE) as client:
+        for path in ("/healthz/", "/readyz/", "/metrics/", "/openapi.json/", "/docs/", f"/api/products/{product_id}/"):
+            assert client.get(path).status_code == 200, path
+        with client.stream("GET", f"/api/products/{product_id}/stock/stream/") as stream:
+            assert next(stream.iter_lines()).startswith("id:")
+
+
+def test_addresses_carry_the_path_prefix_that_the_proxy_strips(
+    start_nginx: Callable[..., Nginx], start_service: Callable[..., Service], session: Session
+) -> None:
+    product_id = session.create_product(stock=3)
+    prefixed = start_service(PATH_PREFIX="/shop", WEB_CONCURRENCY="1")
+    nginx = start_nginx(prefixed, server_tokens="off; rewrite ^/shop(/.*)$ $1")
+    with nginx.client(INSIDE) as client:
+        hold = client.request(**hold_request(product_id) | {"url": f"/shop{HOLD}"})
+        assert client.get(hold.headers["Location"]).json()["hold_id"] == hold.json()["hold_id"]
+        order = client.post("/shop/api/orders", json={"hold_id": hold.json()["hold_id"]})
+        assert client.get(order.headers["Location"]).json()["order_id"] == order.json()["order_id"]
+        page = client.get("/shop/docs").text
+        addresses = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"',]+)["']""", page)
+        assert {client.get(address).status_code for address in addresses} == {200}
+        (server,) = client.get("/shop/openapi.json").json()["servers"]
+        assert client.get(f"{server['url']}/api/products/{product_id}").status_code == 200
+
+
 def test_listeners_hear_of_a_change_at_once(outside: httpx.Client, service: Service, session: Session) -> None:
     product_id = session.create_product(stock=3)
     with outside.stream("GET", f"/api/products/{product_id}/stock/stream") as stream, service.client() as client:
@@ -79,7 +113,7 @@ def test_without_tls_there_is_only_the_way_to_it(nginx: Nginx) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (308, "https://shop.example/api/products/1")
 
 
-@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/openapi.json", "/docs", "/docs/swagger-ui.css"])
+@pytest.mark.parametrize("path", ["/readyz", "/readyz/", "/metrics", "/openapi.json", "/docs", "/docs/swagger-ui.css"])
 def test_operators_pages_are_nobody_else_s(nginx: Nginx, service: Service, outside: httpx.Client, path: str) -> None:
     refused = outside.get(path)
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
@@ -87,7 +121,7 @@ def test_operators_pages_are_nobody_else_s(nginx: Nginx, service: Service, outsi
         assert inside.get(path).status_code == client.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics/", "//readyz", "/%72eadyz", "/api/../readyz", "/docs/../metrics"])
+@pytest.mark.parametrize("path", ["/", "//readyz", "/%72eadyz", "/api/../readyz", "/docs/../metrics"])
 def test_no_other_spelling_opens_them(nginx: Nginx, path: str) -> None:
     with closing(connect(nginx)) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n".encode())

@@ -179,9 +179,7 @@ async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
         (mysql.connector.Error(errno=9999), Failure.UNKNOWN, "unknown_error"),
     ],
 )
-def test_an_error_is_classified_and_named_by_its_errno(
-    error: BaseException, failure: Failure, word: str
-) -> None:
+def test_an_error_is_classified_and_named_by_its_errno(error: BaseException, failure: Failure, word: str) -> None:
     assert classify(error) is failure
     assert reason(error) == word
 

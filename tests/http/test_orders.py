@@ -65,6 +65,21 @@ def test_an_order_keeps_the_price_at_which_it_was_made(client: httpx.Client, ses
     assert client.get(f"/api/orders/{order_id}").json()["amount"] == 20.0
 
 
+@pytest.mark.parametrize(
+    ("price", "quantity", "amount"),
+    [
+        ("250000000.01", 300_001, "75000250003000.01"),
+        ("9999999999.99", 1_000_000, "9999999999990000.0"),
+        ("0.10", 1, "0.1"),
+    ],
+)
+def test_an_amount_has_the_digits_of_the_decimal(
+    session: Session, shop: Shop, price: str, quantity: int, amount: str
+) -> None:
+    order_id = shop.ordered(session.create_product(stock=1_000_000, price=price), quantity)
+    assert f'"amount":{amount},' in shop.client.get(f"/api/orders/{order_id}").text
+
+
 def test_order_ids_count_up_by_one_however_many_come_at_once(service: Service, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=200)
     holds = [shop.hold(product_id) for _ in range(100)]

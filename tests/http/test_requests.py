@@ -1,6 +1,8 @@
 """Requests that are not as they should be: every row of the error table, and what holds for every answer."""
 
+import gzip
 import json
+import re
 import socket
 from collections.abc import Iterator
 from itertools import repeat
@@ -9,11 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from service.openapi import PATHS
 from tests.http.support import (
     Service,
     Shop,
     assert_common_headers,
     assert_problem,
+    eventually,
     hold_request,
     order_request,
     payment_request,
@@ -131,6 +135,17 @@ def test_what_is_not_json_is_refused_in_an_ignored_member_too(client: httpx.Clie
 
 
 @pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize(
+    ("coding", "status"), [("gzip", 415), ("br, identity", 415), ("identity", 422), ("Identity", 422)]
+)
+def test_a_body_with_a_content_coding_is_refused(client: httpx.Client, path: str, coding: str, status: int) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    response = client.post(path, content=gzip.compress(b"{}") if coding == "gzip" else b"{}", headers=headers)
+    assert_problem(response, status, "invalid_request", 30001)
+    assert_key_comes_back(response, path)
+
+
+@pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"1", b"true", b"{}"])
 def test_json_that_is_no_request_is_refused(client: httpx.Client, path: str, body: bytes) -> None:
     response = client.post(path, content=body, headers={"Content-Type": "application/json"})
@@ -185,6 +200,25 @@ def test_a_value_out_of_its_range_is_refused(client: httpx.Client, path: str, me
     assert_key_comes_back(response, path)
 
 
+@pytest.mark.parametrize(
+    ("written", "status"), [("2.0", 201), ("2e0", 201), ("20.0e-1", 201), ("1.5", 422), ("1e999999999", 422)]
+)
+def test_a_number_without_a_fraction_is_an_integer(
+    client: httpx.Client, session: Session, written: str, status: int
+) -> None:
+    product_id = session.create_product(stock=2)
+    body = f'{{"product_id": {product_id}, "quantity": {written}}}'
+    answer = client.post(HOLDS, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert session.available(product_id) == (0 if status == 201 else 2)
+
+
+def test_an_integer_keeps_its_digits_when_it_is_written_with_a_point(client: httpx.Client) -> None:
+    body = '{"idempotency_key": "exact", "order_id": 9007199254740993.0, "status": "success"}'
+    answer = client.post(WEBHOOK, content=body, headers={"Content-Type": "application/json"})
+    assert answer.json()["order_id"] == 9007199254740993
+
+
 @pytest.mark.parametrize("product_id", [0, -1, -(2**63), 2**63 - 1])
 def test_a_product_id_that_no_product_can_have_holds_nothing(client: httpx.Client, product_id: int) -> None:
     response = client.request(**hold_request(product_id))
@@ -207,6 +241,18 @@ def test_a_key_that_is_none_is_refused(client: httpx.Client, path: str, key: byt
     response = client.post(path, json=BODIES[path], headers={b"Idempotency-Key": key})
     assert_problem(response, 422, "invalid_request", 30001)
     assert "Idempotency-Key" in response.headers
+
+
+@pytest.mark.parametrize("path", TAKES_KEY)
+@pytest.mark.parametrize("second", [b"a", b"b"])
+def test_two_keys_are_refused(client: httpx.Client, path: str, second: bytes) -> None:
+    headers = [(b"Idempotency-Key", b"a"), (b"Idempotency-Key", second)]
+    assert_problem(client.post(path, json=BODIES[path], headers=headers), 422, "invalid_request", 30001)
+
+
+def test_a_key_may_contain_a_comma(client: httpx.Client, session: Session) -> None:
+    request = hold_request(session.create_product(stock=1), key="a,b")
+    assert client.request(**request).headers["Idempotency-Key"] == "a,b"
 
 
 def test_one_bad_request_spoils_no_other_of_its_batch(service: Service, session: Session) -> None:
@@ -296,7 +342,44 @@ def test_another_method_is_not_allowed(client: httpx.Client, method: str, path: 
     assert set(response.headers["Allow"].split(", ")) - {"OPTIONS", "HEAD"} == allowed
 
 
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("path", ["/api/products/", f"{HOLDS}/", f"{ORDERS}/", f"{WEBHOOK}/", "/readyz/", "/docs/"])
+def test_a_trailing_slash_changes_nothing(client: httpx.Client, path: str) -> None:
+    method = "POST" if path.strip("/") in {known.strip("/") for known in BODIES} else "GET"
+    assert client.request(method, path).status_code == client.request(method, path.rstrip("/")).status_code != 405
+
+
+@pytest.mark.parametrize("path", [path for path, operations in PATHS.items() if "get" in operations])
+def test_head_is_answered_as_get_without_its_content(
+    client: httpx.Client, session: Session, shop: Shop, path: str
+) -> None:
+    order_id = shop.ordered(session.create_product(stock=1))
+    hold_id = session.query("SELECT hold_id FROM orders WHERE id = %s", order_id)[0]["hold_id"]
+    product_id = session.query("SELECT product_id FROM orders WHERE id = %s", order_id)[0]["product_id"]
+    url = path.format(product_id=product_id, hold_id=hold_id, order_id=order_id, name="swagger-ui.css")
+    head = client.head(url)
+    with client.stream("GET", url) as get:
+        assert head.status_code == get.status_code == 200
+        # Transfer-Encoding is of the content; what /metrics shows differs from one request to the next.
+        changing = {"date", "x-request-id", "transfer-encoding", *({"content-length"} if path == "/metrics" else ())}
+        assert {name: value for name, value in head.headers.items() if name not in changing} == {
+            name: value for name, value in get.headers.items() if name not in changing
+        }
+    assert head.content == b""
+    assert client.head(f"{url}0/nothing").status_code == 404  # over the same connection
+
+
+def test_head_opens_no_stream(client: httpx.Client, session: Session) -> None:
+    def listeners() -> set[str]:
+        return set(re.findall("^checkout_stream_listeners (.+)$", client.get("/metrics").text, re.M))
+
+    url = f"/api/products/{session.create_product(stock=1)}/stock/stream"
+    eventually(lambda: listeners() <= {"0.0"})  # those of other tests are gone
+    assert client.head(url).headers["Content-Type"] == "text/event-stream"
+    assert listeners() <= {"0.0"}
+    assert client.head("/api/products/999999/stock/stream").status_code == 404
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/api/products/1", "/api/products", HOLDS, f"{HOLDS}/1", WEBHOOK, "/readyz", "/nope"])
 def test_unusual_methods_do_no_harm(client: httpx.Client, method: str, path: str) -> None:
     response = client.request(method, path)
