@@ -66,8 +66,8 @@ RETRYABLE = {
     ),
     **dict.fromkeys((errorcode.CR_CONNECTION_ERROR, errorcode.CR_CONN_HOST_ERROR), "not_listening"),
 }
-# What a request's own content or a mistake in our SQL can cause, beside the errnos of the registry. With any errno that
-# stands nowhere here MySQL cannot serve.
+# A mistake in our SQL causes these, or content that a procedure should have refused; so do the errnos of the registry.
+# Any errno that is in neither list means that MySQL cannot serve.
 DEFECTS = {
     *(errorcode.ER_PARSE_ERROR, errorcode.ER_BAD_FIELD_ERROR, errorcode.ER_NO_SUCH_TABLE),
     *(errorcode.ER_NON_UNIQ_ERROR, errorcode.ER_UNKNOWN_TABLE, errorcode.ER_WRONG_FIELD_WITH_GROUP),

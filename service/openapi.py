@@ -13,15 +13,14 @@ from service.resources.docs import FILES as DOCS_FILES
 
 Json = dict[str, Any]
 
-ID: Json = {
-    "type": "integer",
-    "minimum": 1,
-    "maximum": BIGINT_MAXIMUM,
-    "examples": [1],
-    "description": "Written without a fraction: 1.0 is refused.",
-}
+ID: Json = {"type": "integer", "minimum": 1, "maximum": BIGINT_MAXIMUM, "examples": [1]}
 UNITS: Json = {"type": "integer", "minimum": 0, "examples": [1], "description": "units"}
-MONEY: Json = {"type": "number", "minimum": 0, "examples": [100.0]}
+MONEY: Json = {
+    "type": "number",
+    "minimum": 0,
+    "examples": [100.0],
+    "description": "The exact digits of a DECIMAL with two places; read it as a decimal, not as binary floating point.",
+}
 MOMENT: Json = {"type": "string", "format": "date-time", "examples": ["2026-01-02T18:30:00Z"], "description": "UTC"}
 TEXT: Json = {"type": "string"}
 ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled"]}
@@ -36,6 +35,18 @@ PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
     "Products": _object(items={"type": "array", "items": PRODUCT}, next={"type": ["integer", "null"]}),
+    "StockEvent": {
+        **_object(
+            id={"type": "string", "pattern": "^[0-9]+$", "description": "the stock's version"},
+            event={"const": "message"},
+            data={
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": "#/components/schemas/Product"},
+            },
+        ),
+        "description": "One event of the stream; data is a Product as JSON.",
+    },
     "HoldBody": _object(
         ("customer_id",),
         product_id=ID,
@@ -202,7 +213,7 @@ PATHS: dict[str, Json] = {
         get=_operation(
             "stream_stock",
             "The product now and after each change, as server-sent events whose id is the stock's version",
-            {"200": "Text"},
+            {"200": "StockEvent"},
             parameters=("LastEventId",),
             errnos=(30101,),
             errors=AWAY,

@@ -6,12 +6,16 @@ import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import mysql.connector
 import pytest
 import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.batching import Failure
 from service.database import Connection, classify, connection_options, reason
+from service.procedures import HoldRequest, OrderRequest, OwnId, PaymentEvent
 from service.settings import SettingsError
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.http.support import PATIENCE_S
@@ -182,6 +186,35 @@ async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
 def test_an_error_is_classified_and_named_by_its_errno(error: BaseException, failure: Failure, word: str) -> None:
     assert classify(error) is failure
     assert reason(error) == word
+
+
+TEXT = st.text(max_size=400)
+IDS = st.integers(-(2**63), 2**63 - 1)
+CALLERS = st.text(st.sampled_from("aZ09_.-"), max_size=64)  # as API_KEYS may name them
+SCOPED_IDS = st.builds(OwnId, IDS, CALLERS)
+
+
+@pytest.mark.parametrize(
+    ("procedure", "requests"),
+    [
+        ("create_holds", st.builds(HoldRequest, IDS, IDS, TEXT, st.booleans(), CALLERS, st.none() | TEXT)),
+        ("create_orders", st.builds(OrderRequest, IDS, TEXT, st.booleans(), CALLERS)),
+        ("apply_payments", st.builds(PaymentEvent, TEXT, IDS, TEXT)),
+        *((name, SCOPED_IDS) for name in ("release_holds", "extend_holds", "cancel_orders", "start_payments")),
+        *((name, SCOPED_IDS) for name in ("get_holds", "get_orders")),
+        ("get_products", IDS),
+    ],
+)
+def test_no_content_of_a_request_fails_a_call(
+    session: Session, procedure: str, requests: st.SearchStrategy[Any]
+) -> None:
+    """So an errno outside the registry comes from the server or from a defect."""
+
+    @given(st.lists(requests, min_size=1, max_size=4))
+    def call(batch: list[Any]) -> None:
+        assert len(session.call(procedure, msgspec.json.encode(batch).decode())) == len(batch)
+
+    call()
 
 
 @pytest.mark.parametrize(
