@@ -6,4 +6,4 @@ CREATE TABLE settings (
     description VARCHAR(255) NOT NULL,
     PRIMARY KEY (name),
     CONSTRAINT settings_value_within_range CHECK (value BETWEEN minimum AND maximum)
-) COMMENT = 'what procedures, the EVENT and DBAs share; changed by change_setting';
+) COMMENT = 'settings of the procedures and the EVENT; change them with change_setting';

@@ -1,4 +1,4 @@
--- Beside holds, so that sales without customers pay for no index; a row goes when its units return to stock.
+-- Apart from holds, so that holds without a customer need no index entry. A row is deleted when its units return to stock.
 CREATE TABLE customer_units (
     hold_id BIGINT NOT NULL,
     product_id BIGINT NOT NULL,
@@ -6,4 +6,4 @@ CREATE TABLE customer_units (
     quantity INT NOT NULL COMMENT 'units',
     PRIMARY KEY (hold_id),
     KEY customer_units_by_customer (customer_id, product_id)
-) COMMENT = 'active holds, pending and paid orders that name their customer';
+) COMMENT = 'units of customers in active holds, pending and paid orders';

@@ -1,4 +1,4 @@
--- The inbox of the payment webhook: every distinct event, recorded before it takes effect.
+-- Each distinct event is recorded before it takes effect.
 CREATE TABLE payment_events (
     id BIGINT NOT NULL AUTO_INCREMENT COMMENT 'arrival order',
     idempotency_key VARBINARY(255) NOT NULL COMMENT 'the event''s own key: bytes, no collation',
@@ -7,9 +7,9 @@ CREATE TABLE payment_events (
     outcome ENUM('waiting', 'applied', 'ignored', 'refund_due', 'orphaned') NOT NULL DEFAULT 'waiting',
     received_at DATETIME(6) NOT NULL COMMENT 'UTC',
     recorded_by INT UNSIGNED NOT NULL COMMENT 'connection id: tells the first delivery from a redelivery',
-    refund_settled_at DATETIME NULL COMMENT 'UTC; when an operator ticked the refund off',
+    refund_settled_at DATETIME NULL COMMENT 'UTC; when an operator settled the refund',
     refund_settled_by VARCHAR(288) NULL COMMENT 'account',
     PRIMARY KEY (id),
     UNIQUE KEY payment_events_by_key (idempotency_key),
     KEY payment_events_by_outcome (outcome, order_id)
-) COMMENT = 'payment webhook inbox';
+) COMMENT = 'events of the payment webhook';

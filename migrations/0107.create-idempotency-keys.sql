@@ -1,7 +1,7 @@
--- A key is bytes: a collation would call abc, ABC and ábc the same.
+-- A key is bytes: a collation would treat abc, ABC and ábc as equal.
 CREATE TABLE idempotency_keys (
     operation ENUM('hold', 'order') NOT NULL,
-    caller VARBINARY(64) NOT NULL DEFAULT '' COMMENT 'empty while callers are not told apart',
+    caller VARBINARY(64) NOT NULL DEFAULT '' COMMENT 'empty where no API keys are used',
     idempotency_key VARBINARY(255) NOT NULL,
     fingerprint VARBINARY(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold',
     result_id BIGINT NOT NULL COMMENT 'hold or order',

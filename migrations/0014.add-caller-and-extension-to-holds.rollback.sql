@@ -1,1 +1,0 @@
-ALTER TABLE holds DROP COLUMN caller, DROP COLUMN is_extended;

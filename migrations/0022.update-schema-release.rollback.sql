@@ -1,1 +1,0 @@
-UPDATE schema_release SET schema_version = 2;
