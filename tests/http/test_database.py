@@ -109,6 +109,7 @@ async def test_a_connection_that_was_killed_is_replaced_after_one_error(
     await connection.call("get_health")
 
 
+@pytest.mark.usefixtures("server_time_zone")
 async def test_a_session_counts_time_in_utc_and_waits_for_a_lock_one_second_at_most(
     connection: Connection,
 ) -> None:
@@ -190,6 +191,7 @@ def test_an_error_asks_for_what_mends_it_and_says_in_a_word_what_it_is(
                 "ssl_ca": "/etc/ca.pem",
                 "ssl_verify_cert": True,
                 "ssl_verify_identity": True,
+                "time_zone": "+00:00",
             },
         ),
         (
@@ -202,6 +204,7 @@ def test_an_error_asks_for_what_mends_it_and_says_in_a_word_what_it_is(
                 "database": "checkout",
                 "unix_socket": "/run/my sql.sock",
                 "ssl_disabled": False,
+                "time_zone": "+00:00",
             },
         ),
     ],
