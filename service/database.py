@@ -103,9 +103,9 @@ class SchemaError(Exception):
 def connection_options(url: str) -> dict[str, Any]:
     """Arguments for mysql.connector.connect from `mysql://user:password@host:port/database?unix_socket=…`.
 
-    Members of the query are passed on as the driver names them (unix_socket, ssl_ca, ssl_verify_identity, …). With
-    ssl_ca, what cannot prove to be that host is refused, also a server without TLS; with ssl_verify_identity=false it
-    may be another host of the same authority. Raises SettingsError.
+    The session's time zone is UTC. Members of the query are passed on as the driver names them (unix_socket, ssl_ca,
+    ssl_verify_identity, …). With ssl_ca, what cannot prove to be that host is refused, also a server without TLS; with
+    ssl_verify_identity=false it may be another host of the same authority. Raises SettingsError.
     """
     expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
     try:
@@ -124,6 +124,7 @@ def connection_options(url: str) -> dict[str, Any]:
     }
     switches = {"true": True, "false": False}
     options.update((name, switches.get(value, value)) for name, value in parse_qsl(parts.query))
+    options["time_zone"] = "+00:00"
     if "ssl_ca" in options or options.get("ssl_verify_identity"):
         # The driver by itself checks nothing, and without ssl_verify_cert it goes on in plain text.
         options = {"ssl_verify_identity": True, **options, "ssl_verify_cert": True}
@@ -222,7 +223,7 @@ class Connection:
             await connection.connect()
             self._connection = connection
             self._cursor = await self._connection.cursor()
-            await self._cursor.execute(f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
+            await self._cursor.execute(f"SET innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
         return self._cursor
 
     async def _discard(self) -> None:

@@ -5,7 +5,7 @@ Run it before new workers start, as an account that may create users and routine
     MYSQL_URL=mysql://root:…@127.0.0.1:3306/checkout python -m service.deploy
 
 It may be run any number of times, also while an older release serves: a routine is replaced only when its text
-changed, and callers retry the moment in which it is gone.
+changed, the EVENT also when its time zone is not UTC, and callers retry the moment in which a routine is gone.
 """
 
 import argparse
@@ -143,11 +143,15 @@ def install_routines(cursor: Any, grants: list[str]) -> int:
 
 
 def find_present(cursor: Any) -> set[tuple[str, str]]:
-    """The kind and name of every routine, view and EVENT that the database has, whatever was installed."""
+    """The kind and name of every routine, view and EVENT that the database has, whatever was installed.
+
+    An EVENT keeps the session's time zone of its CREATE: one of another zone than UTC counts as missing.
+    """
     cursor.execute(
         "SELECT routine_type, routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
         " UNION ALL SELECT 'VIEW', table_name FROM information_schema.views WHERE table_schema = DATABASE()"
         " UNION ALL SELECT 'EVENT', event_name FROM information_schema.events WHERE event_schema = DATABASE()"
+        " AND time_zone = '+00:00'"
     )
     return set(cursor.fetchall())
 

@@ -38,6 +38,7 @@ password = "{password}"
 [mysql]
 database = {database}
 default-character-set = utf8mb4
+init-command = "SET time_zone = '+00:00'"
 """
 
 

@@ -52,6 +52,17 @@ def database_url(servers: Servers, request: pytest.FixtureRequest) -> Iterator[s
 
 
 @pytest.fixture
+def server_time_zone(servers: Servers) -> Iterator[str]:
+    """A time zone other than UTC, which new sessions get unless they set their own."""
+    administrator = Session(servers.mysql_url)
+    before = administrator.query("SELECT @@GLOBAL.time_zone AS zone")[0]["zone"]
+    administrator.execute("SET GLOBAL time_zone = '+01:00'")
+    yield "+01:00"
+    administrator.execute("SET GLOBAL time_zone = %s", before)
+    administrator.close()
+
+
+@pytest.fixture
 def connect(database_url: str) -> Iterator[Callable[[], Session]]:
     """Opens sessions on the file's database; all are closed after the test, and stock is checked then."""
     sessions: list[Session] = []

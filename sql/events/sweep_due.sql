@@ -7,6 +7,6 @@ ON SCHEDULE EVERY 1 SECOND STARTS '2026-01-01 00:00:00'
 COMMENT 'release due holds and overdue orders'
 DO
 BEGIN
-    DO SLEEP(1 - MICROSECOND(SYSDATE(6)) / 1000000);
+    DO SLEEP(1 - MICROSECOND(UTC_TIMESTAMP(6)) / 1000000);
     CALL sweep(1000000000, 0, @sweep_id, @holds, @orders, @units, @is_busy);
 END

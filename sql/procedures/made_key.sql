@@ -15,5 +15,6 @@ NOT DETERMINISTIC
 NO SQL
 COMMENT 'the beginning of idempotency keys for requests that brought none'
 RETURN CONCAT(
-    LPAD(HEX(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000)), 12, '0'), '-', REPLACE(UUID(), '-', ''), '-'
+    LPAD(HEX(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000), 12, '0'), '-',
+    REPLACE(UUID(), '-', ''), '-'
 )

@@ -2,7 +2,7 @@
 --
 -- In      in_holds       JSON         array of {"hold_id", "product_id", "quantity"}, or NULL
 --         in_orders      JSON         likewise, with "order_id"
---         in_started_at  DATETIME(6)  when the sweep began, by SYSDATE()
+--         in_started_at  DATETIME(6)  UTC; when the sweep began
 -- Out     out_sweep_id   BIGINT       NULL where there was nothing to release
 --         out_units      BIGINT       returned to stock
 -- Errors  none
@@ -43,7 +43,7 @@ BEGIN
             COALESCE(JSON_LENGTH(in_holds), 0),
             COALESCE(JSON_LENGTH(in_orders), 0),
             out_units,
-            TIMESTAMPDIFF(MICROSECOND, in_started_at, SYSDATE(6)) DIV 1000
+            TIMESTAMPDIFF(MICROSECOND, in_started_at, UTC_TIMESTAMP(6)) DIV 1000
         );
         SET out_sweep_id = LAST_INSERT_ID();
 

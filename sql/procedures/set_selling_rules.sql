@@ -3,6 +3,9 @@
 -- Holds that exist stay as they are. A limit counts the units of a customer's active holds, pending and paid orders,
 -- also of those from before it was set, as far as they named their customer.
 --
+-- A time is refused unless the session's time_zone is +00:00, UTC, or the SYSTEM of a host that is set to UTC. In
+-- another zone MySQL converts a time that has an offset before the procedure sees it, and NOW() gives the zone's time.
+--
 -- In      in_product_id            BIGINT
 --         in_starts_at             DATETIME  UTC, from the year 2000 on; NULL: at once
 --         in_ends_at               DATETIME  UTC, after in_starts_at; NULL: never
@@ -26,6 +29,14 @@ BEGIN
         OR COALESCE(YEAR(in_ends_at) < 2000, FALSE)
         OR COALESCE(in_starts_at >= in_ends_at, FALSE)
         OR COALESCE(in_maximum_per_customer NOT BETWEEN 1 AND 1000000, FALSE)
+        OR (
+            COALESCE(in_starts_at, in_ends_at) IS NOT NULL
+            AND @@session.time_zone NOT IN ('+00:00', 'UTC')
+            -- A name alone proves nothing, nor does the clock: TZ=UTC-2 is called UTC, and London is at UTC in winter.
+            AND NOT (
+                @@session.time_zone = 'SYSTEM' AND @@system_time_zone = 'UTC' AND NOW() = UTC_TIMESTAMP()
+            )
+        )
     THEN
         CALL raise_error(30001);
     END IF;

@@ -13,7 +13,7 @@ CREATE PROCEDURE sweep_once(
 )
 COMMENT 'one transaction of a sweep'
 BEGIN
-    DECLARE v_started_at DATETIME(6) DEFAULT SYSDATE(6);
+    DECLARE v_started_at DATETIME(6) DEFAULT UTC_TIMESTAMP(6);
     DECLARE v_holds JSON;
     DECLARE v_orders JSON;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION

@@ -17,7 +17,7 @@ COMMENT 'give back what is due of the products that a batch of holds found short
 BEGIN
     DECLARE v_hold_ids JSON;
     DECLARE v_order_ids JSON;
-    DECLARE v_started_at DATETIME(6) DEFAULT SYSDATE(6);
+    DECLARE v_started_at DATETIME(6) DEFAULT UTC_TIMESTAMP(6);
     DECLARE v_sweep_id BIGINT;
     DECLARE v_units BIGINT;
 

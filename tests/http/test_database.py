@@ -117,6 +117,7 @@ async def test_a_connection_that_was_killed_is_replaced_after_one_error(
     await connection.call("get_health")
 
 
+@pytest.mark.usefixtures("server_time_zone")
 async def test_a_session_counts_time_in_utc_and_waits_for_a_lock_one_second_at_most(
     connection: Connection,
 ) -> None:
@@ -231,6 +232,7 @@ def test_no_content_of_a_request_fails_a_call(
                 "ssl_ca": "/etc/ca.pem",
                 "ssl_verify_cert": True,
                 "ssl_verify_identity": True,
+                "time_zone": "+00:00",
             },
         ),
         (
@@ -243,6 +245,7 @@ def test_no_content_of_a_request_fails_a_call(
                 "database": "checkout",
                 "unix_socket": "/run/my sql.sock",
                 "ssl_disabled": False,
+                "time_zone": "+00:00",
             },
         ),
     ],

@@ -1,10 +1,12 @@
 """set_selling_rules: when a product is on sale, and how much of it one customer may have."""
 
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from stack.servers import Servers
 from tests.support import Session
 
 OPENS, CLOSES = datetime(2033, 5, 18, 12), datetime(2033, 5, 18, 13)
@@ -79,6 +81,79 @@ def test_what_is_no_date_is_malformed_where_mysql_is_not_strict(session: Session
     for wrong in ("2033-02-30 12:00:00", "soon", ""):
         assert session.errno("set_selling_rules", product_id, wrong, None, None) == 30001
         assert session.errno("set_selling_rules", product_id, None, wrong, None) == 30001
+
+
+@pytest.fixture
+def other_zone(request: pytest.FixtureRequest, session: Session) -> Iterator[str]:
+    """A time zone other than UTC; "named" is one that has UTC's time and not its name."""
+    if request.param != "named":
+        yield request.param
+        return
+    session.execute("INSERT INTO mysql.time_zone (Use_leap_seconds) VALUES ('N')")
+    (row,) = session.query("SELECT LAST_INSERT_ID() AS id")
+    session.execute("INSERT INTO mysql.time_zone_name VALUES ('Test/London', %s)", row["id"])
+    session.execute("INSERT INTO mysql.time_zone_transition_type VALUES (%s, 0, 0, 0, 'GMT')", row["id"])
+    yield "Test/London"
+    for table in ("time_zone", "time_zone_name", "time_zone_transition_type"):
+        session.execute(f"DELETE FROM mysql.{table} WHERE time_zone_id = %s", row["id"])
+
+
+@pytest.mark.parametrize("other_zone", ["+02:00", "-08:00", "+05:30", "named"], indirect=True)
+def test_a_time_is_refused_in_a_session_of_another_time_zone(session: Session, other_zone: str) -> None:
+    product_id = session.create_product(stock=5)
+    session.call("set_selling_rules", product_id, OPENS, CLOSES, None)
+    session.execute("SET time_zone = %s", other_zone)
+    for moment in ("'2033-05-18 12:30:00'", "'2033-05-18 12:30:00+00:00'", "NOW()", "UTC_TIMESTAMP()"):
+        for times in (f"{moment}, NULL", f"NULL, {moment}"):
+            assert session.error(f"CALL set_selling_rules({product_id}, {times}, NULL)").errno == 30001
+    assert session.query("SELECT starts_at, ends_at FROM products WHERE id = %s", product_id) == [
+        {"starts_at": OPENS, "ends_at": CLOSES}
+    ]
+
+
+def test_rules_without_a_time_are_taken_in_any_time_zone(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    session.execute("SET time_zone = '+05:30'")
+    (row,) = session.call("set_selling_rules", product_id, None, None, 2)
+    assert row["maximum_per_customer"] == 2
+
+
+def test_a_time_with_an_offset_is_kept_as_utc(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    (row,) = session.call("set_selling_rules", product_id, "2033-05-18 14:00:00+02:00", "2033-05-18 13:00:00", None)
+    assert (row["starts_at"], row["ends_at"]) == (OPENS, CLOSES)
+
+
+@pytest.fixture
+def restart_mysql_at(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Restarts MySQL on a host whose time zone is another; the host's own is back after the test."""
+
+    def restart(host_time_zone: str) -> None:
+        monkeypatch.setenv("TZ", host_time_zone)
+        servers.mysql.restart()
+
+    yield restart
+    monkeypatch.undo()
+    servers.mysql.restart()
+
+
+@pytest.mark.parametrize(
+    ("host_time_zone", "is_utc"),
+    [("UTC0", True), ("UTC-2", False), ("GMT0BST,M3.5.0/1,M10.5.0", False)],
+    ids=["utc", "called-utc", "london-in-winter"],
+)
+def test_the_time_zone_of_the_host_is_taken_for_utc_only_where_it_is(
+    restart_mysql_at: Callable[[str], None], connect: Callable[[], Session], *, host_time_zone: str, is_utc: bool
+) -> None:
+    restart_mysql_at(host_time_zone)
+    session = connect()
+    product_id = session.create_product(stock=5)
+    session.execute("SET time_zone = 'SYSTEM'")
+    session.stand_at("2019686400")  # 2034-01-01
+    if is_utc:
+        assert session.call("set_selling_rules", product_id, OPENS, None, None)[0]["starts_at"] == OPENS
+    else:
+        assert session.errno("set_selling_rules", product_id, OPENS, None, None) == 30001
 
 
 def test_an_unknown_product_is_not_found(session: Session) -> None:

@@ -23,6 +23,7 @@ def test_the_service_reads_the_same_from_a_url() -> None:
         "port": 3307,
         "database": "checkout",
         "unix_socket": "/run/mysql.sock",
+        "time_zone": "+00:00",
     }
 
 
