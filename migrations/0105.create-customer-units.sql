@@ -1,4 +1,4 @@
--- Apart from holds, so that holds without a customer need no index entry. A row is deleted when its units return to stock.
+-- Apart from holds, so that holds without a customer need no index entry. A row is deleted when its units return.
 CREATE TABLE customer_units (
     hold_id BIGINT NOT NULL,
     product_id BIGINT NOT NULL,

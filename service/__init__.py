@@ -1,0 +1,3 @@
+"""The HTTP service."""
+
+__version__ = "0.9.0"

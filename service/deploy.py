@@ -24,6 +24,7 @@ import yoyo
 from yoyo.backends.core import MySQLBackend
 from yoyo.connections import parse_uri
 
+from service import __version__
 from service.database import connection_options
 from service.settings import SettingsError, load_environment
 
@@ -31,6 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
+MIGRATION_TABLE = "_yoyo_migration"
+FIRST_MIGRATION = "0101"  # of the baseline, with which release 0.9.0 started the schema anew
 # MySQL's own default, whatever the server's is.
 SQL_MODE = (
     "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
@@ -104,9 +107,21 @@ def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
         cursor.execute("DO RELEASE_LOCK(LEFT(CONCAT('deploy.', %s), 64))", (database,))
 
 
+def predates_baseline(cursor: Any, database: str) -> bool:
+    """Whether a database was made by code from before release 0.9.0, whose migrations had lower numbers."""
+    cursor.execute(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+        (database, MIGRATION_TABLE),
+    )
+    if cursor.fetchone() == (0,):
+        return False
+    cursor.execute(f"SELECT COUNT(*) FROM `{database}`.{MIGRATION_TABLE} WHERE migration_id < %s", (FIRST_MIGRATION,))
+    return bool(cursor.fetchone() != (0,))
+
+
 def migrate(url: str) -> int:
     """Apply the pending migrations; returns how many."""
-    backend = Backend(parse_uri(url), "_yoyo_migration")
+    backend = Backend(parse_uri(url), MIGRATION_TABLE)
     backend.init_database()
     migrations = backend.to_apply(yoyo.read_migrations(str(ROOT / "migrations")))
     # The deploy lock is ours, so a lock that stands in the table was left by a killed run.
@@ -206,6 +221,11 @@ def deploy(url: str, *, seed: bool = False) -> str:
     try:
         cursor: Any = connection.cursor()
         with deploy_lock(cursor, database):
+            if predates_baseline(cursor, database):
+                raise DeployError(
+                    f"the database {database} was made by a release before 0.9.0, which this one cannot upgrade:"
+                    " drop it, or name another one in MYSQL_URL, and deploy again"
+                )
             cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin")
             cursor.execute(f"USE `{database}`")
             # A routine keeps the mode and the collation that it was created under.
@@ -234,6 +254,7 @@ def deploy(url: str, *, seed: bool = False) -> str:
 def main() -> None:
     """Run `deploy` for the command line."""
     parser = argparse.ArgumentParser(prog="python -m service.deploy", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--seed", action="store_true", help='also sell 100 of product 1, "Limited Edition Item"')
     arguments = parser.parse_args()
     load_environment()

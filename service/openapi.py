@@ -7,6 +7,7 @@ from typing import Any
 import falcon.asgi
 import msgspec
 
+from service import __version__
 from service.errors import ERRORS
 from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES
 from service.resources.docs import FILES as DOCS_FILES
@@ -89,6 +90,7 @@ SCHEMAS: dict[str, Json] = {
     "Liveness": _object(status={"const": "ok"}),
     "Readiness": _object(
         status={"enum": ["ready", "degraded"]},
+        version=TEXT,
         mysql={"const": "ok"},
         redis={"enum": ["ok", "degraded"]},
         sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that nobody released"},
@@ -329,7 +331,7 @@ DOCUMENT: Json = {
     "openapi": "3.1.0",
     "info": {
         "title": "Flash-sale checkout",
-        "version": "1",
+        "version": __version__,
         "description": f"Hold, order, pay. Bodies are JSON of at most {BODY_LIMIT_BYTES} bytes; errors are RFC 9457.",
     },
     "paths": PATHS,

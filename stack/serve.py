@@ -14,6 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import mysql.connector
+
+from service.database import connection_options
+from service.deploy import predates_baseline
 from service.settings import load_environment
 from stack import servers
 from stack.errors import StackError
@@ -85,6 +89,8 @@ def serve() -> NoReturn:
     with servers.start("server", buffer_pool_mib=BUFFER_POOL_MIB) as running:
         administrator = MysqlUrl.parse(running.mysql_url)
         administrator = replace(administrator, database=administrator.database or DATABASE)
+        if not os.environ.get("MYSQL_URL"):
+            _drop_database_from_before_baseline(administrator)
         passwords = _passwords(running.folder)
         _deploy(administrator, passwords)
         _write_operator_files(running, administrator, passwords, url)
@@ -107,6 +113,15 @@ def _address() -> tuple[str, int]:
     if not port.isdecimal():
         raise StackError(f"PORT: expected a number, got {port!r}")
     return os.environ.get("HOST") or "127.0.0.1", int(port)
+
+
+def _drop_database_from_before_baseline(administrator: MysqlUrl) -> None:
+    """Drop the private database if no release can upgrade it: it holds what somebody tried out."""
+    server = connection_options(str(replace(administrator, database="")))
+    with mysql.connector.connect(**server, use_pure=True) as connection, connection.cursor() as cursor:
+        if predates_baseline(cursor, administrator.database):
+            print(f"Dropping the private database {administrator.database}: it was made before release 0.9.0", flush=True)
+            cursor.execute(f"DROP DATABASE `{administrator.database}`")
 
 
 def _deploy(administrator: MysqlUrl, passwords: Mapping[str, str]) -> None:

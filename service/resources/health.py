@@ -2,6 +2,7 @@
 
 import falcon.asgi
 
+from service import __version__
 from service.database import SchemaError, check_versions
 from service.errors import DatabaseUnavailable, Overloaded, Problem
 from service.procedures import Gate
@@ -40,6 +41,7 @@ class Readiness:
             resp,
             {
                 "status": "ready" if redis == "ok" else "degraded",
+                "version": __version__,
                 "mysql": "ok",
                 "redis": redis,
                 "sweep_lag_s": health.sweep_lag_s,
