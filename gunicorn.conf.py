@@ -15,17 +15,17 @@ from typing import Any, NoReturn
 from gunicorn.workers import gasgi
 
 import service.settings
-from service.connections import Connection
+from service.http_connections import HttpConnection
 from service.settings import SettingsError, is_loopback, load_settings
 
 try:
     settings = load_settings()
 except SettingsError as error:
-    if service.settings.in_use is None:
+    if service.settings.active is None:
         sys.exit(f"cannot start: {error}")
     print(f"The settings stay as they were: {error}", file=sys.stderr)
-    settings = service.settings.in_use
-service.settings.in_use = settings
+    settings = service.settings.active
+service.settings.active = settings
 
 # A request body is at most 16 KiB and its answer a few hundred bytes: nothing here needs a temporary file on disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 gunicorn makes a private file there
@@ -75,7 +75,7 @@ def post_worker_init(worker: Any) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    gasgi.ASGIProtocol = Connection
+    gasgi.ASGIProtocol = HttpConnection
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 10, 10)

@@ -26,7 +26,7 @@ HOLDS_A_SECOND = 150_000
 def _batch(size: int) -> str:
     return json.dumps(
         [
-            {"product_id": 1, "quantity": 1, "idempotency_key": str(uuid_utils.uuid7()), "made_key": True}
+            {"product_id": 1, "quantity": 1, "idempotency_key": str(uuid_utils.uuid7()), "is_generated_key": True}
             for _ in range(size)
         ]
     )

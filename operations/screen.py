@@ -47,7 +47,7 @@ def _sale(now: Window, holds: Sequence[float]) -> Panel:
     rows = {
         "holds": accepted,
         "refused": now.rate(outcomes, procedure="create_holds") - accepted - replayed,
-        "expired": now.rate("checkout_expired_total", kind="hold"),
+        "expired": now.rate("checkout_expirations_total", kind="hold"),
         "orders": now.rate(outcomes, procedure="create_orders", outcome="accepted"),
         "payments": now.rate(outcomes, procedure="apply_payments", outcome="applied"),
     }
@@ -71,7 +71,7 @@ def _health(now: Window) -> Panel:
     table.add_row("refunds due", _judged(f"{refunds:,.0f}", refunds > 0))
     table.add_row("payments waiting", f"{last.total('checkout_payments_waiting'):,.0f}")
     table.add_row("errors", _judged(f"{errors:,.1f}/s", errors > 0))
-    table.add_row("retries", f"{now.rate('checkout_retries_total'):,.1f}/s")
+    table.add_row("retries", f"{now.rate('checkout_call_failures_total'):,.1f}/s")
     table.add_row("cache hits", _judged("-" if hits is None else f"{hits:.0%}", degraded > 0))
     table.add_row("stock differences", _judged(f"{differences:,.0f}", differences > 0))
     return _panel("Health", table)
@@ -82,9 +82,9 @@ def _calls(now: Window) -> Panel:
     table = _table("", "a second", "p50 ms", "p99 ms")
     for name, (method, route) in CALLS.items():
         labels = {"method": method, "route": route}
-        seconds = [now.quantile("checkout_http_request_seconds", share, **labels) for share in (0.5, 0.99)]
+        seconds = [now.quantile("checkout_http_request_duration_seconds", share, **labels) for share in (0.5, 0.99)]
         shown = [_judged("-" if s is None else f"{1000 * s:,.0f}", s is not None and s > SLOW_S) for s in seconds]
-        table.add_row(name, f"{now.rate('checkout_http_request_seconds_count', **labels):,.1f}", *shown)
+        table.add_row(name, f"{now.rate('checkout_http_request_duration_seconds_count', **labels):,.1f}", *shown)
     queue = now.last.by("checkout_queue_requests", "procedure")
     limits = now.last.by("checkout_queue_limit_requests", "procedure")
     fullest = max(queue, key=lambda procedure: queue[procedure] / limits[procedure])
@@ -109,9 +109,9 @@ def _stock(now: Window) -> Panel:
 
 def _errors(now: Window) -> dict[str, float]:
     """Answers of 5xx a second, by status."""
-    statuses = now.last.by("checkout_http_request_seconds_count", "status")
+    statuses = now.last.by("checkout_http_request_duration_seconds_count", "status")
     return {
-        status: now.rate("checkout_http_request_seconds_count", status=status)
+        status: now.rate("checkout_http_request_duration_seconds_count", status=status)
         for status in statuses
         if status.startswith("5")
     }

@@ -28,7 +28,7 @@ IPV6_CLIENT_BITS = 64
 log = structlog.get_logger()
 
 
-class Access:
+class AccessControl:
     """Middleware of shop calls: first the address is counted, then the API key is asked for, then the key is counted.
 
     So a guessed key counts like any other, and an address that guesses too often is not heard any more.

@@ -9,7 +9,7 @@ import structlog
 import uuid_utils
 
 import service.settings
-from service.access import Access, ApiKeys, RateLimits
+from service.access import AccessControl, ApiKeys, RateLimits
 from service.errors import (
     DatabaseUnavailable,
     Overloaded,
@@ -20,10 +20,10 @@ from service.errors import (
 from service.logs import configure_logs
 from service.metrics import RequestMetrics
 from service.openapi import OpenApiResource
-from service.procedures import Gate
-from service.requests import carry_key
+from service.procedures import ProcedureClient
+from service.requests import set_idempotency_key_header
 from service.resources.docs import DocsFileResource, DocsResource
-from service.resources.health import Liveness, Readiness
+from service.resources.health import LivenessResource, ReadinessResource
 from service.resources.holds import HoldExtensionResource, HoldResource, HoldsResource
 from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
@@ -38,7 +38,7 @@ REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 log = structlog.get_logger()
 
 
-class Headers:
+class CommonHeaders:
     """What every answer carries."""
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -54,8 +54,8 @@ class Headers:
 class Lifespan:
     """What begins and ends with the worker."""
 
-    def __init__(self, gate: Gate, feed: StockFeed) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient, feed: StockFeed) -> None:
+        self._procedures = procedures
         self._feed = feed
 
     async def process_startup(self, scope: dict[str, Any], _event: object) -> None:
@@ -63,14 +63,14 @@ class Lifespan:
         scope["state"]["end_streams"] = self._feed.end
 
     async def process_shutdown(self, _scope: object, _event: object) -> None:
-        """Close the gate: what is queued is answered first."""
-        await self._gate.close()
+        """Close the procedures: what is queued is answered first."""
+        await self._procedures.close()
 
 
 def answer_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     """Write an error; to a POST that takes a key it carries one, also where the resource was not reached."""
     if req.method == "POST" and req.uri_template in KEYED_PATHS and resp.get_header("Idempotency-Key") is None:
-        carry_key(req, resp)
+        set_idempotency_key_header(req, resp)
     serialize(req, resp, error)
 
 
@@ -85,29 +85,31 @@ async def answer_unexpected(req: falcon.asgi.Request, _resp: object, error: Exce
     raise Problem("internal_error", 500, "Something is wrong on our side; it has been logged.")
 
 
-def _traced_gate(settings: Settings) -> tuple[Gate, list[Any]]:
-    """A gate that traces, and the middleware for its spans; nobody else pays for the import. Raises SettingsError."""
+def _traced_client(settings: Settings) -> tuple[ProcedureClient, list[Any]]:
+    """The tracing client and its middleware; only this imports OpenTelemetry. Raises SettingsError."""
     try:
         from service import tracing  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT: traces need requirements-traces.txt installed ({error})"
         ) from None
-    return tracing.TracedGate(settings), [tracing.RequestSpans()]
+    return tracing.TracedProcedureClient(settings), [tracing.RequestSpans()]
 
 
 def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     """The ASGI application; without settings, those of the environment. Raises SettingsError."""
     configure_logs()
-    settings = settings or service.settings.in_use or load_settings()
-    gate, spans = _traced_gate(settings) if settings.otel_exporter_otlp_endpoint else (Gate(settings), [])
-    feed = StockFeed(gate.read_product, settings.redis_url)
-    middleware: list[Any] = [Headers(), RequestMetrics(), *spans, Lifespan(gate, feed)]
+    settings = settings or service.settings.active or load_settings()
+    procedures, spans = (
+        _traced_client(settings) if settings.otel_exporter_otlp_endpoint else (ProcedureClient(settings), [])
+    )
+    feed = StockFeed(procedures.read_product, settings.redis_url)
+    middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, Lifespan(procedures, feed)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
     if digests or per_address:
         limits = RateLimits(settings.redis_url, per_key, per_address, settings.proxies())
-        middleware.append(Access(ApiKeys(digests), limits))
+        middleware.append(AccessControl(ApiKeys(digests), limits))
     app = falcon.asgi.App(middleware=middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.set_error_serializer(answer_error)
@@ -115,21 +117,21 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_error_handler(Overloaded, answer_unavailable)
     app.add_error_handler(DatabaseUnavailable, answer_unavailable)
 
-    app.add_route("/api/products", ProductsResource(gate))
-    app.add_route("/api/products/{product_id}", ProductResource(gate))
+    app.add_route("/api/products", ProductsResource(procedures))
+    app.add_route("/api/products/{product_id}", ProductResource(procedures))
     app.add_route("/api/products/{product_id}/stock/stream", StockStreamResource(feed))
-    app.add_route("/api/holds", HoldsResource(gate, settings.path_prefix))
-    app.add_route("/api/holds/{hold_id}", HoldResource(gate))
-    app.add_route("/api/holds/{hold_id}/extend", HoldExtensionResource(gate))
-    app.add_route("/api/orders", OrdersResource(gate, settings.path_prefix))
-    app.add_route("/api/orders/{order_id}", OrderResource(gate))
-    app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(gate))
-    app.add_route("/api/orders/{order_id}/start-payment", PaymentStartResource(gate))
-    app.add_route("/api/payments/webhook", PaymentWebhookResource(gate, settings.verifiers()))
+    app.add_route("/api/holds", HoldsResource(procedures, settings.path_prefix))
+    app.add_route("/api/holds/{hold_id}", HoldResource(procedures))
+    app.add_route("/api/holds/{hold_id}/extend", HoldExtensionResource(procedures))
+    app.add_route("/api/orders", OrdersResource(procedures, settings.path_prefix))
+    app.add_route("/api/orders/{order_id}", OrderResource(procedures))
+    app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(procedures))
+    app.add_route("/api/orders/{order_id}/start-payment", PaymentStartResource(procedures))
+    app.add_route("/api/payments/webhook", PaymentWebhookResource(procedures, settings.verifiers()))
     app.add_route("/openapi.json", OpenApiResource(settings.path_prefix))
     app.add_route("/docs", DocsResource(settings.path_prefix))
     app.add_route("/docs/{name}", DocsFileResource())
-    app.add_route("/healthz", Liveness())
-    app.add_route("/readyz", Readiness(gate))
-    app.add_route("/metrics", MetricsResource(gate))
+    app.add_route("/healthz", LivenessResource())
+    app.add_route("/readyz", ReadinessResource(procedures))
+    app.add_route("/metrics", MetricsResource(procedures))
     return app

@@ -197,7 +197,7 @@ class Batcher(Generic[Request, Answer]):
 
     async def _is_to_be_sent_again(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> bool:
         """Deal with a failed call; True where the same batch is to be sent again."""
-        self._metrics.count_retry(error)
+        self._metrics.count_failure(error)
         failure = self._classify(error)
         if failure in (Failure.DEFECT, Failure.UNKNOWN) and len(batch) > 1:
             await self._deliver_one_by_one(batch, error, aside=aside)
@@ -210,10 +210,10 @@ class Batcher(Generic[Request, Answer]):
         nobody_waits = all(entry.done() for entry in batch)  # any more: MySQL said nothing until their deadline
         gives_up = failure is Failure.UNKNOWN or attempt >= ATTEMPT_LIMIT or nobody_waits
         if gives_up and not is_locked_out:
-            log.error("database_unavailable", **self._facts(batch, error))
+            log.error("database_unavailable", **self._log_fields(batch, error))
             self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
             return False
-        log.warning("contention_retry", **self._facts(batch, error))
+        log.warning("call_retry", **self._log_fields(batch, error))
         if is_locked_out:
             self._set_aside(batch)
             return False
@@ -222,12 +222,12 @@ class Batcher(Generic[Request, Answer]):
 
     async def _deliver_one_by_one(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> None:
         """Send the requests of a failed batch one by one, so that one of them cannot fail the others."""
-        log.warning("batch_split", **self._facts(batch, error))
+        log.warning("batch_split", **self._log_fields(batch, error))
         for entry in batch:
             entry.attempt = 0
             await self._deliver([entry], aside=aside)
 
-    def _facts(self, batch: list[Entry[Request, Answer]], error: Exception) -> dict[str, Any]:
+    def _log_fields(self, batch: list[Entry[Request, Answer]], error: Exception) -> dict[str, Any]:
         """What the log says of a failed call."""
         return {
             "batcher": self._name,

@@ -18,8 +18,8 @@ from service.errors import ERRORS
 LATENCIES_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 
-REQUEST_SECONDS = Histogram(
-    "checkout_http_request_seconds",
+REQUEST_DURATION_SECONDS = Histogram(
+    "checkout_http_request_duration_seconds",
     "From a request's arrival until its answer leaves; a stream's until it begins.",
     ("method", "route", "status"),
     buckets=LATENCIES_S,
@@ -31,8 +31,11 @@ BATCH_WAIT_SECONDS = Histogram(
     ("procedure",),
     buckets=LATENCIES_S,
 )
-CALL_SECONDS = Histogram(
-    "checkout_call_seconds", "What a CALL took, the cache's part included.", ("procedure",), buckets=LATENCIES_S
+CALL_DURATION_SECONDS = Histogram(
+    "checkout_call_duration_seconds",
+    "What a CALL took, the cache's part included.",
+    ("procedure",),
+    buckets=LATENCIES_S,
 )
 QUEUE_REQUESTS = Gauge(
     "checkout_queue_requests", "Requests that wait for a CALL.", ("procedure",), multiprocess_mode="livesum"
@@ -48,8 +51,8 @@ OUTCOMES = Counter(
     "What became of requests: accepted, replayed, a payment's outcome, or the error that they were refused with.",
     ("procedure", "outcome"),
 )
-RETRIES = Counter(
-    "checkout_retries", "CALLs that failed, and were sent again, split or given up.", ("procedure", "errno")
+CALL_FAILURES = Counter(
+    "checkout_call_failures", "CALLs that failed, and were sent again, split or given up.", ("procedure", "errno")
 )
 _CACHE_READS = Counter(
     "checkout_cache_reads", "Reads of a product: hit, miss, or degraded while Redis is away.", ("result",)
@@ -79,7 +82,7 @@ class RequestMetrics:
             # Anybody may make methods up: only known ones become series.
             known = req.method in falcon.HTTP_METHODS
             method = req.method if known else "other"
-            series = REQUEST_SECONDS.labels(method, req.uri_template or "none", str(resp.status_code))
+            series = REQUEST_DURATION_SECONDS.labels(method, req.uri_template or "none", str(resp.status_code))
             if known:
                 self._series[key] = series
         series.observe(time.monotonic() - req.context.started_at)
@@ -92,7 +95,7 @@ class BatchMetrics:
         self._procedure = procedure
         self._requests = BATCH_REQUESTS.labels(procedure)
         self._wait_seconds = BATCH_WAIT_SECONDS.labels(procedure)
-        self._call_seconds = CALL_SECONDS.labels(procedure)
+        self._call_seconds = CALL_DURATION_SECONDS.labels(procedure)
         self._queue = QUEUE_REQUESTS.labels(procedure)
         QUEUE_LIMIT_REQUESTS.labels(procedure).set(queue_limit)
 
@@ -106,9 +109,9 @@ class BatchMetrics:
         """Take note of how many wait now."""
         self._queue.set(requests)
 
-    def count_retry(self, error: BaseException) -> None:
+    def count_failure(self, error: BaseException) -> None:
         """Count a CALL that failed."""
-        RETRIES.labels(self._procedure, str(getattr(error, "errno", None) or type(error).__name__)).inc()
+        CALL_FAILURES.labels(self._procedure, str(getattr(error, "errno", None) or type(error).__name__)).inc()
 
 
 def count_outcomes(procedure: str, answers: Sequence[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The procedures that the service calls: what each takes and answers, and the gate that batches for it."""
+"""The procedures that the service calls: what each takes and answers, and the procedures that batches for it."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ class HoldRequest(msgspec.Struct, omit_defaults=True):
     product_id: int
     quantity: int
     idempotency_key: str
-    made_key: bool
+    is_generated_key: bool
     caller: str = ""
     customer_id: str | None = None
 
@@ -38,7 +38,7 @@ class OrderRequest(msgspec.Struct, omit_defaults=True):
 
     hold_id: int
     idempotency_key: str
-    made_key: bool
+    is_generated_key: bool
     caller: str = ""
 
 
@@ -50,7 +50,7 @@ class PaymentEvent(msgspec.Struct):
     status: str
 
 
-class OwnId(NamedTuple):
+class ScopedId(NamedTuple):
     """An element of the procedures that take holds or orders: the id, and who asks for it."""
 
     id: int
@@ -221,7 +221,7 @@ def cached_values(rows: list[tuple[Any, ...]]) -> list[Value]:
     return [Value(product.id, product.version, product.body()) for product in products if product.errno is None]
 
 
-class Gate:
+class ProcedureClient:
     """One batcher and one connection for every procedure that the service calls."""
 
     batcher_class: type[Batcher[Any, Any]] = Batcher
@@ -302,10 +302,10 @@ class Gate:
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
-    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> Callable[[OwnId], Entry[OwnId, Row]]:
+    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> Callable[[ScopedId], Entry[ScopedId, Row]]:
         """A procedure that answers a row an id."""
 
-        async def send(connection: Connection, requests: list[OwnId]) -> list[Row]:
+        async def send(connection: Connection, requests: list[ScopedId]) -> list[Row]:
             (rows,) = await connection.call(procedure, msgspec.json.encode(requests).decode())
             return [row_type(*row) for row in rows]
 

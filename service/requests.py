@@ -77,7 +77,7 @@ def idempotency_key(request: falcon.asgi.Request, response: falcon.asgi.Response
 
     Raises Problem 422 where the header is not UTF-8, or was sent more than once.
     """
-    key, made = carry_key(request, response)
+    key, made = set_idempotency_key_header(request, response)
     # A server joins the values of a repeated header with commas, which a key may contain as well.
     if "," in key and [name for name, _ in request.scope["headers"]].count(b"idempotency-key") > 1:
         raise refusal(30001, "Send one Idempotency-Key.")
@@ -87,7 +87,7 @@ def idempotency_key(request: falcon.asgi.Request, response: falcon.asgi.Response
         raise refusal(30001, "Idempotency-Key is not UTF-8.") from None
 
 
-def carry_key(request: falcon.Request, response: falcon.Response) -> tuple[str, bool]:
+def set_idempotency_key_header(request: falcon.Request, response: falcon.Response) -> tuple[str, bool]:
     """Let an answer carry the request's key, as it came, or a new one; returns it, and whether it is new."""
     given = request.get_header("Idempotency-Key")
     key = str(uuid_utils.uuid7()) if given is None else given
@@ -118,7 +118,7 @@ def money(amount: Decimal) -> Decimal:
     return Decimal(digits[:-1]) if digits.endswith("0") else amount
 
 
-def write(response: falcon.asgi.Response, document: Any, *, replayed: int = 0) -> None:
+def send_json(response: falcon.asgi.Response, document: Any, *, replayed: int = 0) -> None:
     """Answer with a JSON document, marked when it is a replay."""
     response.data = encode(document)
     if replayed:

@@ -21,7 +21,7 @@ ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
 
 
 # What gunicorn's master has read last; its workers take these, whatever `.env` says when one of them starts.
-in_use: "Settings | None" = None
+active: "Settings | None" = None
 
 
 class SettingsError(Exception):

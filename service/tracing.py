@@ -19,7 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from service.batching import Batcher, Entry
 from service.database import Connection, ResultSets
-from service.procedures import Gate
+from service.procedures import ProcedureClient
 from service.settings import Settings, load_environment
 
 SERVER_ERROR = 500
@@ -107,8 +107,8 @@ class TracedConnection(Connection):
                 raise
 
 
-class TracedGate(Gate):
-    """A gate of traced batchers and connections."""
+class TracedProcedureClient(ProcedureClient):
+    """A procedures of traced batchers and connections."""
 
     batcher_class = TracedBatcher
     connection_class = TracedConnection

@@ -8,7 +8,7 @@ CREATE TABLE `customer_units` (
   `quantity` int NOT NULL COMMENT 'units',
   PRIMARY KEY (`hold_id`),
   KEY `customer_units_by_customer` (`customer_id`,`product_id`)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='active holds, pending and paid orders that name their customer';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units of customers in active holds, pending and paid orders';
 
 CREATE TABLE `holds` (
   `id` bigint NOT NULL AUTO_INCREMENT,
@@ -16,18 +16,18 @@ CREATE TABLE `holds` (
   `quantity` int NOT NULL COMMENT 'units',
   `status` enum('active','ordered','expired','released') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'active',
   `expires_at` datetime NOT NULL COMMENT 'UTC; expired from this second on',
+  `is_extended` tinyint(1) NOT NULL DEFAULT '0' COMMENT 'the deadline was moved, which is allowed once',
+  `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'who made the hold; empty where no API keys are used',
   `inserted_by` int unsigned NOT NULL COMMENT 'connection id',
   `position` smallint unsigned NOT NULL COMMENT 'in its batch, from 1',
-  `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'whose hold it is; empty while callers are not told apart',
-  `is_extended` tinyint(1) NOT NULL DEFAULT '0' COMMENT 'its deadline was moved: that happens once',
   PRIMARY KEY (`id`),
   KEY `holds_by_deadline` (`status`,`expires_at`),
   CONSTRAINT `holds_quantity_positive` CHECK ((`quantity` >= 1))
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units reserved for a short time';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units reserved until a deadline';
 
 CREATE TABLE `idempotency_keys` (
   `operation` enum('hold','order') COLLATE utf8mb4_0900_bin NOT NULL,
-  `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty while callers are not told apart',
+  `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty where no API keys are used',
   `idempotency_key` varbinary(255) NOT NULL,
   `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold',
   `result_id` bigint NOT NULL COMMENT 'hold or order',
@@ -42,17 +42,17 @@ CREATE TABLE `installed_objects` (
   `name` varchar(128) COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'the file below sql/',
   `sha256` char(64) COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'of the text that is installed',
   PRIMARY KEY (`name`)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='which text of each routine, view and EVENT is installed';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='the installed text of each routine, view and EVENT';
 
 CREATE TABLE `measurements` (
   `only_row` tinyint NOT NULL DEFAULT '1',
   `holds_expired` bigint NOT NULL DEFAULT '0' COMMENT 'since the first deploy',
-  `orders_expired` bigint NOT NULL DEFAULT '0' COMMENT 'cancelled, payment overdue; since the first deploy',
-  `stock_differences` bigint NOT NULL DEFAULT '0' COMMENT 'products that differed when stock was last checked',
+  `orders_expired` bigint NOT NULL DEFAULT '0' COMMENT 'cancelled as overdue, since the first deploy',
+  `stock_differences` bigint NOT NULL DEFAULT '0' COMMENT 'products whose stock differed in the last check',
   `stock_checked_at` datetime DEFAULT NULL COMMENT 'UTC; NULL: never',
   PRIMARY KEY (`only_row`),
   CONSTRAINT `measurements_one_row` CHECK ((`only_row` = 1))
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what get_metrics tells that would take a scan to find out';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='figures of get_metrics that would otherwise need a scan';
 
 CREATE TABLE `orders` (
   `id` bigint NOT NULL AUTO_INCREMENT,
@@ -62,12 +62,12 @@ CREATE TABLE `orders` (
   `amount` decimal(20,2) NOT NULL COMMENT 'quantity times the price at order time',
   `status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
   `payment_due_at` datetime NOT NULL COMMENT 'UTC; a pending order is cancelled from this second on',
-  `payment_started_at` datetime DEFAULT NULL COMMENT 'UTC; when the client said that its buyer is paying',
+  `payment_started_at` datetime DEFAULT NULL COMMENT 'UTC; when the client reported that its buyer is paying',
   PRIMARY KEY (`id`),
   UNIQUE KEY `orders_by_hold` (`hold_id`),
   KEY `orders_by_deadline` (`status`,`payment_due_at`),
   CONSTRAINT `orders_quantity_positive` CHECK ((`quantity` >= 1))
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='holds that were bought; at most one order a hold';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='holds that were ordered; at most one order per hold';
 
 CREATE TABLE `payment_events` (
   `id` bigint NOT NULL AUTO_INCREMENT COMMENT 'arrival order',
@@ -77,31 +77,31 @@ CREATE TABLE `payment_events` (
   `outcome` enum('waiting','applied','ignored','refund_due','orphaned') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'waiting',
   `received_at` datetime(6) NOT NULL COMMENT 'UTC',
   `recorded_by` int unsigned NOT NULL COMMENT 'connection id: tells the first delivery from a redelivery',
-  `refund_settled_at` datetime DEFAULT NULL COMMENT 'UTC; when an operator ticked the refund off',
+  `refund_settled_at` datetime DEFAULT NULL COMMENT 'UTC; when an operator settled the refund',
   `refund_settled_by` varchar(288) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'account',
   PRIMARY KEY (`id`),
   UNIQUE KEY `payment_events_by_key` (`idempotency_key`),
   KEY `payment_events_by_outcome` (`outcome`,`order_id`)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='payment webhook inbox';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='events of the payment webhook';
 
 CREATE TABLE `products` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `name` varchar(255) COLLATE utf8mb4_0900_bin NOT NULL,
   `price` decimal(12,2) NOT NULL,
   `maximum_per_hold` bigint DEFAULT NULL COMMENT 'units; NULL: no maximum',
-  `starts_at` datetime DEFAULT NULL COMMENT 'UTC; holds are taken from this second on; NULL: at once',
-  `ends_at` datetime DEFAULT NULL COMMENT 'UTC; no hold is taken from this second on; NULL: never ends',
   `maximum_per_customer` bigint DEFAULT NULL COMMENT 'units; NULL: no maximum',
+  `starts_at` datetime DEFAULT NULL COMMENT 'UTC; holds are accepted from this second on; NULL: at once',
+  `ends_at` datetime DEFAULT NULL COMMENT 'UTC; holds are refused from this second on; NULL: the sale does not end',
   PRIMARY KEY (`id`),
   CONSTRAINT `products_customer_maximum_positive` CHECK ((`maximum_per_customer` >= 1)),
   CONSTRAINT `products_maximum_positive` CHECK ((`maximum_per_hold` >= 1)),
   CONSTRAINT `products_price_not_negative` CHECK ((`price` >= 0)),
   CONSTRAINT `products_window_not_empty` CHECK ((`starts_at` < `ends_at`))
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what is sold';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='products on sale';
 
 CREATE TABLE `schema_release` (
   `only_row` tinyint NOT NULL DEFAULT '1',
-  `schema_version` int NOT NULL COMMENT 'what the migrations have reached',
+  `schema_version` int NOT NULL COMMENT 'how far the migrations have come',
   `oldest_code` int NOT NULL COMMENT 'the oldest code that may run on this schema',
   PRIMARY KEY (`only_row`),
   CONSTRAINT `schema_release_one_row` CHECK ((`only_row` = 1))
@@ -115,7 +115,7 @@ CREATE TABLE `settings` (
   `description` varchar(255) COLLATE utf8mb4_0900_bin NOT NULL,
   PRIMARY KEY (`name`),
   CONSTRAINT `settings_value_within_range` CHECK ((`value` between `minimum` and `maximum`))
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what procedures, the EVENT and DBAs share; changed by change_setting';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='settings of the procedures and the EVENT; change them with change_setting';
 
 CREATE TABLE `stock` (
   `product_id` bigint NOT NULL,
@@ -124,30 +124,30 @@ CREATE TABLE `stock` (
   `version` bigint NOT NULL DEFAULT '1' COMMENT 'goes up with every change of the product or its stock',
   PRIMARY KEY (`product_id`),
   CONSTRAINT `stock_available_within_total` CHECK ((`available` between 0 and `total`))
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units of a product, one row each';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units of each product, one row per product';
 
 CREATE TABLE `stock_adjustments` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `product_id` bigint NOT NULL,
-  `quantity` bigint NOT NULL COMMENT 'units added, negative when taken away',
+  `quantity` bigint NOT NULL COMMENT 'units added, negative when removed',
   `reason` varchar(255) COLLATE utf8mb4_0900_bin NOT NULL,
   `account` varchar(288) COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'who called',
   `adjusted_at` datetime NOT NULL COMMENT 'UTC',
   PRIMARY KEY (`id`),
   KEY `stock_adjustments_by_product` (`product_id`)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='every change of a total, with its reason';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='each change of a total, with its reason';
 
 CREATE TABLE `sweeps` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `swept_at` datetime(6) NOT NULL COMMENT 'UTC',
   `holds` int NOT NULL COMMENT 'expired',
-  `orders` int NOT NULL COMMENT 'cancelled, payment overdue',
+  `orders` int NOT NULL COMMENT 'cancelled because their payment was overdue',
   `units` bigint NOT NULL COMMENT 'returned to stock',
   `duration_ms` int NOT NULL,
   `reported_at` datetime DEFAULT NULL COMMENT 'UTC; when the log line was written',
   PRIMARY KEY (`id`),
   KEY `sweeps_by_report` (`reported_at`)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='one row a sweep that released something';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='sweeps that released something, one row per sweep';
 
 -- view active_holds:
 --   hold_id bigint

@@ -114,7 +114,7 @@ class Server(ABC):
             if text:  # else it was killed while writing this
                 _kill_if_it_names(f"{self._folder}/", int(text))
 
-    def obituary(self) -> str:
+    def exit_message(self) -> str:
         """That the server ended, how, and where to read why."""
         code = self._child.returncode if self._child else None
         return f"{self.name} ended unexpectedly (exit code {code}){self.see_log()}"
@@ -155,7 +155,7 @@ class Server(ABC):
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.answers():
             if not self.is_running():
-                raise StackError(self.obituary())
+                raise StackError(self.exit_message())
             if time.monotonic() > deadline:
                 raise StackError(
                     f"{self.name} is not ready after {START_TIMEOUT_S} s, {self._last_answer}{self.see_log()}"

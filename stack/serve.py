@@ -90,7 +90,7 @@ def serve() -> NoReturn:
         administrator = MysqlUrl.parse(running.mysql_url)
         administrator = replace(administrator, database=administrator.database or DATABASE)
         if not os.environ.get("MYSQL_URL"):
-            _drop_database_from_before_baseline(administrator)
+            drop_database_from_before_baseline(administrator)
         passwords = _passwords(running.folder)
         _deploy(administrator, passwords)
         _write_operator_files(running, administrator, passwords, url)
@@ -115,12 +115,14 @@ def _address() -> tuple[str, int]:
     return os.environ.get("HOST") or "127.0.0.1", int(port)
 
 
-def _drop_database_from_before_baseline(administrator: MysqlUrl) -> None:
+def drop_database_from_before_baseline(administrator: MysqlUrl) -> None:
     """Drop the private database if no release can upgrade it: it holds what somebody tried out."""
     server = connection_options(str(replace(administrator, database="")))
     with mysql.connector.connect(**server, use_pure=True) as connection, connection.cursor() as cursor:
         if predates_baseline(cursor, administrator.database):
-            print(f"Dropping the private database {administrator.database}: it was made before release 0.9.0", flush=True)
+            print(
+                f"Dropping the private database {administrator.database}: it was made before release 0.9.0", flush=True
+            )
             cursor.execute(f"DROP DATABASE `{administrator.database}`")
 
 
@@ -178,7 +180,7 @@ def _wait_for_an_end(started: Sequence[Server]) -> NoReturn:
     """Wait until a server ends, which none should."""
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     ended = next(server for server in started if not server.is_running())
-    raise StackError(ended.obituary())
+    raise StackError(ended.exit_message())
 
 
 def _stop(_signal_number: int, _frame: FrameType | None) -> NoReturn:

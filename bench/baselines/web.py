@@ -8,7 +8,7 @@ import falcon.asgi
 import msgspec
 import uuid_utils
 
-from service.app import Headers
+from service.app import CommonHeaders
 from service.errors import serialize
 from service.requests import BigInt
 
@@ -42,7 +42,7 @@ def threaded_app() -> falcon.App[Any, Any]:
 
 def asyncio_app() -> falcon.asgi.App[Any, Any]:
     """An ASGI application with the service's headers and errors."""
-    app = falcon.asgi.App(middleware=[Headers()])
+    app = falcon.asgi.App(middleware=[CommonHeaders()])
     app.set_error_serializer(serialize)
     return app
 

@@ -7,8 +7,8 @@ import msgspec
 import structlog
 
 from service.errors import ERRORS, refusal
-from service.procedures import Gate, HoldRequest, OwnId
-from service.requests import BigInt, idempotency_key, parse_id, read_body, utc, write
+from service.procedures import HoldRequest, ProcedureClient, ScopedId
+from service.requests import BigInt, idempotency_key, parse_id, read_body, send_json, utc
 
 log = structlog.get_logger()
 
@@ -24,8 +24,8 @@ class HoldBody(msgspec.Struct):
 class HoldsResource:
     """`/api/holds`."""
 
-    def __init__(self, gate: Gate, path_prefix: str) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient, path_prefix: str) -> None:
+        self._procedures = procedures
         self._path_prefix = path_prefix
         self._decoder = msgspec.json.Decoder(HoldBody)
 
@@ -35,9 +35,9 @@ class HoldsResource:
         key, made = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
         request = HoldRequest(body.product_id, body.quantity, key, made, req.context.caller, body.customer_id)
-        entry = self._gate.create_hold(request)
+        entry = self._procedures.create_hold(request)
         hold = await entry
-        facts = {
+        log_fields = {
             "request_id": req.context.request_id,
             "product_id": body.product_id,
             "quantity": body.quantity,
@@ -45,28 +45,28 @@ class HoldsResource:
             "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
         }
         if hold.errno is not None:
-            log.info("hold_rejected", reason=ERRORS[hold.errno].slug, **facts)
+            log.info("hold_rejected", reason=ERRORS[hold.errno].slug, **log_fields)
             if hold.available_stock is not None:
                 raise refusal(hold.errno, available_stock=hold.available_stock)
             raise refusal(hold.errno)
-        log.info("hold_created", hold_id=hold.hold_id, replayed=bool(hold.replayed), **facts)
+        log.info("hold_created", hold_id=hold.hold_id, replayed=bool(hold.replayed), **log_fields)
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"{self._path_prefix}/api/holds/{hold.hold_id}")
-        write(resp, {"hold_id": hold.hold_id, "expires_at": utc(hold.expires_at)}, replayed=hold.replayed)
+        send_json(resp, {"hold_id": hold.hold_id, "expires_at": utc(hold.expires_at)}, replayed=hold.replayed)
 
 
 class HoldResource:
     """`/api/holds/{id}`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """One hold."""
-        hold = await self._gate.get_hold(OwnId(parse_id(hold_id, 30201), req.context.caller))
+        hold = await self._procedures.get_hold(ScopedId(parse_id(hold_id, 30201), req.context.caller))
         if hold.errno is not None:
             raise refusal(hold.errno)
-        write(
+        send_json(
             resp,
             {
                 "hold_id": hold.hold_id,
@@ -81,7 +81,7 @@ class HoldResource:
 
     async def on_delete(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Give an active hold back."""
-        released = await self._gate.release_hold(OwnId(parse_id(hold_id, 30201), req.context.caller))
+        released = await self._procedures.release_hold(ScopedId(parse_id(hold_id, 30201), req.context.caller))
         if released.errno is not None:
             raise refusal(released.errno)
         if not released.replayed:
@@ -92,12 +92,12 @@ class HoldResource:
 class HoldExtensionResource:
     """`/api/holds/{id}/extend`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Give an active hold more time, once."""
-        extended = await self._gate.extend_hold(OwnId(parse_id(hold_id, 30201), req.context.caller))
+        extended = await self._procedures.extend_hold(ScopedId(parse_id(hold_id, 30201), req.context.caller))
         if extended.errno is not None:
             raise refusal(extended.errno)
         expires_at = utc(extended.expires_at)
@@ -105,4 +105,4 @@ class HoldExtensionResource:
             log.info(
                 "hold_extended", request_id=req.context.request_id, hold_id=extended.hold_id, expires_at=expires_at
             )
-        write(resp, {"hold_id": extended.hold_id, "expires_at": expires_at}, replayed=extended.replayed)
+        send_json(resp, {"hold_id": extended.hold_id, "expires_at": expires_at}, replayed=extended.replayed)

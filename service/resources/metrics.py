@@ -12,19 +12,19 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from service.errors import DatabaseUnavailable, Overloaded
-from service.procedures import DatabaseMetrics, Gate
+from service.procedures import DatabaseMetrics, ProcedureClient
 
 
 class MetricsResource:
     """`/metrics`: what all workers counted, and what one of them reads of MySQL now."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Prometheus's text format."""
         try:
-            found = await self._gate.get_metrics(None)
+            found = await self._procedures.get_metrics(None)
         except (Overloaded, DatabaseUnavailable):
             found = None
         registry = CollectorRegistry()
@@ -52,7 +52,9 @@ class DatabaseCollector(Collector):
         checked_at = figures.stock_checked_at
         yield _gauge("sweep_lag_seconds", "Age of the oldest due hold that nobody has released.", health.sweep_lag_s)
         yield _family(
-            CounterMetricFamily("checkout_expired", "Holds and unpaid orders whose time was over.", labels=["kind"]),
+            CounterMetricFamily(
+                "checkout_expirations", "Holds and unpaid orders whose time was over.", labels=["kind"]
+            ),
             [("hold", figures.holds_expired), ("order", figures.orders_expired)],
         )
         yield _gauge("refunds_due", "Payments that have to go back.", figures.refunds_due)

@@ -7,8 +7,8 @@ import msgspec
 import structlog
 
 from service.errors import ERRORS, refusal
-from service.procedures import Gate, OrderRequest, OwnId
-from service.requests import BigInt, idempotency_key, money, parse_id, read_body, utc, write
+from service.procedures import OrderRequest, ProcedureClient, ScopedId
+from service.requests import BigInt, idempotency_key, money, parse_id, read_body, send_json, utc
 
 log = structlog.get_logger()
 
@@ -22,8 +22,8 @@ class OrderBody(msgspec.Struct):
 class OrdersResource:
     """`/api/orders`."""
 
-    def __init__(self, gate: Gate, path_prefix: str) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient, path_prefix: str) -> None:
+        self._procedures = procedures
         self._path_prefix = path_prefix
         self._decoder = msgspec.json.Decoder(OrderBody)
 
@@ -32,16 +32,16 @@ class OrdersResource:
         started_at = time.monotonic()
         key, made = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        entry = self._gate.create_order(OrderRequest(body.hold_id, key, made, req.context.caller))
+        entry = self._procedures.create_order(OrderRequest(body.hold_id, key, made, req.context.caller))
         order = await entry
-        facts = {
+        log_fields = {
             "request_id": req.context.request_id,
             "hold_id": body.hold_id,
             "attempt": entry.attempt,
             "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
         }
         if order.errno is not None:
-            log.info("order_rejected", reason=ERRORS[order.errno].slug, **facts)
+            log.info("order_rejected", reason=ERRORS[order.errno].slug, **log_fields)
             raise refusal(order.errno)
         log.info(
             "order_created",
@@ -50,11 +50,11 @@ class OrdersResource:
             quantity=order.quantity,
             status=order.status,
             replayed=bool(order.replayed),
-            **facts,
+            **log_fields,
         )
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"{self._path_prefix}/api/orders/{order.order_id}")
-        write(
+        send_json(
             resp,
             {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status},
             replayed=order.replayed,
@@ -64,15 +64,15 @@ class OrdersResource:
 class OrderResource:
     """`/api/orders/{id}`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
         """One order."""
-        order = await self._gate.get_order(OwnId(parse_id(order_id, 30301), req.context.caller))
+        order = await self._procedures.get_order(ScopedId(parse_id(order_id, 30301), req.context.caller))
         if order.errno is not None:
             raise refusal(order.errno)
-        write(
+        send_json(
             resp,
             {
                 "order_id": order.order_id,
@@ -91,28 +91,28 @@ class OrderResource:
 class OrderCancellationResource:
     """`/api/orders/{id}/cancel`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
         """Cancel a pending order and return its stock."""
-        order = await self._gate.cancel_order(OwnId(parse_id(order_id, 30301), req.context.caller))
+        order = await self._procedures.cancel_order(ScopedId(parse_id(order_id, 30301), req.context.caller))
         if order.errno is not None:
             raise refusal(order.errno)
         if not order.replayed:
             log.info("order_cancelled", request_id=req.context.request_id, order_id=order.order_id)
-        write(resp, {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status})
+        send_json(resp, {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status})
 
 
 class PaymentStartResource:
     """`/api/orders/{id}/start-payment`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
         """Give a pending order more time, once, since its buyer is paying."""
-        started = await self._gate.start_payment(OwnId(parse_id(order_id, 30301), req.context.caller))
+        started = await self._procedures.start_payment(ScopedId(parse_id(order_id, 30301), req.context.caller))
         if started.errno is not None:
             raise refusal(started.errno)
         payment_due_at = utc(started.payment_due_at)
@@ -123,4 +123,4 @@ class PaymentStartResource:
                 order_id=started.order_id,
                 payment_due_at=payment_due_at,
             )
-        write(resp, {"order_id": started.order_id, "payment_due_at": payment_due_at}, replayed=started.replayed)
+        send_json(resp, {"order_id": started.order_id, "payment_due_at": payment_due_at}, replayed=started.replayed)

@@ -5,8 +5,8 @@ import re
 import falcon.asgi
 
 from service.errors import refusal
-from service.procedures import Gate, Page
-from service.requests import parse_id, write
+from service.procedures import Page, ProcedureClient
+from service.requests import parse_id, send_json
 from service.streams import StockFeed
 
 NUMBER = re.compile(r"[0-9]{1,19}")
@@ -15,12 +15,12 @@ NUMBER = re.compile(r"[0-9]{1,19}")
 class ProductResource:
     """`/api/products/{id}`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str) -> None:
         """One product with its stock."""
-        body = await self._gate.get_product_body(parse_id(product_id, 30101))
+        body = await self._procedures.get_product_body(parse_id(product_id, 30101))
         if body is None:
             raise refusal(30101)
         resp.data = body
@@ -50,17 +50,17 @@ class StockStreamResource:
 class ProductsResource:
     """`/api/products`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, procedures: ProcedureClient) -> None:
+        self._procedures = procedures
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """A page of products in the order of their ids."""
         limit = _parameter(req, "limit", default=50, minimum=1, maximum=200)
         after = _parameter(req, "after", default=0, minimum=0, maximum=2**63 - 1)
         # One row more than asked for tells whether there is a next page.
-        products = await self._gate.list_products(Page(after, limit + 1))
+        products = await self._procedures.list_products(Page(after, limit + 1))
         items = [product.document() for product in products[:limit]]
-        write(resp, {"items": items, "next": items[-1]["id"] if len(products) > limit else None})
+        send_json(resp, {"items": items, "next": items[-1]["id"] if len(products) > limit else None})
 
     on_head = on_get
 

@@ -15,7 +15,7 @@ CREATE PROCEDURE create_hold(
 )
 COMMENT 'reserve units of one product for hold_ttl_s seconds'
 BEGIN
-    DECLARE v_made_key VARCHAR(50) DEFAULT made_key();
+    DECLARE v_key_prefix VARCHAR(50) DEFAULT generated_key_prefix();
     DECLARE v_verdict VARCHAR(1000);
     DECLARE v_touched JSON;
 
@@ -23,7 +23,7 @@ BEGIN
         JSON_ARRAY(JSON_OBJECT(
             'product_id', in_product_id, 'quantity', in_quantity, 'idempotency_key', in_idempotency_key
         )),
-        v_made_key, v_verdict, v_touched
+        v_key_prefix, v_verdict, v_touched
     );
     IF verdict_errno(v_verdict) IS NOT NULL THEN
         CALL raise_error(verdict_errno(v_verdict));
@@ -33,7 +33,7 @@ BEGIN
     FROM idempotency_keys
     WHERE
         operation = 'hold' AND caller = ''
-        AND idempotency_key = CAST(COALESCE(in_idempotency_key, CONCAT(v_made_key, 1)) AS BINARY);
+        AND idempotency_key = CAST(COALESCE(in_idempotency_key, CONCAT(v_key_prefix, 1)) AS BINARY);
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -1,9 +1,9 @@
 -- create_holds: reserve stock for a batch of requests, as if they ran one after another in array order.
 --
--- In      in_requests  JSON  array of at most 1,000 {"product_id", "quantity", "idempotency_key", "made_key",
+-- In      in_requests  JSON  array of at most 1,000 {"product_id", "quantity", "idempotency_key", "is_generated_key",
 --                            "caller", "customer_id"}; product_id BIGINT; quantity units, 1 to 1,000,000;
 --                            idempotency_key 1 to 255 bytes, missing: one is made;
---                            made_key true: the key came from the service and is purged sooner;
+--                            is_generated_key true: the key came from the service and is purged sooner;
 --                            caller to 64 bytes, missing: '': whose key and hold it is: callers' keys are apart;
 --                            customer_id 1 to 64 bytes: who it is for; may be missing where the product has no
 --                            maximum per customer
@@ -19,11 +19,11 @@
 CREATE PROCEDURE create_holds(IN in_requests JSON)
 COMMENT 'reserve stock for a batch of requests, as if they ran one after another in array order'
 BEGIN
-    DECLARE v_made_key VARCHAR(50) DEFAULT made_key();
+    DECLARE v_key_prefix VARCHAR(50) DEFAULT generated_key_prefix();
     DECLARE v_verdicts VARCHAR(1000);
     DECLARE v_touched JSON;
 
-    CALL decide_holds(in_requests, v_made_key, v_verdicts, v_touched);
+    CALL decide_holds(in_requests, v_key_prefix, v_verdicts, v_touched);
 
     SELECT
         recorded.result_id AS hold_id,
@@ -43,7 +43,7 @@ BEGIN
     LEFT JOIN idempotency_keys AS recorded
         ON recorded.operation = 'hold' AND recorded.caller = CAST(COALESCE(request.caller, '') AS BINARY)
         AND recorded.idempotency_key
-            = CAST(COALESCE(request.idempotency_key, CONCAT(v_made_key, request.position)) AS BINARY)
+            = CAST(COALESCE(request.idempotency_key, CONCAT(v_key_prefix, request.position)) AS BINARY)
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     LEFT JOIN stock
         ON stock.product_id = request.product_id AND SUBSTRING(v_verdicts, request.position, 1) = 's'

@@ -11,13 +11,13 @@
 CREATE PROCEDURE create_order(IN in_hold_id BIGINT, IN in_idempotency_key VARCHAR(1024))
 COMMENT 'turn a hold into an order that waits payment_ttl_s seconds for its payment'
 BEGIN
-    DECLARE v_made_key VARCHAR(50) DEFAULT made_key();
+    DECLARE v_key_prefix VARCHAR(50) DEFAULT generated_key_prefix();
     DECLARE v_verdict VARCHAR(1000);
     DECLARE v_touched JSON;
 
     CALL decide_orders(
         JSON_ARRAY(JSON_OBJECT('hold_id', in_hold_id, 'idempotency_key', in_idempotency_key)),
-        v_made_key, v_verdict, v_touched
+        v_key_prefix, v_verdict, v_touched
     );
     IF verdict_errno(v_verdict) IS NOT NULL THEN
         CALL raise_error(verdict_errno(v_verdict));
@@ -27,7 +27,7 @@ BEGIN
     FROM idempotency_keys
     WHERE
         operation = 'order' AND caller = ''
-        AND idempotency_key = CAST(COALESCE(in_idempotency_key, CONCAT(v_made_key, 1)) AS BINARY);
+        AND idempotency_key = CAST(COALESCE(in_idempotency_key, CONCAT(v_key_prefix, 1)) AS BINARY);
 
     COMMIT; -- of the answer's own reads: see begin_transaction
 END

@@ -1,8 +1,8 @@
 -- create_orders: turn a batch of holds into orders, as if they were made one after another in array order.
 --
--- In      in_requests  JSON  array of at most 1,000 {"hold_id", "idempotency_key", "made_key", "caller"};
+-- In      in_requests  JSON  array of at most 1,000 {"hold_id", "idempotency_key", "is_generated_key", "caller"};
 --                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is made;
---                            made_key true: the key came from the service and is purged sooner;
+--                            is_generated_key true: the key came from the service and is purged sooner;
 --                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
 -- Out     a row a request, in order: order_id, hold_id, status (pending; or what a waiting payment made of it),
 --         replayed (0|1), errno (NULL: accepted), product_id, quantity (units);
@@ -16,11 +16,11 @@
 CREATE PROCEDURE create_orders(IN in_requests JSON)
 COMMENT 'turn a batch of holds into orders, as if they were made one after another in array order'
 BEGIN
-    DECLARE v_made_key VARCHAR(50) DEFAULT made_key();
+    DECLARE v_key_prefix VARCHAR(50) DEFAULT generated_key_prefix();
     DECLARE v_verdicts VARCHAR(1000);
     DECLARE v_touched JSON;
 
-    CALL decide_orders(in_requests, v_made_key, v_verdicts, v_touched);
+    CALL decide_orders(in_requests, v_key_prefix, v_verdicts, v_touched);
 
     SELECT
         recorded.result_id AS order_id,
@@ -42,7 +42,7 @@ BEGIN
     LEFT JOIN idempotency_keys AS recorded
         ON recorded.operation = 'order' AND recorded.caller = CAST(COALESCE(request.caller, '') AS BINARY)
         AND recorded.idempotency_key
-            = CAST(COALESCE(request.idempotency_key, CONCAT(v_made_key, request.position)) AS BINARY)
+            = CAST(COALESCE(request.idempotency_key, CONCAT(v_key_prefix, request.position)) AS BINARY)
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     LEFT JOIN orders AS order_ ON order_.id = recorded.result_id
     ORDER BY request.position;

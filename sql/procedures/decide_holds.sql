@@ -1,7 +1,7 @@
 -- decide_holds: bring every request of a batch of holds to its verdict.
 --
 -- In      in_requests  JSON          as create_holds
---         in_made_key  VARCHAR(50)   made_key()
+--         in_key_prefix  VARCHAR(50)   generated_key_prefix()
 -- Out     out_verdicts VARCHAR(1000) a letter a request (see verdict_errno)
 --         out_touched  JSON          array of the products whose stock changed
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
@@ -9,7 +9,7 @@
 -- Retry   safe: the same keys and arguments give the first answers
 -- Txn     its own, one a round; refused inside another
 CREATE PROCEDURE decide_holds(
-    IN in_requests JSON, IN in_made_key VARCHAR(50), OUT out_verdicts VARCHAR(1000), OUT out_touched JSON
+    IN in_requests JSON, IN in_key_prefix VARCHAR(50), OUT out_verdicts VARCHAR(1000), OUT out_touched JSON
 )
 COMMENT 'bring every request of a batch of holds to its verdict'
 BEGIN
@@ -35,22 +35,22 @@ BEGIN
                 RESIGNAL;
             END;
 
-            CALL judge_holds(
-                in_requests, in_made_key, out_verdicts, v_chosen_products, v_customers, v_closes_at
+            CALL evaluate_holds(
+                in_requests, in_key_prefix, out_verdicts, v_chosen_products, v_customers, v_closes_at
             );
             IF v_customers THEN
-                CALL choose_within_maximum(in_requests, out_verdicts, v_chosen_products);
+                CALL apply_customer_limit(in_requests, out_verdicts, v_chosen_products);
             END IF;
             IF REGEXP_LIKE(out_verdicts, '[sm.]') AND NOT v_is_swept THEN
                 COMMIT;
                 CALL sweep_short_products(in_requests, out_verdicts, v_released);
-                -- Judged once more in any case: what was due when it was judged, another session may have swept since,
-                -- and used one of the keys.
+                -- The batch is evaluated again in any case: another session may have swept the due holds in between, or
+                -- used one of the keys.
                 SET v_is_swept = v_released = 0, out_verdicts = v_before;
             ELSE
                 SET v_is_swept = LOCATE('+', out_verdicts) = 0; -- otherwise what is left is looked at later than that
-                CALL place_holds(
-                    in_requests, in_made_key, v_chosen_products, v_customers, v_closes_at, out_verdicts, out_touched
+                CALL write_holds(
+                    in_requests, in_key_prefix, v_chosen_products, v_customers, v_closes_at, out_verdicts, out_touched
                 );
             END IF;
         END;

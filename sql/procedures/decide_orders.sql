@@ -1,7 +1,7 @@
 -- decide_orders: bring every request of a batch of orders to its verdict.
 --
 -- In      in_requests  JSON          as create_orders
---         in_made_key  VARCHAR(50)   made_key()
+--         in_key_prefix  VARCHAR(50)   generated_key_prefix()
 -- Out     out_verdicts VARCHAR(1000) a letter a request (see verdict_errno)
 --         out_touched  JSON          array of the products whose stock changed
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
@@ -9,7 +9,7 @@
 -- Retry   safe: the same keys and arguments give the first answers
 -- Txn     its own, one a round; refused inside another
 CREATE PROCEDURE decide_orders(
-    IN in_requests JSON, IN in_made_key VARCHAR(50), OUT out_verdicts VARCHAR(1000), OUT out_touched JSON
+    IN in_requests JSON, IN in_key_prefix VARCHAR(50), OUT out_verdicts VARCHAR(1000), OUT out_touched JSON
 )
 COMMENT 'bring every request of a batch of orders to its verdict'
 BEGIN
@@ -26,8 +26,8 @@ BEGIN
                 RESIGNAL;
             END;
 
-            CALL judge_orders(in_requests, in_made_key, out_verdicts);
-            CALL place_orders(in_requests, in_made_key, out_verdicts, out_touched);
+            CALL evaluate_orders(in_requests, in_key_prefix, out_verdicts);
+            CALL write_orders(in_requests, in_key_prefix, out_verdicts, out_touched);
         END;
     END WHILE;
 END

@@ -26,7 +26,7 @@ BEGIN
             RESIGNAL;
         END;
 
-        CALL judge_payments(in_events, out_verdicts, v_order_ids);
+        CALL evaluate_payments(in_events, out_verdicts, v_order_ids);
         CALL lock_existing_orders(v_order_ids, v_locked_ids);
         IF JSON_LENGTH(v_locked_ids) < JSON_LENGTH(v_order_ids) THEN
             COMMIT;

@@ -25,7 +25,7 @@ BEGIN
     SET v_now = UTC_TIMESTAMP();
 
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
-        COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), '')
+        COALESCE(GROUP_CONCAT(evaluated.verdict ORDER BY evaluated.position SEPARATOR ''), '')
     INTO out_verdicts
     FROM (
         SELECT
@@ -55,5 +55,5 @@ BEGIN
             -- One that appeared after the lock was taken is not ours to decide.
             AND hold.id MEMBER OF (v_locked_ids)
             AND COALESCE(request.caller, '') IN ('', hold.caller)
-    ) AS judged;
+    ) AS evaluated;
 END

@@ -22,7 +22,7 @@ BEGIN
     FOR UPDATE OF order_;
 
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
-        COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), '')
+        COALESCE(GROUP_CONCAT(evaluated.verdict ORDER BY evaluated.position SEPARATOR ''), '')
     INTO out_verdicts
     FROM (
         SELECT
@@ -53,5 +53,5 @@ BEGIN
             AND COALESCE(request.caller, '') IN (
                 '', (SELECT hold.caller FROM holds AS hold WHERE hold.id = order_.hold_id)
             )
-    ) AS judged;
+    ) AS evaluated;
 END

@@ -1,6 +1,6 @@
 -- return_stock: give units back to their products, and take them off their customers.
 --
--- Each product's row is written once, in order; found by primary key, as place_holds finds it.
+-- Each product's row is written once, in order; found by primary key, as write_holds finds it.
 --
 -- In      in_returned  JSON  array of {"hold_id", "product_id", "quantity"}, a product any number of times
 -- Out     nothing

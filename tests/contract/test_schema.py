@@ -1,8 +1,16 @@
 """sql/schema.sql is what a fresh deploy comes to."""
 
 import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 
-from service.deploy import ROOT
+import pytest
+
+from service.deploy import ROOT, DeployError, deploy
+from stack.mysql import MysqlUrl
+from stack.serve import drop_database_from_before_baseline
+from stack.servers import Servers
 from tests.contract.snapshot import snapshot
 from tests.support import Session
 
@@ -11,6 +19,37 @@ def test_the_snapshot_in_the_repository_is_the_schema_deployed(session: Session)
     assert (ROOT / "sql" / "schema.sql").read_text() == snapshot(session), (
         "regenerate it: python -m tests.contract.snapshot > sql/schema.sql"
     )
+
+
+@pytest.fixture
+def older_database_url(database_url: str, session: Session) -> Iterator[str]:
+    """The file's database as if a release before the baseline had made it."""
+    session.execute(
+        "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
+        " VALUES ('older', '0022.update-schema-release', UTC_TIMESTAMP())"
+    )
+    yield database_url
+    session.execute("DELETE FROM _yoyo_migration WHERE migration_hash = 'older'")
+
+
+def test_a_database_from_before_the_baseline_is_refused(older_database_url: str) -> None:
+    with pytest.raises(DeployError, match=r"before 0\.9\.0.*drop it, or name another one"):
+        deploy(older_database_url)
+
+
+def test_script_server_drops_a_private_database_from_before_the_baseline(
+    servers: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    administrator = replace(MysqlUrl.parse(servers.mysql_url), database="older")
+    with closing(Session(servers.mysql_url)) as server:
+        server.execute("CREATE DATABASE older")
+        server.execute("CREATE TABLE older._yoyo_migration (migration_id VARCHAR(255) PRIMARY KEY)")
+        drop_database_from_before_baseline(administrator)
+        assert server.query("SHOW DATABASES LIKE 'older'") != []
+        server.execute("INSERT INTO older._yoyo_migration VALUES ('0001.create-products')")
+        drop_database_from_before_baseline(administrator)
+        assert server.query("SHOW DATABASES LIKE 'older'") == []
+    assert "Dropping the private database older" in capsys.readouterr().out
 
 
 def test_there_is_no_foreign_key(session: Session) -> None:

@@ -80,11 +80,11 @@ def test_an_administrator_who_kills_connections_is_not_noticed(
 def test_a_deadlock_is_not_noticed(service: Service, database_url: str, connect: Callable[[], Session]) -> None:
     """A DBA's transaction and the service's wait for each other; the DBA's is the heavier one and wins."""
     watcher, rival = connect(), connect()
-    deadlocks = len(service.events("contention_retry", errno=1213))
+    deadlocks = len(service.events("call_retry", errno=1213))
     with steady_load(service, database_url) as load:
         for _ in range(3):
             provoke_deadlock(service, watcher, rival)
-    assert len(service.events("contention_retry", errno=1213, reason="deadlock")) >= deadlocks + 3
+    assert len(service.events("call_retry", errno=1213, reason="deadlock")) >= deadlocks + 3
     assert_nobody_noticed(load)
 
 
@@ -95,7 +95,7 @@ def test_a_lock_that_is_held_too_long_loses_nothing(
     with steady_load(service, database_url) as load:
         dba.execute("START TRANSACTION")
         dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", load.ledger.products[0])
-        eventually(lambda: service.events("contention_retry", errno=1205, reason="locked"))
+        eventually(lambda: service.events("call_retry", errno=1205, reason="locked"))
         dba.execute("COMMIT")
         load.assert_back_in_service()
 

@@ -211,7 +211,7 @@ async def test_what_a_retry_mends_is_sent_again_unchanged(failures: int) -> None
         answers = await results(*(batcher.submit(request) for request in "abc"))
     assert answers == [answer_to(request) for request in "abc"]
     assert database.batches == [["a", "b", "c"]] * (failures + 1)
-    assert [line["event"] for line in lines] == ["contention_retry"] * failures
+    assert [line["event"] for line in lines] == ["call_retry"] * failures
 
 
 async def test_three_attempts_are_enough() -> None:
@@ -221,7 +221,7 @@ async def test_three_attempts_are_enough() -> None:
         answers = await results(batcher.submit("a"), batcher.submit("b"))
     assert [type(answer) for answer in answers] == [DatabaseUnavailable, DatabaseUnavailable]
     assert database.batches == [["a", "b"]] * 3
-    assert [line["event"] for line in lines] == ["contention_retry"] * 2 + ["database_unavailable"]
+    assert [line["event"] for line in lines] == ["call_retry"] * 2 + ["database_unavailable"]
     assert (lines[-1]["reason"], lines[-1]["requests"]) == ("RETRY", 2)
     assert await results(batcher.submit("c")) == ["answer to c"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from service.batching import Failure
 from service.database import Connection, classify, connection_options, reason
-from service.procedures import HoldRequest, OrderRequest, OwnId, PaymentEvent
+from service.procedures import HoldRequest, OrderRequest, PaymentEvent, ScopedId
 from service.settings import SettingsError
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.http.support import PATIENCE_S
@@ -192,7 +192,7 @@ def test_an_error_is_classified_and_named_by_its_errno(error: BaseException, fai
 TEXT = st.text(max_size=400)
 IDS = st.integers(-(2**63), 2**63 - 1)
 CALLERS = st.text(st.sampled_from("aZ09_.-"), max_size=64)  # as API_KEYS may name them
-SCOPED_IDS = st.builds(OwnId, IDS, CALLERS)
+SCOPED_IDS = st.builds(ScopedId, IDS, CALLERS)
 
 
 @pytest.mark.parametrize(

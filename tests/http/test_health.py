@@ -17,7 +17,13 @@ def test_a_process_that_answers_is_alive(client: httpx.Client) -> None:
 def test_a_service_with_everything_it_needs_is_ready(client: httpx.Client) -> None:
     response = client.get("/readyz")
     assert response.status_code == 200
-    assert response.json() == {"status": "ready", "version": __version__, "mysql": "ok", "redis": "ok", "sweep_lag_s": 0}
+    assert response.json() == {
+        "status": "ready",
+        "version": __version__,
+        "mysql": "ok",
+        "redis": "ok",
+        "sweep_lag_s": 0,
+    }
     assert_common_headers(response)
 
 

@@ -55,7 +55,7 @@ def metrics(service: Service) -> Metrics:
 
 def requests(metrics: Metrics, method: str, route: str, status: int) -> float:
     """How many requests were answered so."""
-    return metrics.value("http_request_seconds_count", method=method, route=route, status=str(status))
+    return metrics.value("http_request_duration_seconds_count", method=method, route=route, status=str(status))
 
 
 def test_all_workers_are_added_up_by_route_and_status(service: Service, session: Session, metrics: Metrics) -> None:
@@ -112,7 +112,12 @@ def test_outcomes_tell_why_a_request_was_refused(shop: Shop, session: Session, m
 
 def test_a_batch_tells_its_size_its_wait_and_its_time(service: Service, session: Session, metrics: Metrics) -> None:
     def figures() -> dict[str, float]:
-        names = ("batch_requests_sum", "batch_requests_count", "batch_wait_seconds_count", "call_seconds_count")
+        names = (
+            "batch_requests_sum",
+            "batch_requests_count",
+            "batch_wait_seconds_count",
+            "call_duration_seconds_count",
+        )
         return {name: metrics.value(name, procedure="create_holds") for name in names}
 
     before = figures()
@@ -120,7 +125,7 @@ def test_a_batch_tells_its_size_its_wait_and_its_time(service: Service, session:
     told = {name: value - before[name] for name, value in figures().items()}
     assert told["batch_requests_sum"] == 300
     assert 2 <= told["batch_requests_count"] < 300
-    assert told["batch_requests_count"] == told["batch_wait_seconds_count"] == told["call_seconds_count"]
+    assert told["batch_requests_count"] == told["batch_wait_seconds_count"] == told["call_duration_seconds_count"]
 
 
 def test_the_queue_is_as_deep_as_requests_wait(
@@ -152,7 +157,7 @@ def test_a_failed_call_is_counted_by_its_errno(
     dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
     with ThreadPoolExecutor(1) as pool:
         answers = pool.submit(service.at_once, [hold_request(product_id)])
-        eventually(lambda: metrics.value("retries_total", procedure="create_holds", errno="1205"))
+        eventually(lambda: metrics.value("call_failures_total", procedure="create_holds", errno="1205"))
         dba.execute("COMMIT")
         answers.result()
 
@@ -184,7 +189,7 @@ def test_what_mysql_knows_is_told_as_it_is_now(session: Session, shop: Shop, met
     due = metrics.value("refunds_due")
     shop.pay("metrics too late", order_id)
     shop.hold(product_id, 4)
-    expired = metrics.value("expired_total", kind="hold")
+    expired = metrics.value("expirations_total", kind="hold")
     session.travel(1000)
     session.call("expire_due", 1000)
     session.travel(0)
@@ -193,8 +198,8 @@ def test_what_mysql_knows_is_told_as_it_is_now(session: Session, shop: Shop, met
     assert metrics.value("mysql_up") == 1
     assert metrics.value("refunds_due") == due + 1
     assert metrics.value("payments_waiting") == len(session.query("SELECT 1 FROM waiting_payments"))
-    assert metrics.value("expired_total", kind="hold") > expired
-    assert metrics.value("expired_total", kind="order") >= 0
+    assert metrics.value("expirations_total", kind="hold") > expired
+    assert metrics.value("expirations_total", kind="order") >= 0
     assert metrics.value("sweep_lag_seconds") == 0
     assert metrics.value("stock_differences") == 2
     assert abs(metrics.value("stock_checked_timestamp_seconds") - datetime.now(UTC).timestamp()) < 60
@@ -213,7 +218,7 @@ def test_without_mysql_the_workers_figures_are_told_all_the_same(
         servers.mysql.resume()
     assert told["checkout_mysql_up", frozenset()] == 0
     assert ("checkout_refunds_due", frozenset()) not in told
-    assert any(name == "checkout_http_request_seconds_count" for name, _ in told)
+    assert any(name == "checkout_http_request_duration_seconds_count" for name, _ in told)
 
 
 def test_a_worker_that_died_is_still_counted_and_no_longer_waited_for(start_service: Callable[..., Service]) -> None:

@@ -105,7 +105,7 @@ def busy_service(start_service: Callable[..., Service], servers: Servers, databa
         dba.execute("START TRANSACTION")
         dba.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
         assert client.request(**hold_request(product_id)).status_code == 503
-        eventually(lambda: service.events("contention_retry"))
+        eventually(lambda: service.events("call_retry"))
         dba.execute("ROLLBACK")
     session.call_all("record_stock_check", 0)
     session.close()

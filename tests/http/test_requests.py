@@ -266,7 +266,7 @@ def test_one_bad_request_spoils_no_other_of_its_batch(service: Service, session:
 
 def test_unknown_members_are_ignored(client: httpx.Client, session: Session) -> None:
     product_id = session.create_product(stock=5)
-    more = {"made_key": True, "idempotency_key": "not here", "extra": [{"x": None}]}
+    more = {"is_generated_key": True, "idempotency_key": "not here", "extra": [{"x": None}]}
     hold = client.post(HOLDS, json={"product_id": product_id, "quantity": 1, **more})
     assert hold.status_code == 201
     order = client.post(ORDERS, json={"hold_id": hold.json()["hold_id"], **more})

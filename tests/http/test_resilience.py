@@ -75,13 +75,13 @@ def test_a_hold_whose_answer_was_lost_is_made_once(
     product_id = session.create_product(stock=5)
     with distant_service.client() as client:
         Shop(client).hold(product_id)
-        holds, retries = count(session, "holds"), len(distant_service.events("contention_retry"))
+        holds, retries = count(session, "holds"), len(distant_service.events("call_retry"))
         proxy.lose_next(loss)
         response = client.request(**hold_request(product_id, 2, key and new_key()))
     assert response.status_code == 201
     assert count(session, "holds") == holds + 1
     assert session.available(product_id) == 2
-    assert len(distant_service.events("contention_retry")) == retries + 1
+    assert len(distant_service.events("call_retry")) == retries + 1
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from service import streams
-from service.procedures import Gate
+from service.procedures import ProcedureClient
 from service.settings import Settings
 from service.streams import Listener, StockFeed
 from stack.servers import Servers
@@ -236,9 +236,9 @@ def test_a_stream_needs_an_api_key_where_there_are_any(start_service: Callable[.
 
 
 @pytest.fixture
-async def gate(app_url: str, redis_url: str) -> AsyncIterator[Gate]:
+async def gate(app_url: str, redis_url: str) -> AsyncIterator[ProcedureClient]:
     """The service's way to MySQL and Redis, in this process."""
-    opened = Gate(Settings(mysql_url=app_url, redis_url=redis_url))
+    opened = ProcedureClient(Settings(mysql_url=app_url, redis_url=redis_url))
     yield opened
     await opened.close()
 
@@ -251,7 +251,7 @@ async def listen(feed: StockFeed, product_id: int) -> Listener:
 
 
 async def test_a_silent_stream_has_heartbeats(
-    gate: Gate, redis_url: str, product_id: int, monkeypatch: pytest.MonkeyPatch
+    gate: ProcedureClient, redis_url: str, product_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
     listener = await listen(StockFeed(gate.read_product, redis_url), product_id)
@@ -262,7 +262,7 @@ async def test_a_silent_stream_has_heartbeats(
 
 
 async def test_who_is_slow_gets_the_latest_and_not_what_was_missed(
-    gate: Gate, redis_url: str, session: Session, product_id: int
+    gate: ProcedureClient, redis_url: str, session: Session, product_id: int
 ) -> None:
     feed = StockFeed(gate.read_product, redis_url)
     slow, quick = await listen(feed, product_id), await listen(feed, product_id)

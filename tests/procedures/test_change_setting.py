@@ -30,7 +30,7 @@ def test_the_defaults_are_the_contract_s(session: Session) -> None:
         "payment_ttl_s": 900,
         "payment_started_ttl_s": 1800,
         "client_key_ttl_s": 86_400,
-        "made_key_ttl_s": 600,
+        "generated_key_ttl_s": 600,
         "waiting_payment_ttl_s": 86_400,
         "history_ttl_s": 2_592_000,
     }

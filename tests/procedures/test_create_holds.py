@@ -145,7 +145,7 @@ def test_missing_members_are_malformed_and_unknown_ones_ignored(session: Session
     requests = [
         {"product_id": product_id},
         {"quantity": 1},
-        hold(product_id, 1, colour="red", made_key=None, idempotency_key=None),
+        hold(product_id, 1, colour="red", is_generated_key=None, idempotency_key=None),
     ]
     assert session.errnos("create_holds", requests) == [30001, 30001, None]
 
@@ -154,7 +154,7 @@ def test_keys_made_by_the_service_are_purged_sooner(session: Session) -> None:
     product_id = session.create_product(stock=5)
     session.batch(
         "create_holds",
-        [hold(product_id, 1, "client's"), hold(product_id, 1, "service's", made_key=True), hold(product_id, 1)],
+        [hold(product_id, 1, "client's"), hold(product_id, 1, "service's", is_generated_key=True), hold(product_id, 1)],
     )
     session.travel(86_000)
     session.call("purge_history", 10_000)

@@ -74,7 +74,7 @@ def test_a_failure_within_leaves_no_transaction_behind(session: Session) -> None
 
 
 def test_a_deploy_brings_back_a_routine_that_somebody_dropped(session: Session, database_url: str) -> None:
-    session.execute("DROP PROCEDURE judge_holds")
+    session.execute("DROP PROCEDURE evaluate_holds")
     session.execute("DROP PROCEDURE get_health")
     deploy(database_url)
     session.call("create_hold", session.create_product(stock=2), 1, None)

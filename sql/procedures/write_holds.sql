@@ -1,10 +1,10 @@
--- place_holds: write the chosen holds of a round and commit, or leave them all open for the next round.
+-- write_holds: write the chosen holds of a round and commit, or leave them all open for the next round.
 --
 -- Stock is found by its primary key: where products are few, the optimizer would rather read all, and wait for the
 -- buyers of the others.
 --
 -- In      in_requests  JSON          as create_holds
---         in_made_key  VARCHAR(50)   made_key()
+--         in_key_prefix  VARCHAR(50)   generated_key_prefix()
 --         in_products  JSON          array of the products of the chosen
 --         in_customers BOOLEAN       whether one of the chosen names its customer
 --         in_closes_at DATETIME      when the first sale of the chosen closes; NULL: none does
@@ -14,9 +14,9 @@
 -- Locks   its own new holds, idempotency keys ascending, then stock by primary key, ascending; until COMMIT
 -- Retry   safe: the same keys and arguments give the first answers
 -- Txn     ends the caller's
-CREATE PROCEDURE place_holds(
+CREATE PROCEDURE write_holds(
     IN in_requests JSON,
-    IN in_made_key VARCHAR(50),
+    IN in_key_prefix VARCHAR(50),
     IN in_products JSON,
     IN in_customers BOOLEAN,
     IN in_closes_at DATETIME,
@@ -24,13 +24,13 @@ CREATE PROCEDURE place_holds(
     INOUT io_touched JSON
 )
 COMMENT 'write the chosen holds of a round and commit, or leave them all open for the next round'
-place: BEGIN
+write_round: BEGIN
     DECLARE v_now DATETIME DEFAULT deadline_after(0);
     DECLARE v_expires_at DATETIME;
     DECLARE v_client_purge_after DATETIME;
-    DECLARE v_made_purge_after DATETIME;
+    DECLARE v_service_purge_after DATETIME;
     DECLARE v_first_hold_id BIGINT;
-    DECLARE v_is_beaten BOOLEAN;
+    DECLARE v_has_conflict BOOLEAN;
 
     -- A rival used one of the keys since they were looked up.
     DECLARE EXIT HANDLER FOR 1062
@@ -41,20 +41,20 @@ place: BEGIN
 
     IF LOCATE('+', io_verdicts) = 0 THEN
         COMMIT;
-        LEAVE place;
+        LEAVE write_round;
     END IF;
 
     SELECT
         v_now + INTERVAL hold_ttl.value SECOND,
         v_now + INTERVAL client_key_ttl.value SECOND,
-        v_now + INTERVAL made_key_ttl.value SECOND
-    INTO v_expires_at, v_client_purge_after, v_made_purge_after
+        v_now + INTERVAL generated_key_ttl.value SECOND
+    INTO v_expires_at, v_client_purge_after, v_service_purge_after
     FROM settings AS hold_ttl
     CROSS JOIN settings AS client_key_ttl
-    CROSS JOIN settings AS made_key_ttl
+    CROSS JOIN settings AS generated_key_ttl
     WHERE
         hold_ttl.name = 'hold_ttl_s' AND client_key_ttl.name = 'client_key_ttl_s'
-        AND made_key_ttl.name = 'made_key_ttl_s';
+        AND generated_key_ttl.name = 'generated_key_ttl_s';
 
     INSERT INTO holds (product_id, quantity, expires_at, caller, inserted_by, position)
     SELECT
@@ -74,12 +74,12 @@ place: BEGIN
     SELECT
         'hold',
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
-        CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
+        CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY) AS key_bytes,
         CONCAT_WS(':', hold.product_id, hold.quantity, request.customer_id),
         hold.id, hold.expires_at,
-        IF(request.made_key = 1 OR request.idempotency_key IS NULL, v_made_purge_after, v_client_purge_after)
+        IF(request.is_generated_key = 1 OR request.idempotency_key IS NULL, v_service_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, made_key INT PATH '$.made_key',
+        position FOR ORDINALITY, is_generated_key INT PATH '$.is_generated_key',
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
         caller VARCHAR(1024) PATH '$.caller', customer_id VARCHAR(64) PATH '$.customer_id'
     )) AS request
@@ -102,11 +102,11 @@ place: BEGIN
     SET stock.available = stock.available - taken.quantity, stock.version = stock.version + 1;
 
     -- Fewer rows: somebody took units since they were counted, so that a product no longer fits.
-    SET v_is_beaten = ROW_COUNT() < JSON_LENGTH(in_products) OR COALESCE(in_closes_at <= UTC_TIMESTAMP(), FALSE);
-    IF in_customers AND NOT v_is_beaten THEN
-        CALL place_customers(in_requests, v_first_hold_id, v_is_beaten);
+    SET v_has_conflict = ROW_COUNT() < JSON_LENGTH(in_products) OR COALESCE(in_closes_at <= UTC_TIMESTAMP(), FALSE);
+    IF in_customers AND NOT v_has_conflict THEN
+        CALL write_customer_units(in_requests, v_first_hold_id, v_has_conflict);
     END IF;
-    IF v_is_beaten THEN
+    IF v_has_conflict THEN
         ROLLBACK;
         SET io_verdicts = REPLACE(io_verdicts, '+', '.');
     ELSE

@@ -1,4 +1,4 @@
--- made_key: the beginning of idempotency keys for requests that brought none.
+-- generated_key_prefix: the beginning of idempotency keys for requests that brought none.
 --
 -- Time-ordered, so that keys made one after another lie side by side in the table's primary key.
 --
@@ -9,7 +9,7 @@
 -- Locks   none
 -- Retry   safe
 -- Txn     none
-CREATE FUNCTION made_key()
+CREATE FUNCTION generated_key_prefix()
 RETURNS VARCHAR(50)
 NOT DETERMINISTIC
 NO SQL

@@ -14,7 +14,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 LOOK_INTERVAL_S = 5
 
 
-class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type hints
+class HttpConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type hints
     """One client's connection."""
 
     def __init__(self, worker: Any) -> None:

@@ -1,6 +1,6 @@
--- choose_within_maximum: refuse or reopen what its customer may not have, or not yet.
+-- apply_customer_limit: refuse or reopen what its customer may not have, or not yet.
 --
--- Apart from judge_holds, so that products without a maximum pay nothing for it. It looks later: a key that was
+-- Apart from evaluate_holds, so that products without a maximum pay nothing for it. It looks later: a key that was
 -- recorded in between reopens its request, so that a retry is never refused while it owns the units.
 --
 -- In      in_requests   JSON           as create_holds
@@ -10,7 +10,7 @@
 -- Locks   none
 -- Retry   safe
 -- Txn     the caller's
-CREATE PROCEDURE choose_within_maximum(
+CREATE PROCEDURE apply_customer_limit(
     IN in_requests JSON, INOUT io_verdicts VARCHAR(1000), INOUT io_products JSON
 )
 COMMENT 'refuse or reopen what its customer may not have, or not yet'
@@ -70,7 +70,7 @@ BEGIN
             LEFT JOIN idempotency_keys AS recorded
                 ON recorded.operation = 'hold' AND recorded.caller = request.caller
                 AND recorded.idempotency_key = request.key_bytes
-        ) AS judged
+        ) AS evaluated
         WINDOW earlier AS (PARTITION BY product_id, customer_id ORDER BY position ROWS UNBOUNDED PRECEDING)
     ) AS round_;
 END

@@ -1,4 +1,4 @@
--- judge_payments: tell payment events that are requests from those that are not.
+-- evaluate_payments: tell payment events that are requests from those that are not.
 --
 -- In      in_events     JSON           as apply_payments
 -- Out     out_verdicts  VARCHAR(1000)  a letter an event: open (.) or i invalid
@@ -7,12 +7,12 @@
 -- Locks   none
 -- Retry   safe
 -- Txn     the caller's
-CREATE PROCEDURE judge_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000), OUT out_order_ids JSON)
+CREATE PROCEDURE evaluate_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000), OUT out_order_ids JSON)
 COMMENT 'tell payment events that are requests from those that are not'
 BEGIN
-    SELECT /*+ NO_MERGE(judged) SET_VAR(group_concat_max_len = 65536) */
-        COALESCE(GROUP_CONCAT(judged.verdict ORDER BY judged.position SEPARATOR ''), ''),
-        CONCAT('[', COALESCE(GROUP_CONCAT(DISTINCT IF(judged.verdict = '.', judged.order_id, NULL)), ''), ']')
+    SELECT /*+ NO_MERGE(evaluated) SET_VAR(group_concat_max_len = 65536) */
+        COALESCE(GROUP_CONCAT(evaluated.verdict ORDER BY evaluated.position SEPARATOR ''), ''),
+        CONCAT('[', COALESCE(GROUP_CONCAT(DISTINCT IF(evaluated.verdict = '.', evaluated.order_id, NULL)), ''), ']')
     INTO out_verdicts, out_order_ids
     FROM (
         SELECT
@@ -34,5 +34,5 @@ BEGIN
             status VARCHAR(16) PATH '$.status',
             status_type JSON PATH '$.status'
         )) AS request
-    ) AS judged;
+    ) AS evaluated;
 END

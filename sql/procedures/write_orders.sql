@@ -1,25 +1,25 @@
--- place_orders: write the chosen orders of a round and commit, or leave them all open for the next round.
+-- write_orders: write the chosen orders of a round and commit, or leave them all open for the next round.
 --
 -- In      in_requests  JSON          as create_orders
---         in_made_key  VARCHAR(50)   made_key()
+--         in_key_prefix  VARCHAR(50)   generated_key_prefix()
 -- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
 --         io_touched   JSON          products whose stock a waiting payment returned are added
 -- Errors  none
 -- Locks   holds ascending, its own new orders, waiting payment events, stock, idempotency keys ascending; until COMMIT
 -- Retry   safe: the same keys and arguments give the first answers
 -- Txn     ends the caller's
-CREATE PROCEDURE place_orders(
+CREATE PROCEDURE write_orders(
     IN in_requests JSON,
-    IN in_made_key VARCHAR(50),
+    IN in_key_prefix VARCHAR(50),
     INOUT io_verdicts VARCHAR(1000),
     INOUT io_touched JSON
 )
 COMMENT 'write the chosen orders of a round and commit, or leave them all open for the next round'
-place: BEGIN
+write_round: BEGIN
     DECLARE v_now DATETIME DEFAULT deadline_after(0);
     DECLARE v_payment_due_at DATETIME;
     DECLARE v_client_purge_after DATETIME;
-    DECLARE v_made_purge_after DATETIME;
+    DECLARE v_service_purge_after DATETIME;
     DECLARE v_holds JSON;
     DECLARE v_order_ids JSON;
 
@@ -32,7 +32,7 @@ place: BEGIN
 
     IF LOCATE('+', io_verdicts) = 0 THEN
         COMMIT;
-        LEAVE place;
+        LEAVE write_round;
     END IF;
 
     SELECT JSON_ARRAYAGG(chosen.hold_id) INTO v_holds
@@ -45,21 +45,21 @@ place: BEGIN
     IF v_holds IS NULL THEN
         ROLLBACK;
         SET io_verdicts = REPLACE(io_verdicts, '+', '.');
-        LEAVE place;
+        LEAVE write_round;
     END IF;
 
     SELECT
         v_now + INTERVAL payment_ttl.value SECOND,
         v_now + INTERVAL client_key_ttl.value SECOND,
-        v_now + INTERVAL made_key_ttl.value SECOND
-    INTO v_payment_due_at, v_client_purge_after, v_made_purge_after
+        v_now + INTERVAL generated_key_ttl.value SECOND
+    INTO v_payment_due_at, v_client_purge_after, v_service_purge_after
     FROM settings AS payment_ttl
     CROSS JOIN settings AS client_key_ttl
-    CROSS JOIN settings AS made_key_ttl
+    CROSS JOIN settings AS generated_key_ttl
     WHERE
         payment_ttl.name = 'payment_ttl_s'
         AND client_key_ttl.name = 'client_key_ttl_s'
-        AND made_key_ttl.name = 'made_key_ttl_s';
+        AND generated_key_ttl.name = 'generated_key_ttl_s';
 
     CALL insert_orders(in_requests, io_verdicts, v_payment_due_at, v_order_ids);
 
@@ -75,16 +75,16 @@ place: BEGIN
     SELECT
         'order',
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
-        CAST(COALESCE(request.idempotency_key, CONCAT(in_made_key, request.position)) AS BINARY) AS key_bytes,
+        CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY) AS key_bytes,
         request.hold_id,
         order_.id,
         order_.status,
-        IF(request.made_key = 1 OR request.idempotency_key IS NULL, v_made_purge_after, v_client_purge_after)
+        IF(request.is_generated_key = 1 OR request.idempotency_key IS NULL, v_service_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         hold_id BIGINT PATH '$.hold_id',
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-        made_key INT PATH '$.made_key',
+        is_generated_key INT PATH '$.is_generated_key',
         caller VARCHAR(1024) PATH '$.caller'
     )) AS request
     STRAIGHT_JOIN orders AS order_ ON order_.hold_id = request.hold_id

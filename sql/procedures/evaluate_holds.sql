@@ -1,21 +1,21 @@
--- judge_holds: one round's look at a batch of holds, without a lock.
+-- evaluate_holds: one round's look at a batch of holds, without a lock.
 --
 -- One SELECT, so one snapshot, sees the keys and the stock: a retry whose original commits in between is never
 -- told "insufficient_stock" while it owns the units.
 --
 -- In      in_requests     JSON          as create_holds
---         in_made_key     VARCHAR(50)   made_key()
+--         in_key_prefix     VARCHAR(50)   generated_key_prefix()
 -- InOut   io_verdicts     VARCHAR(1000) open letters become refusals, replays or chosen (+)
 -- Out     out_products    JSON          array of the products of the chosen
---         out_customers   BOOLEAN       whether one of them names its customer or has to, see choose_within_maximum
+--         out_customers   BOOLEAN       whether one of them names its customer or has to, see apply_customer_limit
 --         out_closes_at   DATETIME      when the first sale of the chosen closes; NULL: none does
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     the caller's
-CREATE PROCEDURE judge_holds(
+CREATE PROCEDURE evaluate_holds(
     IN in_requests JSON,
-    IN in_made_key VARCHAR(50),
+    IN in_key_prefix VARCHAR(50),
     INOUT io_verdicts VARCHAR(1000),
     OUT out_products JSON,
     OUT out_customers BOOLEAN,
@@ -31,7 +31,7 @@ BEGIN
     INTO io_verdicts, out_products, out_customers, out_closes_at
     FROM (
         -- Judged once a row: a merged CASE would be worked out again wherever its verdict is named.
-        SELECT /*+ NO_MERGE(judged) */
+        SELECT /*+ NO_MERGE(evaluated) */
             position, product_id, has_customer, ends_at,
             CASE
                 WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
@@ -73,7 +73,7 @@ BEGIN
                     quantity,
                     CAST(COALESCE(caller, '') AS BINARY) AS caller,
                     CAST(customer_id AS BINARY) AS customer_id,
-                    CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
+                    CAST(COALESCE(idempotency_key, CONCAT(in_key_prefix, position)) AS BINARY) AS key_bytes,
                     COALESCE(
                         JSON_TYPE(product_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND product_id >= 1
                         AND JSON_TYPE(quantity_type) IN ('INTEGER', 'UNSIGNED INTEGER')
@@ -102,6 +102,6 @@ BEGIN
                 AND recorded.idempotency_key = request.key_bytes
             LEFT JOIN products AS product ON product.id = request.product_id
             LEFT JOIN stock ON stock.product_id = request.product_id
-        ) AS judged
+        ) AS evaluated
     ) AS round_;
 END

@@ -1,18 +1,18 @@
--- judge_orders: one round's look at a batch of orders, without a lock.
+-- evaluate_orders: one round's look at a batch of orders, without a lock.
 --
 -- Every refusal here is final: a hold never leaves ordered, expired or released, and a deadline that passed moves for
 -- nobody but an order or extension that locked the hold in time and commits at this moment.
 -- One SELECT, so one snapshot, sees keys and holds: who used a hold is seen together with the key of the use.
 --
 -- In      in_requests  JSON          as create_orders
---         in_made_key  VARCHAR(50)   made_key()
+--         in_key_prefix  VARCHAR(50)   generated_key_prefix()
 -- InOut   io_verdicts  VARCHAR(1000) open letters become refusals, replays or chosen (+)
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     the caller's
-CREATE PROCEDURE judge_orders(
-    IN in_requests JSON, IN in_made_key VARCHAR(50), INOUT io_verdicts VARCHAR(1000)
+CREATE PROCEDURE evaluate_orders(
+    IN in_requests JSON, IN in_key_prefix VARCHAR(50), INOUT io_verdicts VARCHAR(1000)
 )
 COMMENT 'one round''s look at a batch of orders, without a lock'
 BEGIN
@@ -21,7 +21,7 @@ BEGIN
     INTO io_verdicts
     FROM (
         -- Judged once a row: a merged CASE would be worked out again wherever its verdict is named.
-        SELECT /*+ NO_MERGE(judged) */
+        SELECT /*+ NO_MERGE(evaluated) */
             position,
             CASE
                 WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
@@ -57,7 +57,7 @@ BEGIN
                     position,
                     hold_id,
                     CAST(COALESCE(caller, '') AS BINARY) AS caller,
-                    CAST(COALESCE(idempotency_key, CONCAT(in_made_key, position)) AS BINARY) AS key_bytes,
+                    CAST(COALESCE(idempotency_key, CONCAT(in_key_prefix, position)) AS BINARY) AS key_bytes,
                     COALESCE(
                         JSON_TYPE(hold_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND hold_id >= 1
                         AND COALESCE(LENGTH(caller), 0) <= 64
@@ -81,6 +81,6 @@ BEGIN
                 ON recorded.operation = 'order' AND recorded.caller = request.caller
                 AND recorded.idempotency_key = request.key_bytes
             LEFT JOIN holds AS hold ON hold.id = request.hold_id AND request.caller IN ('', hold.caller)
-        ) AS judged
+        ) AS evaluated
     ) AS round_;
 END

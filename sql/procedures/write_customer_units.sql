@@ -1,4 +1,4 @@
--- place_customers: give a batch's new holds to their customers, and tell whether one of them has too much now.
+-- write_customer_units: give a batch's new holds to their customers, and tell whether one of them has too much now.
 --
 -- The stock rows of the products are locked already, so no other session can add to what their customers have.
 --
@@ -9,7 +9,7 @@
 -- Locks   its own new rows
 -- Retry   no
 -- Txn     the caller's
-CREATE PROCEDURE place_customers(IN in_requests JSON, IN in_first_hold_id BIGINT, OUT out_is_beaten BOOLEAN)
+CREATE PROCEDURE write_customer_units(IN in_requests JSON, IN in_first_hold_id BIGINT, OUT out_is_beaten BOOLEAN)
 COMMENT 'give a batch''s new holds to their customers, and tell whether one of them has too much now'
 BEGIN
     INSERT INTO customer_units (hold_id, product_id, customer_id, quantity)
