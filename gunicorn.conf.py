@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NoReturn
 
 from gunicorn.workers import gasgi
@@ -51,7 +52,7 @@ bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{sett
 workers = settings.web_concurrency
 worker_class = "asgi"
 worker_connections = most_connections()
-backlog = 4096
+backlog = 4096  # connections that the kernel accepts for a busy worker; it drops those beyond
 keepalive = 75
 limit_request_fields = 64  # of 8 KiB at most: what a connection may hold before its request is whole
 graceful_timeout = math.ceil(settings.request_deadline_s) + 8
@@ -82,6 +83,8 @@ def post_worker_init(worker: Any) -> None:
     worker.cfg.set("graceful_timeout", math.ceil(settings.request_deadline_s) + 1)
     if hasattr(worker, "loop"):  # the baselines of bench have other workers
         worker.loop.add_signal_handler(signal.SIGTERM, stop, worker)
+        # gunicorn's worker would set the length of the accept queue to 100, the default of asyncio.
+        worker.loop.create_server = partial(worker.loop.create_server, backlog=worker.cfg.backlog)
 
 
 def stop(worker: Any) -> None:
