@@ -12,7 +12,7 @@ import redis
 from bench.contenders import Address, Contender, Gunicorn, Variant
 from bench.database import PLENTY, ClientSideDatabase, Database, ProductDatabase
 from bench.load import Load, Measurement, Memory, Wrk, memory_of
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 
 SWEEP_LOAD = Load("hold")

@@ -11,8 +11,9 @@ import mysql.connector
 import structlog
 
 from service.database import Connection
+from service.errors import SettingsError
 from service.logs import configure_logs
-from service.settings import SettingsError, load_environment
+from service.settings import load_environment
 
 CALL_TIMEOUT_S = 300
 LOCK_WAIT_TIMEOUT_S = 2

@@ -15,8 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from service.errors import SettingsError
 from service.metrics import CACHE_FAILURES
-from service.settings import SettingsError
 
 FRESH_MS = 1000
 KEPT_MS = 3_600_000

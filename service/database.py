@@ -1,9 +1,8 @@
-"""Connections to MySQL: what a URL means, and one connection that calls procedures one after another."""
+"""Connections to MySQL, each of which calls procedures one after another."""
 
 import asyncio
 import ssl
 from typing import Any, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import mysql.connector
 import mysql.connector.aio
@@ -11,7 +10,7 @@ from mysql.connector import errorcode
 
 from service.batching import Failure
 from service.errors import ERRORS
-from service.settings import SettingsError
+from service.mysql_url import MysqlUrl
 
 # What this code needs, and what it tells the database of itself: see the table schema_release.
 SCHEMA_VERSION = 1
@@ -100,37 +99,6 @@ class SchemaError(Exception):
     """The database does not fit this code; the message says what mends it."""
 
 
-def connection_options(url: str) -> dict[str, Any]:
-    """Arguments for mysql.connector.connect from `mysql://user:password@host:port/database?unix_socket=…`.
-
-    The session's time zone is UTC. Members of the query are passed on as the driver names them (unix_socket, ssl_ca,
-    ssl_verify_identity, …). With ssl_ca, what cannot prove to be that host is refused, also a server without TLS; with
-    ssl_verify_identity=false it may be another host of the same authority. Raises SettingsError.
-    """
-    expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 3306
-    except ValueError:  # its message quotes what may be a password
-        raise SettingsError(expected) from None
-    if parts.scheme != "mysql" or not parts.username:
-        raise SettingsError(expected)
-    options: dict[str, Any] = {
-        "user": unquote(parts.username),
-        "password": unquote(parts.password or ""),
-        "host": parts.hostname or "127.0.0.1",
-        "port": port,
-        "database": parts.path.lstrip("/") or None,
-    }
-    switches = {"true": True, "false": False}
-    options.update((name, switches.get(value, value)) for name, value in parse_qsl(parts.query))
-    options["time_zone"] = "+00:00"
-    if "ssl_ca" in options or options.get("ssl_verify_identity"):
-        # The driver by itself checks nothing, and without ssl_verify_cert it goes on in plain text.
-        options = {"ssl_verify_identity": True, **options, "ssl_verify_cert": True}
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def classify(error: BaseException) -> Failure:
     """What a failed CALL asks for. By errno: the driver's classes differ between its modes."""
     errno = getattr(error, "errno", None)
@@ -181,7 +149,7 @@ class Connection:
     """One connection, opened when it is first needed, and replaced after anything went wrong on it."""
 
     def __init__(self, url: str, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._options = connection_options(url)
+        self._options = MysqlUrl.parse(url).driver_options()
         self._call_timeout_s = call_timeout_s
         self._connection: Any = None
         self._cursor: Any = None
@@ -238,7 +206,7 @@ def require_compatible_schema(url: str) -> None:
     mend = "run: MYSQL_URL=<an administrator's URL> python -m service.deploy"
     try:
         with mysql.connector.connect(
-            **connection_options(url), use_pure=True, connection_timeout=CONNECT_TIMEOUT_S
+            **MysqlUrl.parse(url).driver_options(), use_pure=True, connection_timeout=CONNECT_TIMEOUT_S
         ) as connection:
             cursor = connection.cursor()
             cursor.execute("CALL get_health()")

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from enum import Enum, auto
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+from service.mysql_url import Address, MysqlUrl
 
 WAKE_INTERVAL_S = 0.02
 OPENING_REQUESTS = 8  # more than a client sends until it is signed in over TLS and has set its session
@@ -32,7 +34,7 @@ class Proxy(ThreadingTCPServer):
     def __init__(self, mysql_url: str) -> None:
         """Listen on a free port, for the MySQL of a URL."""
         super().__init__(("127.0.0.1", 0), _Passage)
-        self._target = urlsplit(mysql_url)
+        self._target = MysqlUrl.parse(mysql_url)
         self._next_loss: Loss | None = None
         self._spared = 0
         self._lock = threading.Lock()
@@ -44,8 +46,7 @@ class Proxy(ThreadingTCPServer):
     @property
     def url(self) -> str:
         """The URL that leads through the proxy."""
-        account = self._target.netloc.rpartition("@")[0]
-        return urlunsplit(self._target._replace(netloc=f"{account}@127.0.0.1:{self.server_address[1]}", query=""))
+        return str(replace(self._target, hosts=(Address(port=self.server_address[1]),), options={}))
 
     def lose_next(self, loss: Loss, *, spare_opening: bool = False) -> None:
         """Let the next request meet with a loss, or the next one of a connection that has been opened completely."""
@@ -76,12 +77,11 @@ class Proxy(ThreadingTCPServer):
 
     def connect(self) -> socket.socket:
         """A new connection to MySQL itself."""
-        path = parse_qs(self._target.query).get("unix_socket")
-        if path:
+        if path := self._target.options.get("unix_socket"):
             connection = socket.socket(socket.AF_UNIX)
-            connection.connect(path[0])
+            connection.connect(path)
             return connection
-        return socket.create_connection((self._target.hostname or "127.0.0.1", self._target.port or 3306))
+        return socket.create_connection(self._target.hosts[0])
 
 
 class _Passage(BaseRequestHandler):

@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.batching import Failure
-from service.database import Connection, classify, connection_options, reason
+from service.database import Connection, classify, reason
 from service.procedures import HoldRequest, OrderRequest, PaymentEvent, ScopedId
-from service.settings import SettingsError
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.http.support import PATIENCE_S
 from tests.support import Session
@@ -216,45 +215,3 @@ def test_no_content_of_a_request_fails_a_call(
         assert len(session.call(procedure, msgspec.json.encode(batch).decode())) == len(batch)
 
     call()
-
-
-@pytest.mark.parametrize(
-    ("url", "options"),
-    [
-        (
-            "mysql://app:p%40ss@db.example:3307/checkout?ssl_ca=/etc/ca.pem",
-            {
-                "user": "app",
-                "password": "p@ss",
-                "host": "db.example",
-                "port": 3307,
-                "database": "checkout",
-                "ssl_ca": "/etc/ca.pem",
-                "ssl_verify_cert": True,
-                "ssl_verify_identity": True,
-                "time_zone": "+00:00",
-            },
-        ),
-        (
-            "mysql://app@/checkout?unix_socket=/run/my%20sql.sock&ssl_disabled=false",
-            {
-                "user": "app",
-                "password": "",
-                "host": "127.0.0.1",
-                "port": 3306,
-                "database": "checkout",
-                "unix_socket": "/run/my sql.sock",
-                "ssl_disabled": False,
-                "time_zone": "+00:00",
-            },
-        ),
-    ],
-)
-def test_a_url_says_what_the_driver_is_to_do(url: str, options: dict[str, Any]) -> None:
-    assert connection_options(url) == options
-
-
-@pytest.mark.parametrize("url", ["", "checkout", "postgresql://app@db/checkout", "mysql://db/checkout"])
-def test_a_url_that_means_nothing_is_refused_by_name(url: str) -> None:
-    with pytest.raises(SettingsError, match="MYSQL_URL"):
-        connection_options(url)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.deploy import OWNER, ROOT, deploy
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.serve import _option_file
 from stack.servers import Servers
