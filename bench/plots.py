@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from bench.canvas import BASELINE, INK, SUBJECT, quiet, save
 from bench.scenarios import Outcome
 from bench.stage import Figure
+from stack.servers import PROJECT
+
+matplotlib.style.use(PROJECT / "docs" / "pictures.mplstyle")
 
 
 def draw(outcomes: dict[str, Outcome], folder: Path) -> list[Path]:
@@ -25,8 +28,9 @@ def draw(outcomes: dict[str, Outcome], folder: Path) -> list[Path]:
 
 def _draw(path: Path, plot: Callable[[Axes, Sequence[Figure]], None], figures: Sequence[Figure]) -> Path:
     canvas = Canvas(figsize=(7, 3.2), layout="constrained")
-    plot(quiet(canvas.add_subplot()), figures)
-    return save(canvas, path)
+    plot(canvas.add_subplot(), figures)
+    canvas.savefig(path, metadata={"Date": None})
+    return path
 
 
 def _bars(axes: Axes, figures: Sequence[Figure], title: str) -> None:
@@ -36,26 +40,26 @@ def _bars(axes: Axes, figures: Sequence[Figure], title: str) -> None:
         [figure.rate - min(figure.rates) for figure in figures],
         [max(figure.rates) - figure.rate for figure in figures],
     ]
-    colours = [SUBJECT] + [BASELINE] * (len(figures) - 1)
-    drawn = axes.barh([figure.label for figure in figures], rates, xerr=spread, color=colours, ecolor=INK)
+    colours = ["C0"] + ["C1"] * (len(figures) - 1)
+    drawn = axes.barh([figure.label for figure in figures], rates, xerr=spread, color=colours, ecolor="C2")
     axes.bar_label(drawn, [f"{rate:,.0f}" for rate in rates], padding=6)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
-    axes.set_title(title, loc="left")
+    axes.set_title(title)
 
 
 def _latencies(axes: Axes, figures: Sequence[Figure]) -> None:
     connections = [figure.connections for figure in figures]
-    axes.plot(connections, [figure.p50_ms for figure in figures], "o-", color=SUBJECT, label="median")
-    axes.plot(connections, [figure.p99_ms for figure in figures], "o--", color=SUBJECT, label="99th percentile")
+    axes.plot(connections, [figure.p50_ms for figure in figures], "o-", color="C0", label="median")
+    axes.plot(connections, [figure.p99_ms for figure in figures], "o--", color="C0", label="99th percentile")
     axes.set_xscale("log", base=2)
     axes.set_xticks(connections, [f"{number:,}" for number in connections])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("connections")
-    axes.set_title("latency of a hold, ms", loc="left")
-    axes.legend(frameon=False)
+    axes.set_title("latency of a hold, ms")
+    axes.legend()
 
 
 def _history(axes: Axes, figures: Sequence[Figure]) -> None:
@@ -63,11 +67,11 @@ def _history(axes: Axes, figures: Sequence[Figure]) -> None:
     levels = [figure.label.partition(" ")[0] for figure in figures[1::3]]
     for offset, label, style in ((1, "service-made keys", "o-"), (2, "random client keys", "o--")):
         shares = [100 * old.rate / empty.rate for empty, old in zip(figures[::3], figures[offset::3], strict=True)]
-        axes.plot(levels, shares, style, color=SUBJECT, label=label)
+        axes.plot(levels, shares, style, color="C0", label=label)
     axes.set_ylim(0, 120)
     axes.set_xlabel("old holds, orders and keys, each")
-    axes.set_title("holds a second, % of the rate with empty tables", loc="left")
-    axes.legend(frameon=False)
+    axes.set_title("holds a second, % of the rate with empty tables")
+    axes.legend()
 
 
 def _batches(axes: Axes, figures: Sequence[Figure]) -> None:
@@ -75,8 +79,8 @@ def _batches(axes: Axes, figures: Sequence[Figure]) -> None:
         lines = [figure for figure in figures if figure.connections == connections]
         sizes = [figure.label.split()[2] for figure in lines]
         label = f"{connections} connection{'s' if connections > 1 else ''}"
-        axes.plot(sizes, [figure.rate for figure in lines], style, color=SUBJECT, label=label)
+        axes.plot(sizes, [figure.rate for figure in lines], style, color="C0", label=label)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("holds in a call")
-    axes.set_title("create_holds alone, holds a second", loc="left")
-    axes.legend(frameon=False)
+    axes.set_title("create_holds alone, holds a second")
+    axes.legend()

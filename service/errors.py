@@ -19,6 +19,8 @@ class Error:
     detail: str
 
 
+HOLD_ALREADY_USED = 30203
+
 # The numbers that procedures SIGNAL (sql/procedures/raise_error.sql). A test holds the two together.
 ERRORS = {
     30001: Error("invalid_request", 422, "The request is not valid; correct it and send it again."),

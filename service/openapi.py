@@ -62,11 +62,13 @@ SCHEMAS: dict[str, Json] = {
     ),
     "CreatedHold": _object(hold_id=ID, expires_at=MOMENT),
     "Hold": _object(
+        ("order_id",),
         hold_id=ID,
         product_id=ID,
         quantity=UNITS,
         status={"enum": ["active", "ordered", "expired", "released"]},
         expires_at=MOMENT,
+        order_id={**ID, "description": "the order that the hold became; only where it is ordered"},
     ),
     "ExtendedHold": _object(hold_id=ID, expires_at=MOMENT),
     "OrderBody": _object(hold_id=ID),
@@ -96,7 +98,7 @@ SCHEMAS: dict[str, Json] = {
         sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that nobody released"},
     ),
     "Problem": _object(
-        ("available_stock", "missing"),
+        ("available_stock", "order_id", "missing"),
         type=TEXT,
         title=TEXT,
         status={"type": "integer"},
@@ -104,6 +106,7 @@ SCHEMAS: dict[str, Json] = {
         code=TEXT,
         errno={"type": ["integer", "null"]},
         available_stock=UNITS,
+        order_id={**ID, "description": "with hold_already_used: the order that the hold became"},
         missing=TEXT,
     ),
 }

@@ -5,21 +5,18 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
 from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
-from service.database import Connection, classify, reason
+from service.database import Connection, Row, classify, find_rows, reason, rows_of
 from service.metrics import CACHE_DEGRADED, CACHE_HITS, CACHE_MISSES, count_outcomes
 from service.requests import BigInt, encode, money
 from service.settings import Settings
 
 READ_BATCH_LIMIT = 1000  # require_batch refuses more
-
-Request = TypeVar("Request")
-Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 class HoldRequest(msgspec.Struct, omit_defaults=True):
@@ -143,6 +140,13 @@ class Hold(NamedTuple):
     errno: int | None
 
 
+class FoundOrder(NamedTuple):
+    """A row of find_orders."""
+
+    order_id: int
+    errno: int | None
+
+
 class Order(NamedTuple):
     """A row of get_orders."""
 
@@ -157,14 +161,13 @@ class Order(NamedTuple):
 
 
 class Product(NamedTuple):
-    """A row of get_products and of list_products, which has no errno."""
+    """A row of get_products, where an unknown one has no id, of list_products, and of what a batch changed."""
 
     id: int
     name: str
     price: Decimal
     available_stock: int
     version: int
-    errno: int | None = None
 
     def body(self) -> bytes:
         """The answer to GET /api/products/{id}."""
@@ -215,10 +218,9 @@ class DatabaseMetrics(NamedTuple):
     stock: list[Stock]
 
 
-def cached_values(rows: list[tuple[Any, ...]]) -> list[Value]:
-    """What the cache is to hold of rows of get_products; unknown products are passed over."""
-    products = [Product(*row) for row in rows]
-    return [Value(product.id, product.version, product.body()) for product in products if product.errno is None]
+def cached_values(products: list[Product]) -> list[Value]:
+    """What the cache is to hold of products; unknown ones are passed over."""
+    return [Value(product.id, product.version, product.body()) for product in products if product.id is not None]
 
 
 class ProcedureClient:
@@ -241,6 +243,7 @@ class ProcedureClient:
         self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda request: request.id)
         self.start_payment = self._mutation("start_payments", StartedPayment, lambda request: request.id)
         self.get_hold = self._read("get_holds", Hold)
+        self.find_order = self._read("find_orders", FoundOrder)
         self.get_order = self._read("get_orders", Order)
         self.get_product_body = self._batch("get_products", self._send_products, READ_BATCH_LIMIT)
         self.read_product = self._batch("read_products", self._send_values, READ_BATCH_LIMIT)
@@ -286,28 +289,28 @@ class ProcedureClient:
         return batcher.submit
 
     def _mutation(
-        self, procedure: str, row_type: "Callable[..., Row]", lock_group: Callable[[Any], Hashable]
+        self, procedure: str, row_type: type[Row], lock_group: Callable[[Any], Hashable]
     ) -> Callable[[Any], Entry[Any, Row]]:
         """A procedure that answers a row a request, and the products whose stock it changed."""
 
         async def send(connection: Connection, requests: list[Any]) -> list[Row]:
             started_at = time.monotonic()
-            rows, *touched = await connection.call(procedure, msgspec.json.encode(requests).decode())
+            rows, *others = await connection.call(procedure, msgspec.json.encode(requests).decode())
             # Published before the answers leave: who has been answered sees the change from any worker.
-            for products in touched:
-                await self.cache.publish(cached_values(products), time.monotonic() - started_at)
-            answers = [row_type(*row) for row in rows]
+            touched = find_rows(Product, others)
+            await self.cache.publish(cached_values(touched), time.monotonic() - started_at)
+            answers = rows_of(row_type, rows)
             count_outcomes(procedure, answers)
             return answers
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
-    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> Callable[[ScopedId], Entry[ScopedId, Row]]:
+    def _read(self, procedure: str, row_type: type[Row]) -> Callable[[ScopedId], Entry[ScopedId, Row]]:
         """A procedure that answers a row an id."""
 
         async def send(connection: Connection, requests: list[ScopedId]) -> list[Row]:
-            (rows,) = await connection.call(procedure, msgspec.json.encode(requests).decode())
-            return [row_type(*row) for row in rows]
+            rows, *_ = await connection.call(procedure, msgspec.json.encode(requests).decode())
+            return rows_of(row_type, rows)
 
         return self._batch(procedure, send, READ_BATCH_LIMIT)
 
@@ -333,8 +336,8 @@ class ProcedureClient:
     ) -> tuple[list[Value], dict[int, bytes]]:
         """Read products from MySQL and publish them; returns what was read, and the bodies to serve."""
         started_at = time.monotonic()
-        (rows,) = await connection.call("get_products", msgspec.json.encode(product_ids).decode())
-        values = cached_values(rows)
+        rows, *_ = await connection.call("get_products", msgspec.json.encode(product_ids).decode())
+        values = cached_values(rows_of(Product, rows))
         return values, await self.cache.publish(values, time.monotonic() - started_at)
 
     def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
@@ -344,13 +347,14 @@ class ProcedureClient:
 
     async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
         (page,) = pages
-        (rows,) = await connection.call("list_products", page.after, page.limit)
-        return [[Product(*row) for row in rows]]
+        rows, *_ = await connection.call("list_products", page.after, page.limit)
+        return [rows_of(Product, rows)]
 
     async def _send_health(self, connection: Connection, requests: list[None]) -> list[Health]:
-        ((row,),) = await connection.call("get_health")
-        return [Health(*row)] * len(requests)
+        rows, *_ = await connection.call("get_health")
+        return rows_of(Health, rows) * len(requests)
 
     async def _send_metrics(self, connection: Connection, requests: list[None]) -> list[DatabaseMetrics]:
-        (health,), (figures,), stock = await connection.call("get_metrics")
-        return [DatabaseMetrics(Health(*health), Figures(*figures), [Stock(*row) for row in stock])] * len(requests)
+        result_sets = await connection.call("get_metrics")
+        (health,), (figures,) = find_rows(Health, result_sets), find_rows(Figures, result_sets)
+        return [DatabaseMetrics(health, figures, find_rows(Stock, result_sets))] * len(requests)

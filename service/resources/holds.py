@@ -1,12 +1,13 @@
 """Holds: made, read, extended, given back."""
 
 import time
+from typing import Any
 
 import falcon.asgi
 import msgspec
 import structlog
 
-from service.errors import ERRORS, refusal
+from service.errors import ERRORS, HOLD_ALREADY_USED, Problem, refusal
 from service.procedures import HoldRequest, ProcedureClient, ScopedId
 from service.requests import BigInt, idempotency_key, parse_id, read_body, send_json, utc
 
@@ -19,6 +20,17 @@ class HoldBody(msgspec.Struct):
     product_id: BigInt
     quantity: BigInt
     customer_id: str | None = None
+
+
+async def order_member(procedures: ProcedureClient, hold: ScopedId) -> dict[str, Any]:
+    """The member `order_id` of an answer about a hold that was ordered; none once that order is purged."""
+    found = await procedures.find_order(hold)
+    return {"order_id": found.order_id} if found.errno is None else {}
+
+
+async def hold_refusal(procedures: ProcedureClient, errno: int, hold: ScopedId) -> Problem:
+    """The problem of a hold that refused; where it was ordered, the problem names the order."""
+    return refusal(errno, **(await order_member(procedures, hold) if errno == HOLD_ALREADY_USED else {}))
 
 
 class HoldsResource:
@@ -63,7 +75,8 @@ class HoldResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """One hold."""
-        hold = await self._procedures.get_hold(ScopedId(parse_id(hold_id, 30201), req.context.caller))
+        own = ScopedId(parse_id(hold_id, 30201), req.context.caller)
+        hold = await self._procedures.get_hold(own)
         if hold.errno is not None:
             raise refusal(hold.errno)
         send_json(
@@ -74,6 +87,7 @@ class HoldResource:
                 "quantity": hold.quantity,
                 "status": hold.status,
                 "expires_at": utc(hold.expires_at),
+                **(await order_member(self._procedures, own) if hold.status == "ordered" else {}),
             },
         )
 
@@ -81,9 +95,10 @@ class HoldResource:
 
     async def on_delete(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Give an active hold back."""
-        released = await self._procedures.release_hold(ScopedId(parse_id(hold_id, 30201), req.context.caller))
+        own = ScopedId(parse_id(hold_id, 30201), req.context.caller)
+        released = await self._procedures.release_hold(own)
         if released.errno is not None:
-            raise refusal(released.errno)
+            raise await hold_refusal(self._procedures, released.errno, own)
         if not released.replayed:
             log.info("hold_released", request_id=req.context.request_id, hold_id=released.hold_id)
         resp.status = falcon.HTTP_204
@@ -97,9 +112,10 @@ class HoldExtensionResource:
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Give an active hold more time, once."""
-        extended = await self._procedures.extend_hold(ScopedId(parse_id(hold_id, 30201), req.context.caller))
+        own = ScopedId(parse_id(hold_id, 30201), req.context.caller)
+        extended = await self._procedures.extend_hold(own)
         if extended.errno is not None:
-            raise refusal(extended.errno)
+            raise await hold_refusal(self._procedures, extended.errno, own)
         expires_at = utc(extended.expires_at)
         if not extended.replayed:
             log.info(

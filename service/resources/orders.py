@@ -9,6 +9,7 @@ import structlog
 from service.errors import ERRORS, refusal
 from service.procedures import OrderRequest, ProcedureClient, ScopedId
 from service.requests import BigInt, idempotency_key, money, parse_id, read_body, send_json, utc
+from service.resources.holds import hold_refusal
 
 log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class OrdersResource:
         }
         if order.errno is not None:
             log.info("order_rejected", reason=ERRORS[order.errno].slug, **log_fields)
-            raise refusal(order.errno)
+            raise await hold_refusal(self._procedures, order.errno, ScopedId(body.hold_id, req.context.caller))
         log.info(
             "order_created",
             order_id=order.order_id,

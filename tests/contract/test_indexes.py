@@ -70,6 +70,7 @@ QUERIES = [
     Query("create_orders", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY"}),
     Query("lock_waiting_events", r"SELECT JSON_ARRAYAGG\(event_\.id\)", {"event_": "payment_events_by_outcome"}),
     Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY"}),
+    Query("find_orders", r"SELECT\s+order_\.id", {"hold": "PRIMARY", "order_": "orders_by_hold"}),
     Query("get_orders", r"SELECT\s+order_\.id", {"order_": "PRIMARY"}),
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
     Query("list_products", r"SELECT product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}, 250),

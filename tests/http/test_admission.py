@@ -1,11 +1,13 @@
 """More requests than can wait, and requests that wait for too long, are told so at once."""
 
+import os
 import select
+import signal
 import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from tests.support import Session
 
 QUEUE, DEADLINE_S = 8, 1
 PROMISE_MS = 50
+NEWCOMERS = 300
 ROUNDS = 10  # of which one must do: a busy machine adds to every time
 # What MySQL still finds when it goes on takes no unit.
 HOLD = b'{"product_id":%d,"quantity":1}' % NOBODYS_ID
@@ -38,15 +41,31 @@ def frozen_mysql(servers: Servers) -> Iterator[None]:
     servers.mysql.resume()
 
 
-@pytest.fixture
-def clients(service: Service) -> Iterator[list[socket.socket]]:
-    """Connections to the service, plain ones: a client's own time counts, too."""
+@contextmanager
+def connected(service: Service, number: int) -> Iterator[list[socket.socket]]:
+    """So many connections to the service, plain ones: a client's own time counts, too."""
     url = httpx.URL(service.url)
     with ExitStack() as stack:
-        connections = [socket.create_connection((url.host, url.port or 80), PATIENCE_S) for _ in range(3 * QUEUE)]
-        for connection in connections:
-            stack.enter_context(closing(connection))
+        yield [
+            stack.enter_context(closing(socket.create_connection((url.host, url.port or 80), PATIENCE_S)))
+            for _ in range(number)
+        ]
+
+
+@pytest.fixture
+def clients(service: Service) -> Iterator[list[socket.socket]]:
+    """More connections than requests may wait."""
+    with connected(service, 3 * QUEUE) as connections:
         yield connections
+
+
+@pytest.fixture
+def frozen_worker(service: Service) -> Iterator[None]:
+    """The only worker is stopped in the middle of whatever it does."""
+    (worker,) = service.workers()
+    os.kill(worker, signal.SIGSTOP)
+    yield
+    os.kill(worker, signal.SIGCONT)
 
 
 def ask_all(clients: Sequence[socket.socket]) -> list[float]:
@@ -83,3 +102,10 @@ def test_whoever_was_sent_away_is_served_afterwards(service: Service, session: S
     product_id = session.create_product(stock=1)
     with service.client() as client:
         assert client.request(**hold_request(product_id)).status_code == 201
+
+
+@pytest.mark.usefixtures("frozen_worker")
+def test_the_kernel_queues_hundreds_of_connections_for_a_worker_that_does_not_accept_them(service: Service) -> None:
+    """A connection that finds the accept queue full is dropped; the client tries again a second later, or gives up."""
+    with connected(service, NEWCOMERS) as connections:
+        assert len(connections) == NEWCOMERS

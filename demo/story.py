@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from operations.client import Answer
+from demo.client import Answer
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from operations.metrics import Window
+from top.metrics import Window
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPARKS = 34  # seconds

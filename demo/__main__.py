@@ -1,4 +1,4 @@
-"""A flash sale, played against the running stack and drawn. What script/demo runs."""
+"""`python -m demo`: what script/demo runs."""
 
 import argparse
 import asyncio
@@ -17,14 +17,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from operations import drawing, running
-from operations.client import Client
-from operations.crowd import Crowd, Unanswered
-from operations.running import RunningStack
-from operations.story import Levels, Story
+from demo import drawing
+from demo.client import Client
+from demo.crowd import Crowd, Unanswered
+from demo.story import Levels, Story
 from service.database import Connection
 from service.settings import load_environment
+from stack import running
 from stack.errors import StackError
+from stack.running import RunningStack
 
 SAMPLE_INTERVAL_S = 0.1
 DEADLINES = ("hold_ttl_s", "payment_ttl_s")

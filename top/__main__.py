@@ -1,4 +1,4 @@
-"""A live screen of a running service. What script/top runs."""
+"""`python -m top`: what script/top runs."""
 
 import argparse
 import signal
@@ -9,10 +9,10 @@ from collections import deque
 from rich.console import Console
 from rich.live import Live
 
-from operations import running
-from operations.metrics import Scrape, Window, scrape
-from operations.screen import SPARKS, screen
+from stack import running
 from stack.errors import StackError
+from top.metrics import Scrape, Window, scrape
+from top.screen import SPARKS, screen
 
 INTERVAL_S = 1
 WINDOW_SCRAPES = 6  # so that rates are of the last five seconds

@@ -2,7 +2,7 @@
 
 import pytest
 
-from operations.metrics import Sample, Scrape, Window
+from top.metrics import Sample, Scrape, Window
 
 
 def scrape_of(at_s: float, **samples: list[Sample]) -> Scrape:

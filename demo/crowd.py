@@ -14,7 +14,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from operations.client import Answer, Client
+from demo.client import Answer, Client
 
 # What a buyer does who got a unit, and how many of a hundred do so. Whoever waited for a unit pays.
 MANNERS = {"pay": 72, "leave": 12, "give back": 5, "fail": 4, "pay twice": 4, "pay late": 3}

@@ -1,0 +1,1 @@
+"""A flash sale, played against the running stack and drawn. Run by script/demo."""

@@ -1,0 +1,1 @@
+"""A live screen of a running service. Run by script/top."""
