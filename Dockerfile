@@ -1,8 +1,8 @@
-# The service, its cron jobs and its deploy, as one image; compose.yaml says which command each runs.
+# One image for the service, its cron jobs and its deploy; compose.yaml gives each its command.
 FROM python:3.11-slim-bookworm
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv/checkout
-# For traces: docker compose build --build-arg REQUIREMENTS=requirements-traces.txt
+# To include traces: docker compose build --build-arg REQUIREMENTS=requirements-traces.txt
 ARG REQUIREMENTS=requirements.txt
 COPY requirements.txt requirements-traces.txt ./
 RUN pip install --no-cache-dir --requirement $REQUIREMENTS \

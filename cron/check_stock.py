@@ -1,27 +1,33 @@
 """Compare every product's stock with its holds and orders; exit 1 and write a line where one differs."""
 
+from typing import NamedTuple
+
 import structlog
 
 from cron import job
-from service.database import Connection
+from service.database import Connection, rows_of
 
 log = structlog.get_logger()
 
 
+class Difference(NamedTuple):
+    """A row of check_stock."""
+
+    product_id: int
+    total_stock: int
+    available_stock: int
+    held: int
+    pending: int
+    sold: int
+    difference: int
+
+
 async def check(connection: Connection, _once: bool) -> bool:
     """Return whether all is well, and leave word of it for the metrics."""
-    (rows,) = await connection.call("check_stock")
-    for product_id, total_stock, available_stock, held, pending, sold, difference in rows:
-        log.error(
-            "stock_difference",
-            product_id=product_id,
-            total_stock=total_stock,
-            available_stock=available_stock,
-            held=int(held),
-            pending=int(pending),
-            sold=int(sold),
-            difference=int(difference),
-        )
+    rows, *_ = await connection.call("check_stock")
+    for difference in rows_of(Difference, rows):
+        # Sums come as Decimal.
+        log.error("stock_difference", **{name: int(number) for name, number in difference._asdict().items()})
     await connection.call("record_stock_check", len(rows))
     return not rows
 

@@ -1,31 +1,35 @@
 """Delete idempotency keys past their time, and history that no sale needs."""
 
+from typing import NamedTuple
+
 import structlog
 
 from cron import job
-from service.database import Connection
+from service.database import Connection, rows_of
 
 ROW_LIMIT = 1000
 
 log = structlog.get_logger()
 
 
+class Purged(NamedTuple):
+    """The row of purge_history: how many rows it deleted."""
+
+    idempotency_keys: int
+    holds: int
+    orders: int
+    payment_events: int
+    sweeps: int
+
+
 async def purge(connection: Connection, _once: bool) -> bool:
     """Purge in short transactions until nothing is left to purge."""
     while True:
-        [[(idempotency_keys, holds, orders, payment_events, sweeps)]] = await connection.call(
-            "purge_history", ROW_LIMIT
-        )
-        if not any((idempotency_keys, holds, orders, payment_events, sweeps)):
+        rows, *_ = await connection.call("purge_history", ROW_LIMIT)
+        (purged,) = rows_of(Purged, rows)
+        if not any(purged):
             return True
-        log.info(
-            "history_purged",
-            idempotency_keys=idempotency_keys,
-            holds=holds,
-            orders=orders,
-            payment_events=payment_events,
-            sweeps=sweeps,
-        )
+        log.info("history_purged", **purged._asdict())
 
 
 if __name__ == "__main__":

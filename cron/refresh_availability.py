@@ -7,8 +7,9 @@ import structlog
 
 from cron import job
 from service.cache import ProductCache, connect_redis
-from service.database import Connection
-from service.procedures import READ_BATCH_LIMIT, cached_values
+from service.database import Connection, rows_of
+from service.procedure_client import READ_BATCH_LIMIT, cached_values
+from service.rows import Product
 
 log = structlog.get_logger()
 
@@ -22,8 +23,8 @@ async def refresh(connection: Connection, once: bool) -> bool:
             for start in range(0, len(product_ids), READ_BATCH_LIMIT):
                 started_at = time.monotonic()
                 chunk = product_ids[start : start + READ_BATCH_LIMIT]
-                (rows,) = await connection.call("get_products", msgspec.json.encode(chunk).decode())
-                await cache.publish(cached_values(rows), time.monotonic() - started_at)
+                rows, *_ = await connection.call("get_products", msgspec.json.encode(chunk).decode())
+                await cache.publish(cached_values(rows_of(Product, rows)), time.monotonic() - started_at)
         log.info("availability_refreshed", products=len(product_ids))
     finally:
         await cache.close()

@@ -1,23 +1,41 @@
 """Settle payment events whose order exists after all, and report those that have waited too long as orphans."""
 
+from typing import NamedTuple
+
 import structlog
 
 from cron import job
-from service.database import Connection
+from service.database import Connection, rows_of
 
 EVENT_LIMIT = 1000
 
 log = structlog.get_logger()
 
 
+class SettledEvent(NamedTuple):
+    """A row of settle_waiting_payments."""
+
+    event_id: int
+    idempotency_key: bytes
+    order_id: int
+    status: str
+    outcome: str
+
+
 async def settle(connection: Connection, _once: bool) -> bool:
     """Settle until nothing is left to settle."""
     while True:
-        (events,) = await connection.call("settle_waiting_payments", EVENT_LIMIT)
-        for event_id, _key, order_id, status, outcome in events:
-            write = log.warning if outcome == "orphaned" else log.info
-            write(f"payment_{outcome}", event_id=event_id, order_id=order_id, status=status, outcome=outcome)
-        if not events:
+        rows, *_ = await connection.call("settle_waiting_payments", EVENT_LIMIT)
+        for event in rows_of(SettledEvent, rows):
+            write = log.warning if event.outcome == "orphaned" else log.info
+            write(
+                f"payment_{event.outcome}",
+                event_id=event.event_id,
+                order_id=event.order_id,
+                status=event.status,
+                outcome=event.outcome,
+            )
+        if not rows:
             return True
 
 

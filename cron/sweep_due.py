@@ -3,10 +3,13 @@
 Where the server's EVENT scheduler is off this is what brings stock back; where it is on there is little left to do.
 """
 
+from datetime import datetime
+from typing import NamedTuple
+
 import structlog
 
 from cron import job
-from service.database import Connection
+from service.database import Connection, rows_of
 
 SWEEP_LIMIT = 100_000
 REPORT_LIMIT = 1000
@@ -14,21 +17,24 @@ REPORT_LIMIT = 1000
 log = structlog.get_logger()
 
 
+class Sweep(NamedTuple):
+    """A row of report_sweeps."""
+
+    sweep_id: int
+    swept_at: datetime
+    holds: int
+    orders: int
+    units: int
+    duration_ms: int
+
+
 async def sweep(connection: Connection, once: bool) -> bool:
     """Sweep and report, once or until the minute is over."""
     async for _ in job.seconds_of_this_minute(once):
         await connection.call("expire_due", SWEEP_LIMIT)
-        (sweeps,) = await connection.call("report_sweeps", REPORT_LIMIT)
-        for sweep_id, swept_at, holds, orders, units, duration_ms in sweeps:
-            log.info(
-                "hold_expired",
-                sweep_id=sweep_id,
-                swept_at=f"{swept_at.isoformat()}Z",
-                holds=holds,
-                orders=orders,
-                units=units,
-                duration_ms=duration_ms,
-            )
+        rows, *_ = await connection.call("report_sweeps", REPORT_LIMIT)
+        for swept in rows_of(Sweep, rows):
+            log.info("hold_expired", **{**swept._asdict(), "swept_at": f"{swept.swept_at.isoformat()}Z"})
     return True
 
 

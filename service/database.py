@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import mysql.connector
 import mysql.connector.aio
@@ -92,7 +93,37 @@ NOT_DEPLOYED = {
     *(errorcode.ER_PROCACCESS_DENIED_ERROR, errorcode.ER_NO_SUCH_TABLE, errorcode.ER_ACCESS_DENIED_ERROR),
 }
 
-ResultSets = list[list[tuple[Any, ...]]]
+Row = TypeVar("Row", bound=NamedTuple)
+
+
+class ResultSet(list[tuple[Any, ...]]):
+    """Rows, and the names of their columns.
+
+    Procedures of a later release may append columns and result sets. Code takes those that it knows by `rows_of` and
+    `find_rows`, and ignores the others.
+    """
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]], columns: tuple[str, ...]) -> None:
+        super().__init__(rows)
+        self.columns = columns
+
+
+ResultSets = list[ResultSet]
+
+
+def rows_of(row_type: type[Row], result_set: ResultSet) -> list[Row]:
+    """The rows of a result set as a type of this code, without the columns behind those that it knows."""
+    width = len(row_type._fields)
+    return [row_type(*row[:width]) for row in result_set]
+
+
+def find_rows(row_type: type[Row], result_sets: ResultSets) -> list[Row]:
+    """The rows of the result set that begins with the columns of a type; none where there is no such result set."""
+    fields = row_type._fields
+    for result_set in result_sets:
+        if result_set.columns[: len(fields)] == fields:
+            return rows_of(row_type, result_set)
+    return []
 
 
 class SchemaError(Exception):
@@ -168,10 +199,10 @@ class Connection:
                 cursor = self._cursor or await self._open()
                 await cursor.execute(statement, arguments)
                 # Every result is read to its end: what is left over would answer the next call.
-                result_sets = []
+                result_sets: ResultSets = []
                 while True:
                     if cursor.with_rows:
-                        result_sets.append(await cursor.fetchall())
+                        result_sets.append(ResultSet(await cursor.fetchall(), cursor.column_names))
                     if not await cursor.nextset():
                         return result_sets
         except BaseException:

@@ -19,7 +19,7 @@ HEADER = """\
 <!-- Generated: python -m tests.contract.reference > docs/procedures.md. A test fails when it differs. -->
 
 What may be called and read, and by whom; `script/mysql` signs in as an operator. A refused CALL raises SQLSTATE 45000
-with the errno and its slug ([errors](../README.md#errors)). Times are UTC, whatever the time zones of server
+with the errno and its slug ([errors](errors.md)). Times are UTC, whatever the time zones of server
 and session are. The service calls the batch procedures, which take JSON; an operator has one for a single hold, order
 or payment.
 """

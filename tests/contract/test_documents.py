@@ -76,7 +76,7 @@ def test_every_alert_has_its_section_in_the_runbook_and_links_to_it() -> None:
 
 
 def test_the_page_of_settings_has_every_variable_of_the_service_with_its_default() -> None:
-    documented = {name: default for name, default, _ in rows("docs/settings.md", "Of the service")}
+    documented = {name: default for name, default, _ in rows("docs/settings.md", "Service")}
     expected = {}
     for field in msgspec.structs.fields(Settings):
         default = (
@@ -93,18 +93,18 @@ def test_the_page_of_settings_has_every_variable_of_the_service_with_its_default
 
 def test_the_example_has_the_same_variables_and_defaults_as_the_page_of_settings() -> None:
     example = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
-    service = {name: default for name, default, _ in rows("docs/settings.md", "Of the service")}
-    others = {name for names, _ in rows("docs/settings.md", "Of the commands") for name in names.split(", ")}
+    service = {name: default for name, default, _ in rows("docs/settings.md", "Service")}
+    others = {name for names, _ in rows("docs/settings.md", "Commands") for name in names.split(", ")}
     assert set(example) == set(service) | others
     examples_only = {"MYSQL_URL", "REDIS_URL", "WEB_CONCURRENCY"}
     for name in set(service) - examples_only:
         assert example[name] == service[name].replace("none", ""), name
 
 
-def test_the_page_of_settings_has_every_setting_of_the_rules_with_its_default_and_bounds(session: Session) -> None:
+def test_the_page_of_settings_has_every_row_of_the_settings_table_with_its_default_and_bounds(session: Session) -> None:
     documented = {
         row[0]: tuple(int(number.replace(",", "")) for number in row[1:4])
-        for row in rows("docs/settings.md", "Of the rules")
+        for row in rows("docs/settings.md", "Deadlines and retention")
     }
     deployed = session.query("SELECT name, value, minimum, maximum FROM settings")
     assert documented == {row["name"]: (row["value"], row["minimum"], row["maximum"]) for row in deployed}

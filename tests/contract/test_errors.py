@@ -1,4 +1,4 @@
-"""The errnos: one registry, told by the procedures, their headers, the service and the README alike."""
+"""The errnos: one registry, told by the procedures, their headers, the service and docs/errors.md alike."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from service.deploy import ROOT
 from service.errors import ERRORS
+from service.openapi import PATHS
 from tests.contract.accounts import PUBLIC_PROCEDURES
 from tests.contract.registry import REGISTRY, VERDICTS, answered, raised
 from tests.contract.routines import ROUTINES
@@ -56,10 +57,32 @@ def test_the_service_knows_the_same_errnos_and_slugs() -> None:
     assert {errno: error.slug for errno, error in ERRORS.items()} == REGISTRY
 
 
-def test_the_readme_s_table_is_the_service_s_registry() -> None:
-    readme = (ROOT / "README.md").read_text()
-    rows = re.findall(r"^\|\s*`?(3\d{4})`?\s*\|\s*`?(\w+)`?\s*\|", readme, re.M)
-    assert {int(errno): slug for errno, slug in rows} == REGISTRY
+def read_error_page() -> list[tuple[str, list[int], list[str]]]:
+    """The slug, errno and HTTP statuses of each row of docs/errors.md; a dash stands for none."""
+    rows = re.findall(r"^\| (\w+) \| ([^|]+) \| ([^|]+) \|", (ROOT / "docs" / "errors.md").read_text(), re.M)
+    return [
+        (slug, [int(number) for number in re.findall(r"\d+", errno)], re.findall(r"\d+", statuses))
+        for slug, errno, statuses in rows
+    ]
+
+
+def test_the_error_page_has_every_errno_of_the_registry_once() -> None:
+    documented = [(errno, slug) for slug, numbers, _ in read_error_page() for errno in numbers]
+    assert sorted(documented) == sorted(REGISTRY.items())
+
+
+def test_the_error_page_has_every_http_status_of_the_openapi_document() -> None:
+    described = {
+        (problem.partition(" ")[0], status)
+        for path in PATHS.values()
+        for operation in path.values()
+        if "responses" in operation
+        for status, response in operation["responses"].items()
+        if "application/problem+json" in response.get("content", {})
+        for problem in response["description"].split(", ")
+    }
+    documented = {(slug, status) for slug, _, statuses in read_error_page() for status in statuses}
+    assert documented == described | {("method_not_allowed", "405"), ("internal_error", "500")}
 
 
 @pytest.mark.parametrize("name", PUBLIC_PROCEDURES)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import redis
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 from tests.conftest import PASSWORDS
+from tests.later_release import later_release
 from tests.support import Session
 
 JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
@@ -148,6 +150,25 @@ def test_refresh_goes_on_every_second_of_its_minute(
     finally:
         process.kill()
         process.wait()
+
+
+def test_every_job_works_on_the_procedures_of_a_later_release(
+    run: Run, session: Session, database_url: str, tmp_path: Path
+) -> None:
+    session.travel(-90_000)
+    session.create_hold(session.create_product(stock=10))
+    session.call("apply_payment", "an orphan", 999_998, "success")
+    session.travel(0)
+    with later_release(database_url, tmp_path):
+        done = {job: run(job) for job in JOBS}
+    assert {exit_code for exit_code, _ in done.values()} == {0}
+    assert {job: {event["event"] for event in events} for job, (_, events) in done.items()} == {
+        "check_stock": set(),
+        "purge_history": {"history_purged"},
+        "refresh_availability": {"availability_refreshed"},
+        "settle_payments": {"payment_orphaned"},
+        "sweep_due": {"hold_expired"},
+    }
 
 
 def test_check_stock_fails_where_a_product_differs(run: Run, session: Session) -> None:

@@ -65,7 +65,7 @@ def test_no_client_sees_a_deploy(
     operator: Operator, nginx: Nginx, service: Service, next_service: Service, database_url: str
 ) -> None:
     with steady_load(nginx, database_url) as load:
-        assert "1 routines, views and events installed" in operator.run("Deploy without a gap")
+        assert "1 routines, views and events installed" in operator.run("Deploy without downtime")
         load.wait_until_served()
     assert service.exit_code() == 0
     assert next_service.events("hold_created")

@@ -89,10 +89,11 @@ def test_an_ordered_hold_can_be_neither_released_nor_ordered_again(
     client: httpx.Client, session: Session, shop: Shop
 ) -> None:
     hold_id = shop.hold(session.create_product(stock=5))
-    shop.order(hold_id)
-    assert client.get(f"/api/holds/{hold_id}").json()["status"] == "ordered"
-    assert_problem(client.delete(f"/api/holds/{hold_id}"), 409, "hold_already_used", 30203)
-    assert_problem(client.request(**order_request(hold_id)), 409, "hold_already_used", 30203)
+    order_id = shop.order(hold_id)
+    hold = client.get(f"/api/holds/{hold_id}").json()
+    assert (hold["status"], hold["order_id"]) == ("ordered", order_id)
+    for answer in (client.delete(f"/api/holds/{hold_id}"), client.request(**order_request(hold_id))):
+        assert_problem(answer, 409, "hold_already_used", 30203, order_id=order_id)
 
 
 def test_a_hold_used_before_its_deadline_is_used_and_not_expired_after_it(
@@ -101,11 +102,11 @@ def test_a_hold_used_before_its_deadline_is_used_and_not_expired_after_it(
     product_id = session.create_product(stock=5)
     session.travel(-180)
     hold_id = session.call("create_hold", product_id, 1, None)[0]["hold_id"]
-    session.call("create_order", hold_id, None)
+    order_id = session.call("create_order", hold_id, None)[0]["order_id"]
     session.travel(0)
     assert client.get(f"/api/holds/{hold_id}").json()["status"] == "ordered"
-    assert_problem(client.request(**order_request(hold_id)), 409, "hold_already_used", 30203)
-    assert_problem(client.delete(f"/api/holds/{hold_id}"), 409, "hold_already_used", 30203)
+    for answer in (client.request(**order_request(hold_id)), client.delete(f"/api/holds/{hold_id}")):
+        assert_problem(answer, 409, "hold_already_used", 30203, order_id=order_id)
 
 
 @pytest.mark.parametrize("is_swept", [False, True], ids=["before the sweep", "after the sweep"])

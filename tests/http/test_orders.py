@@ -97,7 +97,7 @@ def test_one_hold_becomes_one_order_however_many_try(service: Service, session: 
     assert len(accepted) == 1
     for answer in answers:
         if answer is not accepted[0]:
-            assert_problem(answer, 409, "hold_already_used", 30203)
+            assert_problem(answer, 409, "hold_already_used", 30203, order_id=accepted[0].json()["order_id"])
 
 
 def test_an_order_of_an_unknown_hold_is_refused(client: httpx.Client) -> None:

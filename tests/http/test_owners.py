@@ -85,8 +85,11 @@ def test_a_hold_of_another_key_cannot_be_ordered(callers: dict[str, Caller], ses
     hold_id = callers["web"].hold(session.create_product(stock=2))
     assert_problem(callers["app"].ask(**order_request(hold_id)), 404, "hold_not_found", 30201)
     assert session.status_of("hold", hold_id) == "active"
-    assert callers["web, rotated"].ask(**order_request(hold_id)).status_code == 201
+    ordered = callers["web, rotated"].ask(**order_request(hold_id))
+    assert ordered.status_code == 201
     assert_problem(callers["app"].ask(**order_request(hold_id)), 404, "hold_not_found", 30201)
+    again = callers["web"].ask(**order_request(hold_id))
+    assert_problem(again, 409, "hold_already_used", 30203, order_id=ordered.json()["order_id"])
 
 
 def test_an_idempotency_key_of_another_key_says_nothing(callers: dict[str, Caller], session: Session) -> None:

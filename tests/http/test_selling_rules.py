@@ -107,11 +107,11 @@ def test_a_hold_is_extended_once(client: httpx.Client, session: Session, shop: S
 def test_only_an_active_hold_is_extended(client: httpx.Client, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=5)
     used, released, due = shop.hold(product_id), shop.hold(product_id), shop.hold(product_id)
-    shop.order(used)
+    order_id = shop.order(used)
     client.delete(f"/api/holds/{released}")
     session.execute("UPDATE holds SET expires_at = UTC_TIMESTAMP() WHERE id = %s", due)
     answers = {hold_id: client.post(f"/api/holds/{hold_id}/extend") for hold_id in (used, released, due, 10**9)}
-    assert_problem(answers[used], 409, "hold_already_used", 30203)
+    assert_problem(answers[used], 409, "hold_already_used", 30203, order_id=order_id)
     assert_problem(answers[released], 409, "hold_released", 30204)
     assert_problem(answers[due], 410, "hold_expired", 30202)
     assert_problem(answers[10**9], 404, "hold_not_found", 30201)

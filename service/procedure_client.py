@@ -1,224 +1,42 @@
-"""The procedures that the service calls: what each takes and answers, and the procedures that batches for it."""
+"""The client of the stored procedures: one batcher and one connection for each of them."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from datetime import datetime
-from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import msgspec
 
 from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
-from service.database import Connection, classify, reason
+from service.database import Connection, Row, classify, find_rows, reason, rows_of
 from service.metrics import CACHE_DEGRADED, CACHE_HITS, CACHE_MISSES, count_outcomes
-from service.requests import BigInt, encode, money
+from service.rows import (
+    AppliedPayment,
+    CancelledOrder,
+    CreatedHold,
+    CreatedOrder,
+    DatabaseMetrics,
+    ExtendedHold,
+    Figures,
+    Health,
+    Hold,
+    Order,
+    Page,
+    Product,
+    ReleasedHold,
+    ScopedId,
+    StartedPayment,
+    Stock,
+)
 from service.settings import Settings
 
-READ_BATCH_LIMIT = 1000  # require_batch refuses more
-
-Request = TypeVar("Request")
-Row = TypeVar("Row", bound=tuple[Any, ...])
+READ_BATCH_LIMIT = 1000  # elements; require_batch refuses more
 
 
-class HoldRequest(msgspec.Struct, omit_defaults=True):
-    """An element of create_holds."""
-
-    product_id: int
-    quantity: int
-    idempotency_key: str
-    is_generated_key: bool
-    caller: str = ""
-    customer_id: str | None = None
-
-
-class OrderRequest(msgspec.Struct, omit_defaults=True):
-    """An element of create_orders."""
-
-    hold_id: int
-    idempotency_key: str
-    is_generated_key: bool
-    caller: str = ""
-
-
-class PaymentEvent(msgspec.Struct):
-    """An element of apply_payments; also the webhook's body."""
-
-    idempotency_key: str
-    order_id: BigInt
-    status: str
-
-
-class ScopedId(NamedTuple):
-    """An element of the procedures that take holds or orders: the id, and who asks for it."""
-
-    id: int
-    caller: str
-
-
-class Page(NamedTuple):
-    """The arguments of list_products."""
-
-    after: int
-    limit: int
-
-
-class CreatedHold(NamedTuple):
-    """A row of create_holds."""
-
-    hold_id: int
-    expires_at: datetime
-    replayed: int
-    errno: int | None
-    available_stock: int | None
-
-
-class CreatedOrder(NamedTuple):
-    """A row of create_orders."""
-
-    order_id: int
-    hold_id: int
-    status: str
-    replayed: int
-    errno: int | None
-    product_id: int
-    quantity: int
-
-
-class AppliedPayment(NamedTuple):
-    """A row of apply_payments."""
-
-    order_id: int
-    status: str | None
-    outcome: str
-    replayed: int
-    errno: int | None
-
-
-class ReleasedHold(NamedTuple):
-    """A row of release_holds."""
-
-    hold_id: int
-    replayed: int
-    errno: int | None
-
-
-class ExtendedHold(NamedTuple):
-    """A row of extend_holds."""
-
-    hold_id: int
-    expires_at: datetime
-    replayed: int
-    errno: int | None
-
-
-class CancelledOrder(NamedTuple):
-    """A row of cancel_orders."""
-
-    order_id: int
-    hold_id: int
-    status: str
-    replayed: int
-    errno: int | None
-
-
-class StartedPayment(NamedTuple):
-    """A row of start_payments."""
-
-    order_id: int
-    payment_due_at: datetime
-    replayed: int
-    errno: int | None
-
-
-class Hold(NamedTuple):
-    """A row of get_holds."""
-
-    hold_id: int
-    product_id: int
-    quantity: int
-    status: str
-    expires_at: datetime
-    errno: int | None
-
-
-class Order(NamedTuple):
-    """A row of get_orders."""
-
-    order_id: int
-    hold_id: int
-    product_id: int
-    quantity: int
-    amount: Decimal
-    status: str
-    payment_due_at: datetime
-    errno: int | None
-
-
-class Product(NamedTuple):
-    """A row of get_products and of list_products, which has no errno."""
-
-    id: int
-    name: str
-    price: Decimal
-    available_stock: int
-    version: int
-    errno: int | None = None
-
-    def body(self) -> bytes:
-        """The answer to GET /api/products/{id}."""
-        return encode(self.document())
-
-    def document(self) -> dict[str, Any]:
-        """The members of that answer."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "price": money(self.price),
-            "available_stock": self.available_stock,
-        }
-
-
-class Health(NamedTuple):
-    """The row of get_health."""
-
-    schema_version: int
-    oldest_code: int
-    sweep_lag_s: int
-
-
-class Figures(NamedTuple):
-    """The second row of get_metrics."""
-
-    holds_expired: int
-    orders_expired: int
-    refunds_due: int
-    payments_waiting: int
-    stock_differences: int
-    stock_checked_at: datetime | None
-
-
-class Stock(NamedTuple):
-    """One of the last rows of get_metrics."""
-
-    product_id: int
-    total_stock: int
-    available_stock: int
-
-
-class DatabaseMetrics(NamedTuple):
-    """The rows of get_metrics."""
-
-    health: Health
-    figures: Figures
-    stock: list[Stock]
-
-
-def cached_values(rows: list[tuple[Any, ...]]) -> list[Value]:
-    """What the cache is to hold of rows of get_products; unknown products are passed over."""
-    products = [Product(*row) for row in rows]
-    return [Value(product.id, product.version, product.body()) for product in products if product.errno is None]
+def cached_values(products: list[Product]) -> list[Value]:
+    """What the cache is to hold of products; unknown ones are passed over."""
+    return [Value(product.id, product.version, product.body()) for product in products if product.id is not None]
 
 
 class ProcedureClient:
@@ -286,28 +104,28 @@ class ProcedureClient:
         return batcher.submit
 
     def _mutation(
-        self, procedure: str, row_type: "Callable[..., Row]", lock_group: Callable[[Any], Hashable]
+        self, procedure: str, row_type: type[Row], lock_group: Callable[[Any], Hashable]
     ) -> Callable[[Any], Entry[Any, Row]]:
         """A procedure that answers a row a request, and the products whose stock it changed."""
 
         async def send(connection: Connection, requests: list[Any]) -> list[Row]:
             started_at = time.monotonic()
-            rows, *touched = await connection.call(procedure, msgspec.json.encode(requests).decode())
+            rows, *others = await connection.call(procedure, msgspec.json.encode(requests).decode())
             # Published before the answers leave: who has been answered sees the change from any worker.
-            for products in touched:
-                await self.cache.publish(cached_values(products), time.monotonic() - started_at)
-            answers = [row_type(*row) for row in rows]
+            touched = find_rows(Product, others)
+            await self.cache.publish(cached_values(touched), time.monotonic() - started_at)
+            answers = rows_of(row_type, rows)
             count_outcomes(procedure, answers)
             return answers
 
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
-    def _read(self, procedure: str, row_type: "Callable[..., Row]") -> Callable[[ScopedId], Entry[ScopedId, Row]]:
+    def _read(self, procedure: str, row_type: type[Row]) -> Callable[[ScopedId], Entry[ScopedId, Row]]:
         """A procedure that answers a row an id."""
 
         async def send(connection: Connection, requests: list[ScopedId]) -> list[Row]:
-            (rows,) = await connection.call(procedure, msgspec.json.encode(requests).decode())
-            return [row_type(*row) for row in rows]
+            rows, *_ = await connection.call(procedure, msgspec.json.encode(requests).decode())
+            return rows_of(row_type, rows)
 
         return self._batch(procedure, send, READ_BATCH_LIMIT)
 
@@ -333,8 +151,8 @@ class ProcedureClient:
     ) -> tuple[list[Value], dict[int, bytes]]:
         """Read products from MySQL and publish them; returns what was read, and the bodies to serve."""
         started_at = time.monotonic()
-        (rows,) = await connection.call("get_products", msgspec.json.encode(product_ids).decode())
-        values = cached_values(rows)
+        rows, *_ = await connection.call("get_products", msgspec.json.encode(product_ids).decode())
+        values = cached_values(rows_of(Product, rows))
         return values, await self.cache.publish(values, time.monotonic() - started_at)
 
     def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
@@ -344,13 +162,14 @@ class ProcedureClient:
 
     async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
         (page,) = pages
-        (rows,) = await connection.call("list_products", page.after, page.limit)
-        return [[Product(*row) for row in rows]]
+        rows, *_ = await connection.call("list_products", page.after, page.limit)
+        return [rows_of(Product, rows)]
 
     async def _send_health(self, connection: Connection, requests: list[None]) -> list[Health]:
-        ((row,),) = await connection.call("get_health")
-        return [Health(*row)] * len(requests)
+        rows, *_ = await connection.call("get_health")
+        return rows_of(Health, rows) * len(requests)
 
     async def _send_metrics(self, connection: Connection, requests: list[None]) -> list[DatabaseMetrics]:
-        (health,), (figures,), stock = await connection.call("get_metrics")
-        return [DatabaseMetrics(Health(*health), Figures(*figures), [Stock(*row) for row in stock])] * len(requests)
+        result_sets = await connection.call("get_metrics")
+        (health,), (figures,) = find_rows(Health, result_sets), find_rows(Figures, result_sets)
+        return [DatabaseMetrics(health, figures, find_rows(Stock, result_sets))] * len(requests)
