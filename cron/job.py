@@ -13,6 +13,8 @@ import structlog
 from service.database import Connection
 from service.errors import SettingsError
 from service.logs import configure_logs
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from service.settings import load_environment
 
 CALL_TIMEOUT_S = 300
@@ -63,7 +65,8 @@ async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
 
 
 async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Awaitable[bool]], once: bool) -> bool:
-    holder, worker = Connection(url), Connection(url, call_timeout_s=CALL_TIMEOUT_S)
+    primary = Primary(MysqlUrl.parse(url))
+    holder, worker = Connection(primary), Connection(primary, call_timeout_s=CALL_TIMEOUT_S)
     try:
         # The last run may be about to end. The lock is gone with its connection, however this program ends.
         [[(has_lock,)]] = await holder.execute(
@@ -76,3 +79,4 @@ async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Aw
     finally:
         await holder.close()
         await worker.close()
+        await primary.close()

@@ -26,6 +26,7 @@ from yoyo.backends.core import MySQLBackend
 from service import __version__
 from service.errors import SettingsError
 from service.mysql_url import MysqlUrl
+from service.primary import find_primary
 from service.settings import load_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,10 +213,11 @@ def deploy(url: str, *, seed: bool = False) -> str:
     Returns a line that says what was done. Raises DeployError, or mysql.connector.Error where the account may not
     do it.
     """
-    server = MysqlUrl.parse(url)
-    database = server.database
+    hosts = MysqlUrl.parse(url)
+    database = hosts.database
     if not re.fullmatch(r"\w+", database):
         raise DeployError("MYSQL_URL names no database: end it in /checkout")
+    server = find_primary(hosts)
     connection = mysql.connector.connect(**server.for_database("").driver_options(), use_pure=True, autocommit=True)
     try:
         cursor: Any = connection.cursor()

@@ -16,6 +16,7 @@ APP = {
     "cancel_orders",
     "create_holds",
     "create_orders",
+    "enable_sweep",
     "extend_holds",
     "get_health",
     "get_holds",
@@ -28,6 +29,7 @@ APP = {
 }
 CRON = {
     "check_stock",
+    "enable_sweep",
     "expire_due",
     "get_products",
     "list_products",
@@ -50,6 +52,7 @@ OPERATOR = {
     "create_order",
     "create_orders",
     "create_product",
+    "enable_sweep",
     "expire_due",
     "extend_hold",
     "extend_holds",

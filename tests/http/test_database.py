@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from service.batching import Failure
 from service.database import Connection, classify, reason
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from service.rows import HoldRequest, OrderRequest, PaymentEvent, ScopedId
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.http.support import PATIENCE_S
@@ -28,7 +30,7 @@ DEFECT_ERRNOS = (1064, 1054, 1318, 3819, 1264, 1690, 30001)
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
     """A connection under the administrator's account, which may CALL everything."""
-    opened = Connection(database_url)
+    opened = Connection(Primary(MysqlUrl.parse(database_url)))
     yield opened
     await opened.close()
 
@@ -130,7 +132,7 @@ def test_a_reset_just_before_tls_does_not_hold_up_the_next_attempt(database_url:
     """The event loop of the service waits for ever here, left to itself."""
 
     async def call_twice(proxy: Proxy) -> None:
-        connection = Connection(proxy.url, call_timeout_s=3 * PATIENCE_S)
+        connection = Connection(Primary(MysqlUrl.parse(proxy.url)), call_timeout_s=3 * PATIENCE_S)
         proxy.lose_next(Loss.REQUEST)
         async with asyncio.timeout(PATIENCE_S) as patience:
             with pytest.raises((OSError, mysql.connector.Error)):
@@ -144,7 +146,7 @@ def test_a_reset_just_before_tls_does_not_hold_up_the_next_attempt(database_url:
 
 
 async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
-    connection = Connection("mysql://somebody@127.0.0.1:1/nowhere")
+    connection = Connection(Primary(MysqlUrl.parse("mysql://somebody@127.0.0.1:1/nowhere")))
     with pytest.raises((mysql.connector.Error, OSError)) as caught:
         await connection.call("get_health")
     assert classify(caught.value) is Failure.RETRY

@@ -18,6 +18,7 @@ import trustme
 from service.database import Connection
 from service.deploy import deploy
 from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from stack.process import free_port
 from stack.programs import find_mysql_client
 from stack.serve import _option_file
@@ -114,7 +115,7 @@ def connect(url: str) -> None:
     """Connect and call as the service's workers do."""
 
     async def call() -> None:
-        connection = Connection(url)
+        connection = Connection(Primary(MysqlUrl.parse(url)))
         await connection.call("get_health")
         await connection.close()
 

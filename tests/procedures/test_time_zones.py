@@ -65,6 +65,7 @@ SALE: list[tuple[int, str, tuple[Any, ...]]] = [
     (9, "list_products", (0, 10)),
     (122, "get_hold", (6,)),
     (122, "get_health", ()),
+    (122, "enable_sweep", ()),
     (122, "expire_due", (10,)),
     (122, "report_sweeps", (10,)),
     (123, "check_stock", ()),
