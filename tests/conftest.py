@@ -34,11 +34,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in soaks]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _passwords() -> None:
+    """The accounts' passwords of every deploy of this run."""
+    for account, password in PASSWORDS.items():
+        os.environ[f"{account.upper()}_PASSWORD"] = password
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """The private MySQL and Redis of this run, or those that MYSQL_URL and REDIS_URL name."""
-    for account, password in PASSWORDS.items():
-        os.environ[f"{account.upper()}_PASSWORD"] = password
     # Each of pytest's workers has servers of its own.
     with stack_servers.start(os.environ.get("PYTEST_XDIST_WORKER", "test")) as started:
         yield started

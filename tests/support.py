@@ -11,6 +11,7 @@ import mysql.connector
 
 from service.deploy import OWNER, deploy
 from service.mysql_url import MysqlUrl
+from service.primary import find_primary
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -19,12 +20,11 @@ LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # a retry mends them
 
 
 class Session:
-    """One connection to a database, closed with the block."""
+    """One connection to a database, of several hosts to the primary."""
 
     def __init__(self, url: str) -> None:
-        self.connection = mysql.connector.connect(
-            **MysqlUrl.parse(url).driver_options(), use_pure=True, autocommit=True
-        )
+        server = find_primary(MysqlUrl.parse(url))
+        self.connection = mysql.connector.connect(**server.driver_options(), use_pure=True, autocommit=True)
         self.cursor: Any = self.connection.cursor(dictionary=True)
 
     def execute(self, statement: str, *parameters: Any) -> list[list[Row]]:
