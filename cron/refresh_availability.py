@@ -8,7 +8,8 @@ import structlog
 from cron import job
 from service.cache import ProductCache, connect_redis
 from service.database import Connection, rows_of
-from service.procedures import READ_BATCH_LIMIT, Product, cached_values
+from service.procedure_client import READ_BATCH_LIMIT, cached_values
+from service.rows import Product
 
 log = structlog.get_logger()
 

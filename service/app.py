@@ -20,7 +20,7 @@ from service.errors import (
 from service.logs import configure_logs
 from service.metrics import RequestMetrics
 from service.openapi import OpenApiResource
-from service.procedures import ProcedureClient
+from service.procedure_client import ProcedureClient
 from service.requests import set_idempotency_key_header
 from service.resources.docs import DocsFileResource, DocsResource
 from service.resources.health import LivenessResource, ReadinessResource

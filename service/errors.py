@@ -1,4 +1,4 @@
-"""The registry of errors, and how one becomes an `application/problem+json` answer (RFC 9457)."""
+"""The registry of errors, and how an error becomes an `application/problem+json` answer (RFC 9457)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,43 +9,78 @@ import msgspec
 PROBLEM_TYPE_PREFIX = "urn:flash-sale-checkout:"
 RETRY_AFTER_S = 1
 
+# The errnos that procedures SIGNAL (sql/procedures/raise_error.sql); a test compares both lists.
+INVALID_REQUEST = 30001
+IDEMPOTENCY_KEY_REUSED = 30002
+TRANSACTION_IN_PROGRESS = 30003
+PRODUCT_NOT_FOUND = 30101
+INSUFFICIENT_STOCK = 30102
+QUANTITY_OUT_OF_RANGE = 30103
+SALE_NOT_OPEN = 30104
+CUSTOMER_LIMIT_REACHED = 30105
+CUSTOMER_ID_REQUIRED = 30106
+HOLD_NOT_FOUND = 30201
+HOLD_EXPIRED = 30202
+HOLD_ALREADY_USED = 30203
+HOLD_RELEASED = 30204
+ORDER_NOT_FOUND = 30301
+ORDER_ALREADY_PAID = 30302
+ORDER_CANCELLED = 30303
+PAYMENT_NOT_FOUND = 30401
+REFUND_NOT_DUE = 30402
+
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """One kind of refusal: the slug that a CALL signals, the HTTP status, and what to do about it."""
+    """An error of the registry: its slug, its HTTP status, and a detail that says what to do."""
 
     slug: str
     status: int
     detail: str
 
 
-HOLD_ALREADY_USED = 30203
-
-# The numbers that procedures SIGNAL (sql/procedures/raise_error.sql). A test holds the two together.
 ERRORS = {
-    30001: Error("invalid_request", 422, "The request is not valid; correct it and send it again."),
-    30002: Error("idempotency_key_reused", 409, "This Idempotency-Key belongs to another request; use a new one."),
-    30003: Error("transaction_in_progress", 500, "The procedure was called inside an open transaction."),
-    30101: Error("product_not_found", 404, "There is no such product."),
-    30102: Error("insufficient_stock", 409, "Fewer units are available; ask for fewer, or try again later."),
-    30103: Error("quantity_out_of_range", 422, "One hold may not take so many units of this product."),
-    30104: Error("sale_not_open", 409, "The product is not on sale now."),
-    30105: Error("customer_limit_reached", 409, "The customer has as many units of this product as one may have."),
-    30106: Error("customer_id_required", 422, "This product has a maximum per customer; send customer_id."),
-    30201: Error("hold_not_found", 404, "There is no such hold."),
-    30202: Error("hold_expired", 410, "The hold's time is over and its stock went back; make a new hold."),
-    30203: Error("hold_already_used", 409, "The hold has become an order already."),
-    30204: Error("hold_released", 409, "The hold was released; make a new hold."),
-    30301: Error("order_not_found", 404, "There is no such order."),
-    30302: Error("order_already_paid", 409, "The order is paid and cannot be cancelled."),
-    30303: Error("order_cancelled", 409, "The order is cancelled and its stock went back; make a new hold."),
-    30401: Error("payment_not_found", 404, "There is no payment event with this key."),
-    30402: Error("refund_not_due", 409, "No refund is due for this payment event."),
+    INVALID_REQUEST: Error("invalid_request", 422, "The request is not valid; correct it and send it again."),
+    IDEMPOTENCY_KEY_REUSED: Error(
+        "idempotency_key_reused", 409, "This Idempotency-Key belongs to another request; use a new one."
+    ),
+    TRANSACTION_IN_PROGRESS: Error(
+        "transaction_in_progress", 500, "The procedure was called inside an open transaction."
+    ),
+    PRODUCT_NOT_FOUND: Error("product_not_found", 404, "There is no such product."),
+    INSUFFICIENT_STOCK: Error(
+        "insufficient_stock", 409, "Fewer units are available; ask for fewer, or try again later."
+    ),
+    QUANTITY_OUT_OF_RANGE: Error("quantity_out_of_range", 422, "One hold may not take so many units of this product."),
+    SALE_NOT_OPEN: Error("sale_not_open", 409, "The product is not on sale now."),
+    CUSTOMER_LIMIT_REACHED: Error(
+        "customer_limit_reached", 409, "The customer has as many units of this product as one customer may have."
+    ),
+    CUSTOMER_ID_REQUIRED: Error(
+        "customer_id_required", 422, "This product has a maximum per customer; send customer_id."
+    ),
+    HOLD_NOT_FOUND: Error("hold_not_found", 404, "There is no such hold."),
+    HOLD_EXPIRED: Error(
+        "hold_expired", 410, "The hold has expired and its units are available again; make a new hold."
+    ),
+    HOLD_ALREADY_USED: Error("hold_already_used", 409, "The hold has become an order already."),
+    HOLD_RELEASED: Error("hold_released", 409, "The hold was released; make a new hold."),
+    ORDER_NOT_FOUND: Error("order_not_found", 404, "There is no such order."),
+    ORDER_ALREADY_PAID: Error("order_already_paid", 409, "The order is paid and cannot be cancelled."),
+    ORDER_CANCELLED: Error(
+        "order_cancelled", 409, "The order is cancelled and its units are available again; make a new hold."
+    ),
+    PAYMENT_NOT_FOUND: Error("payment_not_found", 404, "There is no payment event with this key."),
+    REFUND_NOT_DUE: Error("refund_not_due", 409, "No refund is due for this payment event."),
 }
 
 
 class Problem(falcon.HTTPError):
-    """An error answer; `errno` is the number that a CALL raises, `members` are added to the document."""
+    """An error answer of slug, status and detail.
+
+    `errno` is the number that a CALL raises for the same error; `members` are added to the document. A 503 always
+    carries Retry-After.
+    """
 
     def __init__(
         self,
@@ -66,32 +101,32 @@ class Problem(falcon.HTTPError):
 
 
 def refusal(errno: int, detail: str | None = None, status: int | None = None, **members: Any) -> Problem:
-    """The problem behind an errno of the registry."""
+    """Return the problem of an errno of the registry, with further members."""
     error = ERRORS[errno]
     return Problem(error.slug, status or error.status, detail or error.detail, errno=errno, **members)
 
 
 class Overloaded(Exception):
-    """The queue is full, or a request's deadline passed before its answer came."""
+    """The queue is full, or a request's deadline passed before it was answered."""
 
 
 class DatabaseUnavailable(Exception):
-    """MySQL is away, or kept failing in a way that a later retry may mend."""
+    """MySQL cannot serve now; a later retry may succeed."""
 
 
 def unavailable(error: Exception) -> Problem:
-    """The 503 of a request whose outcome is unknown: the same Idempotency-Key settles it."""
+    """Return the 503 of a request whose outcome is unknown; a retry with the same Idempotency-Key settles it."""
     slug = "overloaded" if isinstance(error, Overloaded) else "database_unavailable"
     detail = "The outcome is unknown; send the request again with the same Idempotency-Key."
     return Problem(slug, 503, detail)
 
 
 def serialize(_request: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:
-    """Write any HTTP error, ours or the framework's, as a problem document."""
+    """Write an HTTP error, ours or Falcon's, as a problem document."""
     if isinstance(error, Problem):
         slug, members = error.slug, {"errno": error.errno, **error.members}
     else:
-        # The framework's own titles are status lines: "404 Not Found".
+        # Falcon's own titles are status lines: "404 Not Found".
         slug, members = error.title.partition(" ")[2].lower().replace(" ", "_"), {"errno": None}
     document = {
         "type": PROBLEM_TYPE_PREFIX + slug,

@@ -8,7 +8,24 @@ import falcon.asgi
 import msgspec
 
 from service import __version__
-from service.errors import ERRORS
+from service.errors import (
+    CUSTOMER_ID_REQUIRED,
+    CUSTOMER_LIMIT_REACHED,
+    ERRORS,
+    HOLD_ALREADY_USED,
+    HOLD_EXPIRED,
+    HOLD_NOT_FOUND,
+    HOLD_RELEASED,
+    IDEMPOTENCY_KEY_REUSED,
+    INSUFFICIENT_STOCK,
+    INVALID_REQUEST,
+    ORDER_ALREADY_PAID,
+    ORDER_CANCELLED,
+    ORDER_NOT_FOUND,
+    PRODUCT_NOT_FOUND,
+    QUANTITY_OUT_OF_RANGE,
+    SALE_NOT_OPEN,
+)
 from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES
 from service.resources.docs import FILES as DOCS_FILES
 
@@ -140,7 +157,7 @@ EXAMPLES = dict(
 
 BODY_ERRORS = ("400 invalid_request", "413 invalid_request", "415 invalid_request")
 SHOP_ERRORS = ("401 unauthorized", "429 rate_limited")
-AWAY = ("503 overloaded", "503 database_unavailable")
+UNAVAILABLE = ("503 overloaded", "503 database_unavailable")
 
 
 def _problems(errnos: tuple[int, ...], others: tuple[str, ...]) -> Json:
@@ -196,8 +213,17 @@ def _path(name: str | None = None, **operations: Json) -> Json:
     return operations | ({"parameters": [{"name": name, "in": "path", "required": True, "schema": ID}]} if name else {})
 
 
-HOLD_ERRNOS = (30001, 30002, 30101, 30102, 30103, 30104, 30105, 30106)
-ORDER_ERRNOS = (30001, 30002, 30201, 30202, 30203, 30204)
+HOLD_ERRNOS = (
+    INVALID_REQUEST,
+    IDEMPOTENCY_KEY_REUSED,
+    PRODUCT_NOT_FOUND,
+    INSUFFICIENT_STOCK,
+    QUANTITY_OUT_OF_RANGE,
+    SALE_NOT_OPEN,
+    CUSTOMER_LIMIT_REACHED,
+    CUSTOMER_ID_REQUIRED,
+)
+ORDER_ERRNOS = (INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED, HOLD_RELEASED)
 PATHS: dict[str, Json] = {
     "/api/products": _path(
         get=_operation(
@@ -205,13 +231,19 @@ PATHS: dict[str, Json] = {
             "A page of products in the order of their ids",
             {"200": "Products"},
             parameters=("after", "limit"),
-            errnos=(30001,),
-            errors=AWAY,
+            errnos=(INVALID_REQUEST,),
+            errors=UNAVAILABLE,
         )
     ),
     "/api/products/{product_id}": _path(
         "product_id",
-        get=_operation("get_product", "One product with its stock", {"200": "Product"}, errnos=(30101,), errors=AWAY),
+        get=_operation(
+            "get_product",
+            "One product with its stock",
+            {"200": "Product"},
+            errnos=(PRODUCT_NOT_FOUND,),
+            errors=UNAVAILABLE,
+        ),
     ),
     "/api/products/{product_id}/stock/stream": _path(
         "product_id",
@@ -220,8 +252,8 @@ PATHS: dict[str, Json] = {
             "The product now and after each change, as server-sent events whose id is the stock's version",
             {"200": "StockEvent"},
             parameters=("LastEventId",),
-            errnos=(30101,),
-            errors=AWAY,
+            errnos=(PRODUCT_NOT_FOUND,),
+            errors=UNAVAILABLE,
             media_types=("text/event-stream",),
         ),
     ),
@@ -233,18 +265,18 @@ PATHS: dict[str, Json] = {
             body="HoldBody",
             parameters=("IdempotencyKey",),
             errnos=HOLD_ERRNOS,
-            errors=BODY_ERRORS + AWAY,
+            errors=BODY_ERRORS + UNAVAILABLE,
         )
     ),
     "/api/holds/{hold_id}": _path(
         "hold_id",
-        get=_operation("get_hold", "One hold", {"200": "Hold"}, errnos=(30201,), errors=AWAY),
+        get=_operation("get_hold", "One hold", {"200": "Hold"}, errnos=(HOLD_NOT_FOUND,), errors=UNAVAILABLE),
         delete=_operation(
             "release_hold",
             "Give an active hold back",
             {"204": None},
-            errnos=(30201, 30202, 30203),
-            errors=AWAY,
+            errnos=(HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED),
+            errors=UNAVAILABLE,
         ),
     ),
     "/api/holds/{hold_id}/extend": _path(
@@ -253,8 +285,8 @@ PATHS: dict[str, Json] = {
             "extend_hold",
             "Give an active hold more time, once",
             {"200": "ExtendedHold"},
-            errnos=(30201, 30202, 30203, 30204),
-            errors=AWAY,
+            errnos=(HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED, HOLD_RELEASED),
+            errors=UNAVAILABLE,
         ),
     ),
     "/api/orders": _path(
@@ -265,11 +297,12 @@ PATHS: dict[str, Json] = {
             body="OrderBody",
             parameters=("IdempotencyKey",),
             errnos=ORDER_ERRNOS,
-            errors=BODY_ERRORS + AWAY,
+            errors=BODY_ERRORS + UNAVAILABLE,
         )
     ),
     "/api/orders/{order_id}": _path(
-        "order_id", get=_operation("get_order", "One order", {"200": "Order"}, errnos=(30301,), errors=AWAY)
+        "order_id",
+        get=_operation("get_order", "One order", {"200": "Order"}, errnos=(ORDER_NOT_FOUND,), errors=UNAVAILABLE),
     ),
     "/api/orders/{order_id}/cancel": _path(
         "order_id",
@@ -277,8 +310,8 @@ PATHS: dict[str, Json] = {
             "cancel_order",
             "Cancel a pending order and return its stock",
             {"200": "CreatedOrder"},
-            errnos=(30301, 30302),
-            errors=AWAY,
+            errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID),
+            errors=UNAVAILABLE,
         ),
     ),
     "/api/orders/{order_id}/start-payment": _path(
@@ -287,8 +320,8 @@ PATHS: dict[str, Json] = {
             "start_payment",
             "Give a pending order more time, once, since its buyer is paying",
             {"200": "StartedPayment"},
-            errnos=(30301, 30302, 30303),
-            errors=AWAY,
+            errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID, ORDER_CANCELLED),
+            errors=UNAVAILABLE,
         ),
     ),
     "/api/payments/webhook": _path(
@@ -297,8 +330,8 @@ PATHS: dict[str, Json] = {
             "Record a payment event and settle its order; 202 while there is no such order yet",
             {"200": "AppliedPayment", "202": "AppliedPayment"},
             body="PaymentEvent",
-            errnos=(30001, 30002),
-            errors=("401 invalid_signature", *BODY_ERRORS, *AWAY),
+            errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
+            errors=("401 invalid_signature", *BODY_ERRORS, *UNAVAILABLE),
             tag="payment provider",
         )
     ),

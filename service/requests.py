@@ -11,7 +11,7 @@ import falcon.asgi
 import msgspec
 import uuid_utils
 
-from service.errors import Problem, refusal
+from service.errors import INVALID_REQUEST, Problem, refusal
 
 BODY_LIMIT_BYTES = 16 * 1024
 ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -33,13 +33,13 @@ async def read_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder
 async def read_bytes(request: falcon.asgi.Request) -> bytes:
     """The body of a request that says it is JSON; raises Problem 413 or 415."""
     if (request.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
-        raise Problem("invalid_request", 415, "Send the body without a Content-Encoding.", errno=30001)
+        raise Problem("invalid_request", 415, "Send the body without a Content-Encoding.", errno=INVALID_REQUEST)
     media_type = (request.content_type or "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise Problem("invalid_request", 415, "Send application/json.", errno=30001)
+        raise Problem("invalid_request", 415, "Send application/json.", errno=INVALID_REQUEST)
     body = await request.stream.read(BODY_LIMIT_BYTES + 1)
     if len(body) > BODY_LIMIT_BYTES:
-        raise Problem("invalid_request", 413, f"Send at most {BODY_LIMIT_BYTES} bytes.", errno=30001)
+        raise Problem("invalid_request", 413, f"Send at most {BODY_LIMIT_BYTES} bytes.", errno=INVALID_REQUEST)
     return body
 
 
@@ -56,9 +56,9 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
         try:
             return msgspec.convert(document, decoder.type)
         except msgspec.ValidationError as error:
-            raise refusal(30001, str(error)) from None
+            raise refusal(INVALID_REQUEST, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(30001, f"The body is not JSON: {error}", status=400) from None
+        raise refusal(INVALID_REQUEST, f"The body is not JSON: {error}", status=400) from None
 
 
 def _number(text: str) -> int | float:
@@ -80,11 +80,11 @@ def idempotency_key(request: falcon.asgi.Request, response: falcon.asgi.Response
     key, made = set_idempotency_key_header(request, response)
     # A server joins the values of a repeated header with commas, which a key may contain as well.
     if "," in key and [name for name, _ in request.scope["headers"]].count(b"idempotency-key") > 1:
-        raise refusal(30001, "Send one Idempotency-Key.")
+        raise refusal(INVALID_REQUEST, "Send one Idempotency-Key.")
     try:
         return key.encode("latin-1").decode(), made
     except UnicodeDecodeError:
-        raise refusal(30001, "Idempotency-Key is not UTF-8.") from None
+        raise refusal(INVALID_REQUEST, "Idempotency-Key is not UTF-8.") from None
 
 
 def set_idempotency_key_header(request: falcon.Request, response: falcon.Response) -> tuple[str, bool]:

@@ -19,7 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from service.batching import Batcher, Entry
 from service.database import Connection, ResultSets
-from service.procedures import ProcedureClient
+from service.procedure_client import ProcedureClient
 from service.settings import Settings, load_environment
 
 SERVER_ERROR = 500

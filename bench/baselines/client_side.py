@@ -10,8 +10,8 @@ import mysql.connector
 from bench.baselines import web
 from bench.baselines.pool import Pool
 from service.errors import Problem, refusal
-from service.procedures import PaymentEvent
 from service.requests import utc
+from service.rows import PaymentEvent
 
 DUPLICATE_KEY = 1062
 

@@ -5,7 +5,7 @@ import falcon.asgi
 from service import __version__
 from service.database import SchemaError, check_versions
 from service.errors import DatabaseUnavailable, Overloaded, Problem
-from service.procedures import ProcedureClient
+from service.procedure_client import ProcedureClient
 from service.requests import send_json
 
 

@@ -12,7 +12,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from service.errors import DatabaseUnavailable, Overloaded
-from service.procedures import DatabaseMetrics, ProcedureClient
+from service.procedure_client import ProcedureClient
+from service.rows import DatabaseMetrics
 
 
 class MetricsResource:

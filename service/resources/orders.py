@@ -1,15 +1,14 @@
-"""Orders: made from holds, read, being paid, cancelled."""
-
-import time
+"""Orders: create, read, cancel, start the payment."""
 
 import falcon.asgi
 import msgspec
 import structlog
 
-from service.errors import ERRORS, refusal
-from service.procedures import OrderRequest, ProcedureClient, ScopedId
+from service.errors import ORDER_NOT_FOUND
+from service.procedure_client import ProcedureClient
 from service.requests import BigInt, idempotency_key, money, parse_id, read_body, send_json, utc
-from service.resources.holds import hold_refusal
+from service.resources.outcomes import accepted_row, require_accepted
+from service.rows import OrderRequest, ScopedId
 
 log = structlog.get_logger()
 
@@ -30,20 +29,12 @@ class OrdersResource:
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Turn a hold into an order."""
-        started_at = time.monotonic()
-        key, made = idempotency_key(req, resp)
+        key, is_generated = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        entry = self._procedures.create_order(OrderRequest(body.hold_id, key, made, req.context.caller))
-        order = await entry
-        log_fields = {
-            "request_id": req.context.request_id,
-            "hold_id": body.hold_id,
-            "attempt": entry.attempt,
-            "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
-        }
-        if order.errno is not None:
-            log.info("order_rejected", reason=ERRORS[order.errno].slug, **log_fields)
-            raise await hold_refusal(self._procedures, order.errno, ScopedId(body.hold_id, req.context.caller))
+        request = OrderRequest(body.hold_id, key, is_generated, req.context.caller)
+        order, log_fields = await accepted_row(
+            req, "order", self._procedures.create_order(request), hold_id=body.hold_id
+        )
         log.info(
             "order_created",
             order_id=order.order_id,
@@ -69,10 +60,9 @@ class OrderResource:
         self._procedures = procedures
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
-        """One order."""
-        order = await self._procedures.get_order(ScopedId(parse_id(order_id, 30301), req.context.caller))
-        if order.errno is not None:
-            raise refusal(order.errno)
+        """Show one order."""
+        order = await self._procedures.get_order(ScopedId(parse_id(order_id, ORDER_NOT_FOUND), req.context.caller))
+        require_accepted(order)
         send_json(
             resp,
             {
@@ -96,10 +86,9 @@ class OrderCancellationResource:
         self._procedures = procedures
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
-        """Cancel a pending order and return its stock."""
-        order = await self._procedures.cancel_order(ScopedId(parse_id(order_id, 30301), req.context.caller))
-        if order.errno is not None:
-            raise refusal(order.errno)
+        """Cancel a pending order; its units become available again."""
+        order = await self._procedures.cancel_order(ScopedId(parse_id(order_id, ORDER_NOT_FOUND), req.context.caller))
+        require_accepted(order)
         if not order.replayed:
             log.info("order_cancelled", request_id=req.context.request_id, order_id=order.order_id)
         send_json(resp, {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status})
@@ -112,16 +101,15 @@ class PaymentStartResource:
         self._procedures = procedures
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
-        """Give a pending order more time, once, since its buyer is paying."""
-        started = await self._procedures.start_payment(ScopedId(parse_id(order_id, 30301), req.context.caller))
-        if started.errno is not None:
-            raise refusal(started.errno)
-        payment_due_at = utc(started.payment_due_at)
-        if not started.replayed:
+        """Give a pending order more time, once, because its buyer is paying."""
+        order = await self._procedures.start_payment(ScopedId(parse_id(order_id, ORDER_NOT_FOUND), req.context.caller))
+        require_accepted(order)
+        payment_due_at = utc(order.payment_due_at)
+        if not order.replayed:
             log.info(
                 "payment_started",
                 request_id=req.context.request_id,
-                order_id=started.order_id,
+                order_id=order.order_id,
                 payment_due_at=payment_due_at,
             )
-        send_json(resp, {"order_id": started.order_id, "payment_due_at": payment_due_at}, replayed=started.replayed)
+        send_json(resp, {"order_id": order.order_id, "payment_due_at": payment_due_at}, replayed=order.replayed)

@@ -1,6 +1,5 @@
 """The payment provider's webhook."""
 
-import time
 from collections.abc import Sequence
 
 import falcon.asgi
@@ -8,16 +7,17 @@ import msgspec
 import structlog
 from standardwebhooks import Webhook
 
-from service.errors import ERRORS, refusal
-from service.procedures import PaymentEvent, ProcedureClient
+from service.procedure_client import ProcedureClient
 from service.requests import decode, read_bytes, send_json
+from service.resources.outcomes import accepted_row
+from service.rows import PaymentEvent
 from service.signatures import require_signature
 
 log = structlog.get_logger()
 
 
 class PaymentWebhookResource:
-    """`/api/payments/webhook`: delivered any number of times, in any order."""
+    """`/api/payments/webhook`: an event may be delivered any number of times, in any order."""
 
     def __init__(self, procedures: ProcedureClient, verifiers: Sequence[Webhook]) -> None:
         self._procedures = procedures
@@ -25,22 +25,13 @@ class PaymentWebhookResource:
         self._decoder = msgspec.json.Decoder(PaymentEvent)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Record a payment event and settle its order, if that exists."""
-        started_at = time.monotonic()
+        """Record a payment event and apply it to its order, if the order exists."""
         body = await read_bytes(req)
         require_signature(req, body, self._verifiers)
         event = decode(body, self._decoder)
-        entry = self._procedures.apply_payment(event)
-        payment = await entry
-        log_fields = {
-            "request_id": req.context.request_id,
-            "order_id": event.order_id,
-            "attempt": entry.attempt,
-            "duration_ms": round((time.monotonic() - started_at) * 1000, 1),
-        }
-        if payment.errno is not None:
-            log.info("payment_rejected", reason=ERRORS[payment.errno].slug, **log_fields)
-            raise refusal(payment.errno)
+        payment, log_fields = await accepted_row(
+            req, "payment", self._procedures.apply_payment(event), order_id=event.order_id
+        )
         name = "payment_duplicate" if payment.replayed else f"payment_{payment.outcome}"
         log.info(name, outcome=payment.outcome, **log_fields)
         resp.status = falcon.HTTP_202 if payment.outcome == "waiting" else falcon.HTTP_200

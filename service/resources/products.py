@@ -4,9 +4,10 @@ import re
 
 import falcon.asgi
 
-from service.errors import refusal
-from service.procedures import Page, ProcedureClient
+from service.errors import INVALID_REQUEST, PRODUCT_NOT_FOUND, refusal
+from service.procedure_client import ProcedureClient
 from service.requests import parse_id, send_json
+from service.rows import Page
 from service.streams import StockFeed
 
 NUMBER = re.compile(r"[0-9]{1,19}")
@@ -20,9 +21,9 @@ class ProductResource:
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str) -> None:
         """One product with its stock."""
-        body = await self._procedures.get_product_body(parse_id(product_id, 30101))
+        body = await self._procedures.get_product_body(parse_id(product_id, PRODUCT_NOT_FOUND))
         if body is None:
-            raise refusal(30101)
+            raise refusal(PRODUCT_NOT_FOUND)
         resp.data = body
 
     on_head = on_get
@@ -37,9 +38,9 @@ class StockStreamResource:
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str) -> None:
         """The product now and after each change, as server-sent events whose id is the stock's version."""
         last_event_id = req.get_header("Last-Event-ID", default="")
-        listener = await self._feed.listen(parse_id(product_id, 30101), last_event_id)
+        listener = await self._feed.listen(parse_id(product_id, PRODUCT_NOT_FOUND), last_event_id)
         if listener is None:
-            raise refusal(30101)
+            raise refusal(PRODUCT_NOT_FOUND)
         resp.content_type = "text/event-stream"
         resp.set_header("X-Accel-Buffering", "no")  # nginx would wait for more
         resp.stream = listener
@@ -69,5 +70,5 @@ def _parameter(req: falcon.asgi.Request, name: str, *, default: int, minimum: in
     text = req.params.get(name, str(default))
     # A parameter that is given twice is a list.
     if not isinstance(text, str) or not NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
-        raise refusal(30001, f"{name} is a number from {minimum} to {maximum}.")
+        raise refusal(INVALID_REQUEST, f"{name} is a number from {minimum} to {maximum}.")
     return int(text)

@@ -4,8 +4,9 @@
 --                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is made;
 --                            is_generated_key true: the key came from the service and is purged sooner;
 --                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
--- Out     a row a request, in order: order_id, hold_id, status (pending; or what a waiting payment made of it),
---         replayed (0|1), errno (NULL: accepted), product_id, quantity (units);
+-- Out     a row a request, in order: order_id (with 30203: the order that the hold became), hold_id,
+--         status (pending; or what a waiting payment made of it), replayed (0|1), errno (NULL: accepted),
+--         product_id, quantity (units);
 --         then, if a stock changed, a row a product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30201 hold_not_found,
@@ -23,7 +24,7 @@ BEGIN
     CALL decide_orders(in_requests, v_key_prefix, v_verdicts, v_touched);
 
     SELECT
-        recorded.result_id AS order_id,
+        COALESCE(recorded.result_id, used.id) AS order_id,
         IF(recorded.result_id IS NULL, NULL, request.hold_id) AS hold_id,
         recorded.result_status AS status,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
@@ -45,6 +46,8 @@ BEGIN
             = CAST(COALESCE(request.idempotency_key, CONCAT(v_key_prefix, request.position)) AS BINARY)
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     LEFT JOIN orders AS order_ ON order_.id = recorded.result_id
+    LEFT JOIN orders AS used
+        ON SUBSTRING(v_verdicts, request.position, 1) = 'u' AND used.hold_id = request.hold_id
     ORDER BY request.position;
 
     CALL read_touched(v_touched);

@@ -3,7 +3,8 @@
 -- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
 --                            found unless that caller made it
 -- Out     a row an element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
---         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found)
+--         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found),
+--         order_id (NULL: not ordered, or its order is purged)
 -- Errors  30001 invalid_request; in errno: 30201 hold_not_found
 -- Locks   none
 -- Retry   safe
@@ -21,7 +22,8 @@ BEGIN
         hold.quantity,
         IF(hold.status = 'active' AND hold.expires_at <= UTC_TIMESTAMP(), 'expired', hold.status) AS status,
         hold.expires_at,
-        IF(hold.id IS NULL, 30201, NULL) AS errno
+        IF(hold.id IS NULL, 30201, NULL) AS errno,
+        order_.id AS order_id
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         element JSON PATH '$',
@@ -34,6 +36,7 @@ BEGIN
         AND JSON_TYPE(request.hold_type) IN ('INTEGER', 'UNSIGNED INTEGER')
         AND (JSON_TYPE(request.element) <> 'ARRAY' OR request.caller IS NOT NULL)
         AND COALESCE(request.caller, '') IN ('', hold.caller)
+    LEFT JOIN orders AS order_ ON order_.hold_id = hold.id
     ORDER BY request.position;
     CALL end_read(v_is_own);
 END

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from service.batching import Failure
 from service.database import Connection, classify, connection_options, reason
-from service.procedures import HoldRequest, OrderRequest, PaymentEvent, ScopedId
+from service.rows import HoldRequest, OrderRequest, PaymentEvent, ScopedId
 from service.settings import SettingsError
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.http.support import PATIENCE_S

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from service import streams
-from service.procedures import ProcedureClient
+from service.procedure_client import ProcedureClient
 from service.settings import Settings
 from service.streams import Listener, StockFeed
 from stack.servers import Servers

@@ -47,6 +47,7 @@ def test_errors_hit_only_their_own_request(session: Session) -> None:
     assert [row["errno"] for row in rows] == [30202, 30204, 30203, 30201, 30001, 30002, None, None]
     assert [row["replayed"] for row in rows] == [0, 0, 0, 0, 0, 0, 1, 0]
     assert [row["hold_id"] for row in rows] == [None] * 6 + [used, fresh]
+    assert rows[2]["order_id"] == rows[6]["order_id"], "hold_already_used does not name the order"
 
 
 def test_a_hold_or_a_key_twice_in_a_batch_is_one_order(session: Session) -> None:

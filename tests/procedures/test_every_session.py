@@ -12,7 +12,6 @@ READS = {
     "get_products": ("[1]",),
     "list_products": (0, 1),
     "get_holds": ("[1]",),
-    "find_orders": ("[1]",),
     "get_orders": ("[1]",),
     "check_stock": (),
     "get_health": (),

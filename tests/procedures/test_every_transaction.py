@@ -158,7 +158,6 @@ def test_a_read_joins_the_callers_transaction_and_locks_nothing(
 ) -> None:
     arguments: dict[str, list[Any]] = {
         "check_stock": [],
-        "find_orders": [f"[{scene.hold_id}]"],
         "get_health": [],
         "get_metrics": [],
         "get_hold": [scene.hold_id],

@@ -11,16 +11,17 @@ def test_errors_hit_only_their_own_element(session: Session) -> None:
     product_id = session.create_product(stock=9)
     session.stand_at("2000000000")
     due, used, released = (session.create_hold(product_id) for _ in range(3))
-    session.call("create_order", used, None)
+    order_id = session.call("create_order", used, None)[0]["order_id"]
     session.call("release_hold", released)
     session.stand_at("2000000120")
     active, extended = session.create_hold(product_id), session.create_hold(product_id)
     (before,) = session.call("extend_hold", extended)
     elements = [due, used, active, released, 10**8, "x", extended, active]
     rows = session.batch("extend_holds", elements)
-    assert list(rows[0]) == ["hold_id", "expires_at", "replayed", "errno"]
+    assert list(rows[0]) == ["hold_id", "expires_at", "replayed", "errno", "order_id"]
     assert [row["errno"] for row in rows] == [30202, 30203, None, 30204, 30201, 30001, None, None]
     assert [row["replayed"] for row in rows] == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert [row["order_id"] for row in rows] == [None, order_id, None, None, None, None, None, None]
     assert [row["hold_id"] for row in rows] == [None, None, active, None, None, None, extended, active]
     assert [row["expires_at"] for row in rows if row["errno"] is None] == [before["expires_at"]] * 3
     assert session.available(product_id) == 5

@@ -8,7 +8,7 @@ from tests.support import Session
 
 KINDS = {
     "product": (["id", "name", "price", "available_stock", "version"], 30101),
-    "hold": (["hold_id", "product_id", "quantity", "status", "expires_at"], 30201),
+    "hold": (["hold_id", "product_id", "quantity", "status", "expires_at", "order_id"], 30201),
     "order": (
         ["order_id", "hold_id", "product_id", "quantity", "amount", "status", "payment_due_at"],
         30301,
@@ -41,9 +41,18 @@ def test_an_unknown_id_is_not_found(session: Session, kind: str, wrong: int | No
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_come_in_the_order_of_the_ids_asked_for(session: Session, kind: str, row_id: int) -> None:
     rows = session.batch(f"get_{kind}s", [10**9, row_id, row_id, 2**40])
-    assert list(rows[0]) == [*KINDS[kind][0], "errno"]
+    assert [column for column in rows[0] if column != "errno"] == KINDS[kind][0]
     assert [next(iter(row.values())) for row in rows] == [None, row_id, row_id, None]
     assert [row["errno"] for row in rows] == [KINDS[kind][1], None, None, KINDS[kind][1]]
+
+
+@pytest.mark.parametrize("status", ["pending", "success", "failure"])
+def test_an_ordered_hold_names_its_order(session: Session, status: str) -> None:
+    hold_id = session.create_hold(session.create_product(stock=5))
+    order_id = session.call("create_order", hold_id, None)[0]["order_id"]
+    if status != "pending":
+        session.call("apply_payment", f"{status} of {order_id}", order_id, status)
+    assert session.call("get_hold", hold_id)[0]["order_id"] == order_id
 
 
 @pytest.mark.parametrize("kind", KINDS)

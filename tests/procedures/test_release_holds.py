@@ -12,15 +12,16 @@ def test_errors_hit_only_their_own_element(session: Session) -> None:
     product_id = session.create_product(stock=9)
     session.stand_at("2000000000")
     due, used, released = (session.create_hold(product_id) for _ in range(3))
-    session.call("create_order", used, None)
+    order_id = session.call("create_order", used, None)[0]["order_id"]
     session.call("release_hold", released)
     session.stand_at("2000000120")
     active = session.create_hold(product_id)
     elements = [due, used, active, released, 10**8, "x", active]
     rows, touched = session.call_all("release_holds", json.dumps(elements))
-    assert list(rows[0]) == ["hold_id", "replayed", "errno"]
+    assert list(rows[0]) == ["hold_id", "replayed", "errno", "order_id"]
     assert [row["errno"] for row in rows] == [30202, 30203, None, None, 30201, 30001, None]
     assert [row["replayed"] for row in rows] == [0, 0, 0, 1, 0, 0, 1]
+    assert [row["order_id"] for row in rows] == [None, order_id, None, None, None, None, None]
     assert [(row["id"], row["available_stock"]) for row in touched] == [(product_id, 7)]
 
 

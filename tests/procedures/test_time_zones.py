@@ -57,7 +57,6 @@ SALE: list[tuple[int, str, tuple[Any, ...]]] = [
     (8, "release_holds", ("[5]",)),
     (9, "get_hold", (1,)),
     (9, "get_holds", ("[1,4,6]",)),
-    (9, "find_orders", ("[1,4,6]",)),
     (9, "get_order", (1,)),
     (9, "get_orders", ("[1,2]",)),
     (9, "get_payment", ("payment 2",)),

@@ -1,11 +1,9 @@
-"""The procedures that the service calls: what each takes and answers, and the procedures that batches for it."""
+"""The client of the stored procedures: one batcher and one connection for each of them."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from datetime import datetime
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -13,209 +11,27 @@ from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
 from service.database import Connection, Row, classify, find_rows, reason, rows_of
 from service.metrics import CACHE_DEGRADED, CACHE_HITS, CACHE_MISSES, count_outcomes
-from service.requests import BigInt, encode, money
+from service.rows import (
+    AppliedPayment,
+    CancelledOrder,
+    CreatedHold,
+    CreatedOrder,
+    DatabaseMetrics,
+    ExtendedHold,
+    Figures,
+    Health,
+    Hold,
+    Order,
+    Page,
+    Product,
+    ReleasedHold,
+    ScopedId,
+    StartedPayment,
+    Stock,
+)
 from service.settings import Settings
 
-READ_BATCH_LIMIT = 1000  # require_batch refuses more
-
-
-class HoldRequest(msgspec.Struct, omit_defaults=True):
-    """An element of create_holds."""
-
-    product_id: int
-    quantity: int
-    idempotency_key: str
-    is_generated_key: bool
-    caller: str = ""
-    customer_id: str | None = None
-
-
-class OrderRequest(msgspec.Struct, omit_defaults=True):
-    """An element of create_orders."""
-
-    hold_id: int
-    idempotency_key: str
-    is_generated_key: bool
-    caller: str = ""
-
-
-class PaymentEvent(msgspec.Struct):
-    """An element of apply_payments; also the webhook's body."""
-
-    idempotency_key: str
-    order_id: BigInt
-    status: str
-
-
-class ScopedId(NamedTuple):
-    """An element of the procedures that take holds or orders: the id, and who asks for it."""
-
-    id: int
-    caller: str
-
-
-class Page(NamedTuple):
-    """The arguments of list_products."""
-
-    after: int
-    limit: int
-
-
-class CreatedHold(NamedTuple):
-    """A row of create_holds."""
-
-    hold_id: int
-    expires_at: datetime
-    replayed: int
-    errno: int | None
-    available_stock: int | None
-
-
-class CreatedOrder(NamedTuple):
-    """A row of create_orders."""
-
-    order_id: int
-    hold_id: int
-    status: str
-    replayed: int
-    errno: int | None
-    product_id: int
-    quantity: int
-
-
-class AppliedPayment(NamedTuple):
-    """A row of apply_payments."""
-
-    order_id: int
-    status: str | None
-    outcome: str
-    replayed: int
-    errno: int | None
-
-
-class ReleasedHold(NamedTuple):
-    """A row of release_holds."""
-
-    hold_id: int
-    replayed: int
-    errno: int | None
-
-
-class ExtendedHold(NamedTuple):
-    """A row of extend_holds."""
-
-    hold_id: int
-    expires_at: datetime
-    replayed: int
-    errno: int | None
-
-
-class CancelledOrder(NamedTuple):
-    """A row of cancel_orders."""
-
-    order_id: int
-    hold_id: int
-    status: str
-    replayed: int
-    errno: int | None
-
-
-class StartedPayment(NamedTuple):
-    """A row of start_payments."""
-
-    order_id: int
-    payment_due_at: datetime
-    replayed: int
-    errno: int | None
-
-
-class Hold(NamedTuple):
-    """A row of get_holds."""
-
-    hold_id: int
-    product_id: int
-    quantity: int
-    status: str
-    expires_at: datetime
-    errno: int | None
-
-
-class FoundOrder(NamedTuple):
-    """A row of find_orders."""
-
-    order_id: int
-    errno: int | None
-
-
-class Order(NamedTuple):
-    """A row of get_orders."""
-
-    order_id: int
-    hold_id: int
-    product_id: int
-    quantity: int
-    amount: Decimal
-    status: str
-    payment_due_at: datetime
-    errno: int | None
-
-
-class Product(NamedTuple):
-    """A row of get_products, where an unknown one has no id, of list_products, and of what a batch changed."""
-
-    id: int
-    name: str
-    price: Decimal
-    available_stock: int
-    version: int
-
-    def body(self) -> bytes:
-        """The answer to GET /api/products/{id}."""
-        return encode(self.document())
-
-    def document(self) -> dict[str, Any]:
-        """The members of that answer."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "price": money(self.price),
-            "available_stock": self.available_stock,
-        }
-
-
-class Health(NamedTuple):
-    """The row of get_health."""
-
-    schema_version: int
-    oldest_code: int
-    sweep_lag_s: int
-
-
-class Figures(NamedTuple):
-    """The second row of get_metrics."""
-
-    holds_expired: int
-    orders_expired: int
-    refunds_due: int
-    payments_waiting: int
-    stock_differences: int
-    stock_checked_at: datetime | None
-
-
-class Stock(NamedTuple):
-    """One of the last rows of get_metrics."""
-
-    product_id: int
-    total_stock: int
-    available_stock: int
-
-
-class DatabaseMetrics(NamedTuple):
-    """The rows of get_metrics."""
-
-    health: Health
-    figures: Figures
-    stock: list[Stock]
+READ_BATCH_LIMIT = 1000  # elements; require_batch refuses more
 
 
 def cached_values(products: list[Product]) -> list[Value]:
@@ -243,7 +59,6 @@ class ProcedureClient:
         self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda request: request.id)
         self.start_payment = self._mutation("start_payments", StartedPayment, lambda request: request.id)
         self.get_hold = self._read("get_holds", Hold)
-        self.find_order = self._read("find_orders", FoundOrder)
         self.get_order = self._read("get_orders", Order)
         self.get_product_body = self._batch("get_products", self._send_products, READ_BATCH_LIMIT)
         self.read_product = self._batch("read_products", self._send_values, READ_BATCH_LIMIT)

@@ -1,0 +1,208 @@
+"""What goes into each procedure that the service calls, and what comes out: elements of batches, and rows.
+
+A row's fields are the columns of the procedure in their order; the header of each file in `sql/procedures` explains
+them. In the rows of a batch, `errno` is None unless that element was refused, and then most other fields are None.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from service.requests import BigInt, encode, money
+
+
+class HoldRequest(msgspec.Struct, omit_defaults=True):
+    """An element of create_holds."""
+
+    product_id: int
+    quantity: int
+    idempotency_key: str
+    is_generated_key: bool
+    caller: str = ""
+    customer_id: str | None = None
+
+
+class OrderRequest(msgspec.Struct, omit_defaults=True):
+    """An element of create_orders."""
+
+    hold_id: int
+    idempotency_key: str
+    is_generated_key: bool
+    caller: str = ""
+
+
+class PaymentEvent(msgspec.Struct):
+    """An element of apply_payments; also the webhook's body."""
+
+    idempotency_key: str
+    order_id: BigInt
+    status: str
+
+
+class ScopedId(NamedTuple):
+    """An element of the procedures that take holds or orders: the id, and who asks for it."""
+
+    id: int
+    caller: str
+
+
+class Page(NamedTuple):
+    """The arguments of list_products."""
+
+    after: int
+    limit: int
+
+
+class CreatedHold(NamedTuple):
+    """A row of create_holds."""
+
+    hold_id: int
+    expires_at: datetime
+    replayed: int
+    errno: int | None
+    available_stock: int | None
+
+
+class CreatedOrder(NamedTuple):
+    """A row of create_orders."""
+
+    order_id: int
+    hold_id: int
+    status: str
+    replayed: int
+    errno: int | None
+    product_id: int
+    quantity: int
+
+
+class AppliedPayment(NamedTuple):
+    """A row of apply_payments."""
+
+    order_id: int
+    status: str | None
+    outcome: str
+    replayed: int
+    errno: int | None
+
+
+class ReleasedHold(NamedTuple):
+    """A row of release_holds."""
+
+    hold_id: int
+    replayed: int
+    errno: int | None
+    order_id: int | None
+
+
+class ExtendedHold(NamedTuple):
+    """A row of extend_holds."""
+
+    hold_id: int
+    expires_at: datetime
+    replayed: int
+    errno: int | None
+    order_id: int | None
+
+
+class CancelledOrder(NamedTuple):
+    """A row of cancel_orders."""
+
+    order_id: int
+    hold_id: int
+    status: str
+    replayed: int
+    errno: int | None
+
+
+class StartedPayment(NamedTuple):
+    """A row of start_payments."""
+
+    order_id: int
+    payment_due_at: datetime
+    replayed: int
+    errno: int | None
+
+
+class Hold(NamedTuple):
+    """A row of get_holds."""
+
+    hold_id: int
+    product_id: int
+    quantity: int
+    status: str
+    expires_at: datetime
+    errno: int | None
+    order_id: int | None
+
+
+class Order(NamedTuple):
+    """A row of get_orders."""
+
+    order_id: int
+    hold_id: int
+    product_id: int
+    quantity: int
+    amount: Decimal
+    status: str
+    payment_due_at: datetime
+    errno: int | None
+
+
+class Product(NamedTuple):
+    """A row of get_products, where an unknown one has no id, of list_products, and of what a batch changed."""
+
+    id: int
+    name: str
+    price: Decimal
+    available_stock: int
+    version: int
+
+    def body(self) -> bytes:
+        """The answer to GET /api/products/{id}."""
+        return encode(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """The members of that answer."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "price": money(self.price),
+            "available_stock": self.available_stock,
+        }
+
+
+class Health(NamedTuple):
+    """The row of get_health."""
+
+    schema_version: int
+    oldest_code: int
+    sweep_lag_s: int
+
+
+class Figures(NamedTuple):
+    """The second row of get_metrics."""
+
+    holds_expired: int
+    orders_expired: int
+    refunds_due: int
+    payments_waiting: int
+    stock_differences: int
+    stock_checked_at: datetime | None
+
+
+class Stock(NamedTuple):
+    """One of the last rows of get_metrics."""
+
+    product_id: int
+    total_stock: int
+    available_stock: int
+
+
+class DatabaseMetrics(NamedTuple):
+    """The rows of get_metrics."""
+
+    health: Health
+    figures: Figures
+    stock: list[Stock]
