@@ -1,4 +1,4 @@
-"""Group commit: requests that arrive while a call is in flight travel together in the next one."""
+"""Group commit: requests that arrive while a call is in flight are sent together in the next one."""
 
 import asyncio
 import random
@@ -21,29 +21,29 @@ ATTEMPT_LIMIT = 3
 ASIDE_LIMIT = 4
 RETRY_JITTER_S = 0.05
 DEADLINE_CHECK_S = 0.02
-# Turns of the event loop, after a shared call, in which the answered write their answers, and who asks again at once
-# is read and queued. Without them the next call leaves half empty: a third fewer holds a second where the crowd is one
-# machine's. Of 4, 10, 16 and 30, 16 did most.
-TURNS_BETWEEN_CALLS = 16
+# Turns of the event loop after a call that carried several requests. In these turns the answers are written, and
+# clients that send their next request at once get into the next call. Without them the next call starts half empty, and
+# one load generator gets a third fewer holds per second. Of 4, 10, 16 and 30 turns, 16 gave the most.
+LOOP_TURNS_BETWEEN_CALLS = 16
 
 log = structlog.get_logger()
 
 
 class Failure(Enum):
-    """What a failed call asks for."""
+    """How the batcher reacts to a failed call."""
 
     RETRY = "send the same batch again"
-    LOCKED = "a lock was not given in time: send it lock group by lock group, out of the others' way"
-    DEFECT = "send the requests one by one; the one that fails alone has met a defect of ours"
+    LOCKED = "a wait for a lock timed out: send each lock group on a connection of its own"
+    DEFECT = "send the requests one by one; the one that fails alone has hit a defect of ours"
     UNKNOWN = "send the requests one by one; MySQL cannot serve the one that fails alone"
 
 
 class Entry(asyncio.Future[Answer], Generic[Request, Answer]):
-    """A request on its way, and the future of its answer.
+    """The future of a request's answer.
 
-    request   what is sent
-    deadline  loop time, seconds, at which its caller is told to come back
-    attempt   how often it has been sent
+    request   the element that `send` gets
+    deadline  loop time in seconds at which the request fails with Overloaded
+    attempt   how often the request has been sent
     """
 
     def __init__(self, request: Request, deadline: float) -> None:
@@ -54,17 +54,17 @@ class Entry(asyncio.Future[Answer], Generic[Request, Answer]):
 
 
 class Batcher(Generic[Request, Answer]):
-    """Sends requests in batches, one call in flight, without a waiting window.
+    """Sends requests in batches, with one call in flight. An idle batcher sends at once: there is no waiting window.
 
-    name         for the log
-    send         takes the requests of a batch, returns an answer for each, in order
-    classify     what an exception of `send` asks for
-    reason       the same exception in a word, for the log
-    send_aside   the same over a connection of its own, while `send` goes on with other requests
-    lock_group   requests with the same one contend for the same lock
-    batch_limit  requests in one call
+    name         the procedure, for log lines and metrics
+    send         takes the requests of a batch and returns their answers in order
+    classify     tells how to react to an exception of `send`
+    reason       names that exception in one word, for log lines
+    send_aside   does what `send` does on another connection, so that a lock group can wait for its lock there
+    lock_group   returns what a request locks; requests of one lock group wait for the same lock
+    batch_limit  requests per call
     queue_limit  requests that may wait
-    deadline_s   seconds after which a waiting request is given up
+    deadline_s   seconds after which an unanswered request fails
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class Batcher(Generic[Request, Answer]):
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, request: Request) -> Entry[Request, Answer]:
-        """Queue a request; returns the future of its answer.
+        """Queue a request and return the future of its answer.
 
-        It fails with what `send` raised for this request alone, with Overloaded when its deadline passes, or
-        with DatabaseUnavailable. Raises Overloaded when the queue is full.
+        The future fails with Overloaded when the deadline passes, with DatabaseUnavailable when MySQL cannot serve, or
+        with the exception that `send` raised for this request alone. Raises Overloaded when the queue is full.
         """
         if len(self._queue) >= self._queue_limit:
             raise Overloaded(f"{self._name}: {self._queue_limit} requests are waiting")
@@ -117,7 +117,7 @@ class Batcher(Generic[Request, Answer]):
         if self._task is None:
             self._start()
         if self._timer is None:
-            self._timer = loop.call_later(DEADLINE_CHECK_S, self._give_up_overdue)
+            self._timer = loop.call_later(DEADLINE_CHECK_S, self._fail_overdue)
         return entry
 
     async def drain(self) -> None:
@@ -132,38 +132,38 @@ class Batcher(Generic[Request, Answer]):
         self._task.add_done_callback(self._restart)
 
     def _restart(self, task: "asyncio.Task[None]") -> None:
-        """Go on after a defect in the batcher itself."""
+        """Start the batcher's task again after a defect in the batcher itself."""
         if task is self._task:  # not drained
             self._fail_after_defect(task, self._in_flight)
             self._start()
 
     def _fail_after_defect(self, task: "asyncio.Task[None]", entries: list[Entry[Request, Answer]]) -> None:
-        """Log what ended a task that should not have ended; its entries learn that their outcome is unknown."""
+        """Log the exception of a task that should not have ended, and fail its entries: their outcome is unknown."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
-            log.error("batcher_died", batcher=self._name, exc_info=error)
+            log.error("batcher_failed", batcher=self._name, exc_info=error)
             self._fail(entries, DatabaseUnavailable(f"{self._name}: internal error"))
 
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            self._in_flight = self._take()
+            self._in_flight = self._next_batch()
             await self._deliver(self._in_flight)
             was_shared = len(self._in_flight) > 1
             self._in_flight = []
-            for _ in range(TURNS_BETWEEN_CALLS if was_shared else 0):
+            for _ in range(LOOP_TURNS_BETWEEN_CALLS if was_shared else 0):
                 await asyncio.sleep(0)
             if not self._queue:
                 self._arrived.clear()
-                self._rest()
+                self._set_idle_if_done()
 
-    def _rest(self) -> None:
-        """Say so where nobody waits any more."""
+    def _set_idle_if_done(self) -> None:
+        """Wake `drain` once no request is queued or in flight."""
         if not (self._queue or self._in_flight or self._aside):
             self._idle.set()
 
-    def _take(self) -> list[Entry[Request, Answer]]:
-        """The next batch: those at the head of the queue whose callers still wait, and whose lock is not waited for."""
+    def _next_batch(self) -> list[Entry[Request, Answer]]:
+        """Take the next batch from the queue. Requests of a lock group that is set aside join their group instead."""
         batch: list[Entry[Request, Answer]] = []
         while self._queue and len(batch) < self._batch_limit:
             entry = self._queue.popleft()
@@ -176,7 +176,7 @@ class Batcher(Generic[Request, Answer]):
         return batch
 
     async def _deliver(self, batch: list[Entry[Request, Answer]], *, aside: bool = False) -> None:
-        """Send a batch until every entry has an answer or an error, or is set aside."""
+        """Send a batch until each entry has an answer or an error, or is set aside."""
         send = self._send_aside if aside else self._send
         while batch := [entry for entry in batch if not entry.done()]:
             for entry in batch:
@@ -184,8 +184,8 @@ class Batcher(Generic[Request, Answer]):
             started_at = asyncio.get_running_loop().time()
             try:
                 answers = await send([entry.request for entry in batch])
-            except Exception as error:  # noqa: BLE001 every failure is answered, and the batcher goes on
-                if await self._is_to_be_sent_again(batch, error, aside=aside):
+            except Exception as error:  # noqa: BLE001 each failure is answered, and the batcher continues
+                if await self._should_send_again(batch, error, aside=aside):
                     continue
                 return
             wait_s = started_at - batch[0].deadline + self._deadline_s
@@ -195,8 +195,8 @@ class Batcher(Generic[Request, Answer]):
                     entry.set_result(answer)
             return
 
-    async def _is_to_be_sent_again(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> bool:
-        """Deal with a failed call; True where the same batch is to be sent again."""
+    async def _should_send_again(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> bool:
+        """Handle a failed call; return whether to send the same batch again."""
         self._metrics.count_failure(error)
         failure = self._classify(error)
         if failure in (Failure.DEFECT, Failure.UNKNOWN) and len(batch) > 1:
@@ -207,8 +207,8 @@ class Batcher(Generic[Request, Answer]):
             return False
         attempt = max(entry.attempt for entry in batch)
         is_locked_out = failure is Failure.LOCKED and not aside
-        nobody_waits = all(entry.done() for entry in batch)  # any more: MySQL said nothing until their deadline
-        gives_up = failure is Failure.UNKNOWN or attempt >= ATTEMPT_LIMIT or nobody_waits
+        is_abandoned = all(entry.done() for entry in batch)  # MySQL did not answer before their deadlines
+        gives_up = failure is Failure.UNKNOWN or attempt >= ATTEMPT_LIMIT or is_abandoned
         if gives_up and not is_locked_out:
             log.error("database_unavailable", **self._log_fields(batch, error))
             self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
@@ -228,7 +228,7 @@ class Batcher(Generic[Request, Answer]):
             await self._deliver([entry], aside=aside)
 
     def _log_fields(self, batch: list[Entry[Request, Answer]], error: Exception) -> dict[str, Any]:
-        """What the log says of a failed call."""
+        """The fields of a failed call's log line."""
         return {
             "batcher": self._name,
             "requests": len(batch),
@@ -239,7 +239,7 @@ class Batcher(Generic[Request, Answer]):
         }
 
     def _set_aside(self, batch: list[Entry[Request, Answer]]) -> None:
-        """Deliver a batch lock group by lock group beside the others, so that one lock stalls one group."""
+        """Deliver each lock group of a batch on a connection of its own, so that one lock delays one group only."""
         for entry in batch:
             group = self._lock_group(entry.request)
             if group not in self._aside:
@@ -251,32 +251,32 @@ class Batcher(Generic[Request, Answer]):
             self._aside[group].append(entry)
 
     async def _run_aside(self, group: Hashable) -> None:
-        """Deliver one lock group's requests until none is left."""
+        """Deliver the requests of one lock group until none is left."""
         async with self._aside_slots:
             while entries := self._aside[group][: self._batch_limit]:
                 await self._deliver(entries, aside=True)
                 del self._aside[group][: len(entries)]
 
     def _end_aside(self, group: Hashable, task: "asyncio.Task[None]") -> None:
-        """Let a lock group travel with the others again; after a defect those who still wait for it fail."""
+        """Send a lock group with the others again. After a defect, the entries that still wait fail."""
         del self._aside_tasks[group]
         self._fail_after_defect(task, self._aside.pop(group))
-        self._rest()
+        self._set_idle_if_done()
 
-    def _give_up_overdue(self) -> None:
-        """Answer those whose deadline has passed, queued or in flight, and look again while there are any."""
+    def _fail_overdue(self) -> None:
+        """Fail the entries whose deadline has passed, and check again in DEADLINE_CHECK_S while any are left."""
         now = asyncio.get_running_loop().time()
         waiting = chain(self._in_flight, *self._aside.values())
         overdue = [entry for entry in waiting if entry.deadline <= now]
         while self._queue and self._queue[0].deadline <= now:
             overdue.append(self._queue.popleft())
-        if waiters := sum(not entry.done() for entry in overdue):
-            log.warning("deadline_passed", batcher=self._name, requests=waiters)
+        if unanswered := sum(not entry.done() for entry in overdue):
+            log.warning("deadline_passed", batcher=self._name, requests=unanswered)
         self._fail(overdue, Overloaded(f"{self._name}: no answer within {self._deadline_s} s"))
         self._metrics.observe_queue(len(self._queue))
         self._timer = None
         if self._queue or self._in_flight or self._aside:
-            self._timer = asyncio.get_running_loop().call_later(DEADLINE_CHECK_S, self._give_up_overdue)
+            self._timer = asyncio.get_running_loop().call_later(DEADLINE_CHECK_S, self._fail_overdue)
 
     @staticmethod
     def _fail(entries: Iterable[Entry[Request, Answer]], error: Exception) -> None:

@@ -21,7 +21,7 @@ CLIENTS = 64
 POLL_INTERVAL_S = 0.02
 PATIENCE_S = 20  # far beyond any promise: only a defect takes so long
 COMMAND = [sys.executable, "-m", "gunicorn", "-c", str(PROJECT / "gunicorn.conf.py"), "service.app:create_app()"]
-DEFECTS = ("Traceback", "unexpected_error", "batcher_died")
+DEFECTS = ("Traceback", "unexpected_error", "batcher_failed")
 
 
 class Service(Server):

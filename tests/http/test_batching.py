@@ -357,7 +357,7 @@ async def test_a_batcher_that_dies_says_so_and_goes_on(
         victim, queued = await results(batcher.submit("defect"), batcher.submit("a"))
     assert isinstance(victim, DatabaseUnavailable)
     assert queued == "answer to a"
-    assert "batcher_died" in [line["event"] for line in lines]
+    assert "batcher_failed" in [line["event"] for line in lines]
     assert await results(batcher.submit("b")) == ["answer to b"]
     async with asyncio.timeout(PATIENCE_S):
         await batcher.drain()
@@ -377,7 +377,7 @@ async def test_a_lock_group_goes_on_after_a_defect_hit_it_while_it_was_set_aside
     with capture_logs() as lines:
         (victim,) = await results(batcher.submit("a1"))
     assert isinstance(victim, DatabaseUnavailable)
-    assert "batcher_died" in [line["event"] for line in lines]
+    assert "batcher_failed" in [line["event"] for line in lines]
     assert await results(batcher.submit("a2"), batcher.submit("b1")) == ["answer to a2", "answer to b1"]
     async with asyncio.timeout(PATIENCE_S):
         await batcher.drain()
