@@ -103,7 +103,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     procedures, spans = (
         _traced_client(settings) if settings.otel_exporter_otlp_endpoint else (ProcedureClient(settings), [])
     )
-    feed = StockFeed(procedures.read_product, settings.redis_url)
+    feed = StockFeed(procedures.read_product, procedures.cache)
     middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, WorkerLifespan(procedures, feed)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
