@@ -1,5 +1,6 @@
 """Who may ask, and how often: API keys and rate limits, each of which is in the way only where it is configured."""
 
+import asyncio
 import hmac
 import math
 import time
@@ -19,6 +20,8 @@ from service.settings import Network
 # The provider's webhooks carry signatures instead, and a payment is never refused for coming too soon.
 SHOP_PATHS = ("/api/products", "/api/holds", "/api/orders")
 IPV6_CLIENT_BITS = 64
+# Few: in a burst, opening many at once takes longer than Redis is given for an answer.
+REDIS_CONNECTIONS = 4
 
 
 class AccessControl:
@@ -79,6 +82,8 @@ class RateLimits:
         self._trusted_proxies = trusted_proxies
         connections = connection_pool(redis_url)
         self._breaker = CircuitBreaker(connections, "rate_limits_open")
+        # Calls wait here for a free connection, and no timeout applies: otherwise a burst would open the limits.
+        self._free_connections = asyncio.Semaphore(REDIS_CONNECTIONS)
         storage = RedisStorage(
             "async+redis://",
             implementation="redispy",
@@ -100,7 +105,7 @@ class RateLimits:
 
     async def _count(self, limit: RateLimitItem, kind: str, name: str) -> None:
         try:
-            async with self._breaker.command("count"):
+            async with self._free_connections, self._breaker.command("count"):
                 if await self._limiter.hit(limit, kind, name):
                     return
                 window = await self._limiter.get_window_stats(limit, kind, name)
