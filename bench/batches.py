@@ -17,7 +17,7 @@ with contextlib.suppress(ImportError):
 import mysql.connector
 import uuid_utils
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 
 CALLS_A_SECOND = 2_500  # more than one connection reaches
 HOLDS_A_SECOND = 150_000
@@ -36,7 +36,7 @@ def main() -> None:
     """Make the batches beforehand, then send them."""
     url, size, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     batches = [_batch(size) for _ in range(seconds * min(CALLS_A_SECOND, HOLDS_A_SECOND // size))]
-    connection: Any = mysql.connector.connect(**connection_options(url), autocommit=True)
+    connection: Any = mysql.connector.connect(**MysqlUrl.parse(url).driver_options(), autocommit=True)
     cursor = connection.cursor()
     print("ready", flush=True)
     sys.stdin.readline()

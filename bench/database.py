@@ -3,16 +3,14 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mysql.connector
 
 from bench.revision import HERE, Revision
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 from stack.errors import StackError
-from stack.mysql import MysqlUrl
 
 CHUNK = 1_000_000
 BATCH = 1_000
@@ -83,7 +81,7 @@ class Database:
     def __init__(self, server: MysqlUrl, name: str) -> None:
         """Make the database anew."""
         self.name = name
-        options = {**connection_options(str(server)), "database": None}
+        options = server.for_database("").driver_options()
         self._connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
         self._cursor: Any = self._connection.cursor()
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
@@ -151,7 +149,7 @@ class ProductDatabase(Database):
     def __init__(self, server: MysqlUrl, name: str, revision: Revision = HERE) -> None:
         """Make and deploy the database; its holds and orders live long."""
         super().__init__(server, name)
-        revision.deploy(str(replace(server, database=name)))
+        revision.deploy(str(server.for_database(name)))
         self.execute(f"USE `{name}`")
         self.execute("CALL change_setting('hold_ttl_s', %(ttl_s)s)", ttl_s=LONG_S)
         self.execute("CALL change_setting('payment_ttl_s', %(ttl_s)s)", ttl_s=LONG_S)

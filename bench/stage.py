@@ -14,7 +14,7 @@ from bench.contenders import Address, Contender, Gunicorn, Variant
 from bench.database import PLENTY, ClientSideDatabase, Database, ProductDatabase
 from bench.load import Load, Measurement, Memory, Wrk, memory_of
 from bench.revision import HERE, Revision
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 
 SWEEP_LOAD = Load("hold")

@@ -14,6 +14,7 @@ from service.errors import (
     DatabaseUnavailable,
     Overloaded,
     Problem,
+    SettingsError,
     serialize,
     unavailable,
 )
@@ -29,7 +30,7 @@ from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource, StockStreamResource
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import Settings, load_settings
 from service.streams import StockFeed
 
 KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key

@@ -11,8 +11,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from service.errors import SettingsError
 from service.metrics import CACHE_FAILURES
-from service.settings import SettingsError
 
 TIMEOUT_S = 0.1
 OPEN_S = 1.0

@@ -9,7 +9,7 @@ from typing import Any
 import falcon
 import mysql.connector
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 
 
 class Pool:
@@ -17,7 +17,7 @@ class Pool:
 
     def __init__(self, url: str, size: int, *, autocommit: bool) -> None:
         """Nothing connects before it is needed."""
-        self._options = {**connection_options(url), "autocommit": autocommit}
+        self._options = {**MysqlUrl.parse(url).driver_options(), "autocommit": autocommit}
         self._autocommit = autocommit  # the driver's own attribute asks the server
         self._opening = Lock()  # threads whose first connections begin together crash in the driver's C library
         self._idle: LifoQueue[Any] = LifoQueue()  # the last one used is the warmest

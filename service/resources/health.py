@@ -45,6 +45,7 @@ class ReadinessResource:
                 "mysql": "ok",
                 "redis": redis,
                 "sweep_lag_s": health.sweep_lag_s,
+                "sweep_event": "enabled" if health.is_sweep_enabled else "disabled",
             },
         )
 

@@ -8,19 +8,18 @@ import httpx
 import pytest
 import redis
 
+from service.mysql_url import MysqlUrl
 from stack.errors import StackError
 from stack.process import Server
 from stack.servers import Servers
 from tests.conftest import PASSWORDS
 from tests.http.support import Service, Shop
-from tests.support import url_of
 
 
 @pytest.fixture(scope="module")
 def app_url(database_url: str) -> str:
     """The service's own URL of the file's database: an account with EXECUTE and nothing else."""
-    name = database_url.partition("?")[0].rpartition("/")[2]
-    return url_of(database_url, database=name, account="checkout_app", password=PASSWORDS["checkout_app"])
+    return str(MysqlUrl.parse(database_url).for_account("checkout_app", PASSWORDS["checkout_app"]))
 
 
 @pytest.fixture(scope="module")
