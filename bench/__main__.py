@@ -15,11 +15,11 @@ from typing import Any
 
 from bench import plots, revision
 from bench.database import BrokenStock
+from bench.freshness import BrokenPromise
 from bench.load import LoadError
-from bench.promise import BrokenPromise
 from bench.report import Report
+from bench.runner import NotDurable, Pace, Stage
 from bench.scenarios import COMPARISONS, OTHERS, measure
-from bench.stage import NotDurable, Pace, Stage
 from stack import servers
 from stack.errors import StackError
 

@@ -7,8 +7,8 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from bench.runner import Figure
 from bench.scenarios import Outcome
-from bench.stage import Figure
 from stack.servers import PROJECT
 
 matplotlib.style.use(PROJECT / "docs" / "pictures.mplstyle")

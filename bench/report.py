@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from bench.runner import Figure, Sweep
 from bench.scenarios import Bar, Change, Outcome
-from bench.stage import Figure, Sweep
 
 
 @dataclass

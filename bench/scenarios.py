@@ -19,13 +19,13 @@ from functools import partial
 import msgspec
 
 from bench import contenders
-from bench.attackers import Crowd, attackers
 from bench.contenders import SERVICE
 from bench.database import ProductDatabase
+from bench.freshness import Watcher
+from bench.hostile_connections import Crowd, attackers
 from bench.listeners import listening
 from bench.load import Load, LoadError, Measurement
-from bench.promise import Watcher
-from bench.stage import Entry, Figure, Stage
+from bench.runner import Entry, Figure, Stage
 from bench.webhooks import write_events
 
 CROWD = 256

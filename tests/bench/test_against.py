@@ -12,8 +12,8 @@ import pytest
 from bench import revision
 from bench.report import Report
 from bench.revision import HERE, Revision
+from bench.runner import AGAINST, Pace, Stage
 from bench.scenarios import measure
-from bench.stage import AGAINST, Pace, Stage
 from stack.servers import PROJECT, Servers
 from tests.conftest import PASSWORDS
 from tests.copies import copy_project

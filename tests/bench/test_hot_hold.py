@@ -10,8 +10,8 @@ import pytest
 from bench import plots, scenarios
 from bench.database import BrokenStock
 from bench.report import Report
+from bench.runner import Pace, Stage
 from bench.scenarios import measure
-from bench.stage import Pace, Stage
 from stack.servers import Servers
 from tests.conftest import PASSWORDS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.attackers import HALF_A_BODY, HEADERS, Crowd, attackers
+from bench.hostile_connections import HALF_A_BODY, HEADERS, Crowd, attackers
 from tests.http.support import PATIENCE_S, Service, eventually, hold_request
 from tests.support import Session
 

@@ -1,4 +1,4 @@
-"""Clients that want nothing but to be in the way: `python -m bench.attackers <url> <idle> <slow> <half> <garbage>`.
+"""Clients that want nothing but to be in the way, see `main`.
 
 The numbers are connections of each kind, all open at once: silent ones, ones that send their headers a byte a second,
 ones that send half a body, and ones that pipeline garbage behind requests, every second. Who is cut off comes again.
@@ -43,7 +43,7 @@ class Crowd:
 @contextmanager
 def attackers(url: str, crowd: Crowd) -> Iterator[None]:
     """Attackers of a service, all connected, killed with the block."""
-    command = [sys.executable, "-m", "bench.attackers", url, *map(str, astuple(crowd))]
+    command = [sys.executable, "-m", "bench.hostile_connections", url, *map(str, astuple(crowd))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             if process.stdout is None or process.stdout.readline() != "ready\n":
