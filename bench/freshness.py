@@ -1,4 +1,7 @@
-"""The promise of product reads, watched under load: an answered change shows at once, any other within 1 s."""
+"""Checks under load that product reads are fresh.
+
+A hold that the service has answered must show in the next read; a hold made in MySQL directly, within 1 s.
+"""
 
 import http.client
 import itertools
@@ -9,84 +12,84 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-FRESH_S = 1.0
-CONNECTIONS = 8  # enough to meet every worker
-PAUSE_S = 0.02
+MAX_AGE_S = 1.0
+CONNECTIONS = 8  # enough to reach every worker
+POLL_INTERVAL_S = 0.02
 
 
-class BrokenPromise(Exception):
-    """A read was older than it may be: there is no figure of such a run."""
+class FreshnessError(Exception):
+    """A read was older than it may be, or a request failed; the scenario yields no result."""
 
 
-class Watcher:
-    """A buyer who looks after each hold whether it shows, and an operator whose hold must show in time.
+class FreshnessChecker:
+    """Holds units of product 1, through the service and in MySQL directly, and checks that reads show them in time.
 
-    Nobody else may change the product meanwhile. `hold_elsewhere` holds a unit behind the service's back.
+    No other client may change the product meanwhile. `hold_in_mysql` holds one unit without the service.
     """
 
-    def __init__(self, url: str, hold_elsewhere: Callable[[], None]) -> None:
-        """Nothing is sent before `watch`."""
+    def __init__(self, url: str, hold_in_mysql: Callable[[], None]) -> None:
+        """Prepare the connections to the service; `run` begins to use them."""
         host = urlsplit(url).netloc
         connections = [http.client.HTTPConnection(host, timeout=5) for _ in range(CONNECTIONS)]
         self._connections = itertools.cycle(connections)
-        self._hold_elsewhere = hold_elsewhere
-        self._ended = threading.Event()
+        self._hold_in_mysql = hold_in_mysql
+        self._has_ended = threading.Event()
         self._error: BaseException | None = None
-        self.own_reads = 0
+        self.reads_after_hold = 0
         self.oldest_s = 0.0
 
     @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Watch during the block; raises BrokenPromise after it."""
-        thread = threading.Thread(target=self._run)
+    def run(self) -> Iterator[None]:
+        """Check during the block; raises FreshnessError at its end."""
+        thread = threading.Thread(target=self._check_repeatedly)
         thread.start()
         try:
             yield
         finally:
-            self._ended.set()
+            self._has_ended.set()
             thread.join()
         if self._error is not None:
             raise self._error
 
-    def _run(self) -> None:
+    def _check_repeatedly(self) -> None:
         try:
-            while not self._ended.is_set():
-                self._hold_and_look()
-                self._hold_elsewhere_and_look()
-        except BaseException as error:  # noqa: BLE001 raised again where the watch ends
+            while not self._has_ended.is_set():
+                self._check_hold_through_service()
+                self._check_hold_in_mysql()
+        except BaseException as error:  # noqa: BLE001 `run` raises it in the main thread
             self._error = error
 
-    def _hold_and_look(self) -> None:
+    def _check_hold_through_service(self) -> None:
         before = self._available()
-        self._ask("POST", "/api/holds", '{"product_id":1,"quantity":1}')
+        self._request("POST", "/api/holds", '{"product_id":1,"quantity":1}')
         for _ in range(CONNECTIONS):
-            self.own_reads += 1
-            if (seen := self._available()) != before - 1:
-                raise BrokenPromise(f"after a hold {seen} units were seen, not {before - 1}")
+            self.reads_after_hold += 1
+            if (available := self._available()) != before - 1:
+                raise FreshnessError(f"a read after a hold returned {available} units instead of {before - 1}")
 
-    def _hold_elsewhere_and_look(self) -> None:
+    def _check_hold_in_mysql(self) -> None:
         before = self._available()
-        self._hold_elsewhere()
-        changed_at = time.monotonic()
+        self._hold_in_mysql()
+        held_at = time.monotonic()
         while True:
-            asked_at = time.monotonic()
+            sent_at = time.monotonic()
             if self._available() == before - 1:
                 return
-            self.oldest_s = max(self.oldest_s, asked_at - changed_at)
-            if self.oldest_s > FRESH_S:
-                raise BrokenPromise(f"a read {self.oldest_s:.3f} s after a change did not show it")
-            time.sleep(PAUSE_S)
+            self.oldest_s = max(self.oldest_s, sent_at - held_at)
+            if self.oldest_s > MAX_AGE_S:
+                raise FreshnessError(f"a read {self.oldest_s:.3f} s after a change did not show it")
+            time.sleep(POLL_INTERVAL_S)
 
     def _available(self) -> int:
-        available: int = self._ask("GET", "/api/products/1")["available_stock"]
+        available: int = self._request("GET", "/api/products/1")["available_stock"]
         return available
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, int]:
+    def _request(self, method: str, path: str, body: str | None = None) -> dict[str, int]:
         connection = next(self._connections)
         connection.request(method, path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read()
         if response.status not in (http.HTTPStatus.OK, http.HTTPStatus.CREATED):
-            raise BrokenPromise(f"{method} {path} answered {response.status} {text!r}")
+            raise FreshnessError(f"{method} {path} returned {response.status} {text!r}")
         document: dict[str, int] = json.loads(text)
         return document

@@ -1,4 +1,4 @@
-"""Where a run takes place: servers, databases, contenders, and the act of measuring one beside the other."""
+"""Runs contenders on the servers and databases of a run, and measures them in turn."""
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -10,30 +10,30 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 
-from bench.contenders import Address, Contender, Gunicorn, Variant
-from bench.database import PLENTY, ClientSideDatabase, Database, ProductDatabase
+from bench.contenders import Contender, Gunicorn, ServerUrls, Variant
+from bench.database import AMPLE_STOCK, ClientSideDatabase, Database, ProductDatabase
 from bench.load import Load, Measurement, Memory, Wrk, memory_of
-from bench.revision import HERE, Revision
+from bench.revision import WORKING_TREE, Revision
 from stack.mysql import MysqlUrl
 from stack.servers import Servers
 
-SWEEP_LOAD = Load("hold")
-AGAINST = "against"  # the other revision's database
+TUNING_LOAD = Load("hold")
+AGAINST = "against"  # key of the database of the revision that --against names
 AGAINST_REDIS_DATABASE = 1
 
 
 class NotDurable(Exception):
-    """MySQL runs without one of the settings that a figure presumes."""
+    """A setting of MySQL makes commits less durable, so results would not be comparable."""
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How long and how large: the whole measurement, or a quick look."""
+class Parameters:
+    """How long a run measures, and with how many connections and rows."""
 
     rounds: int = 3
     seconds: int = 5
     warm_up_seconds: int = 1
-    sweep_variants: int | None = None
+    max_variants: int | None = None
     connections: tuple[int, ...] = (16, 64, 256, 1024, 2048, 4096)
     old_rows: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
     due_holds: int = 1_000_000
@@ -41,29 +41,29 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What one line of a scenario measures.
+class Case:
+    """One line of a scenario: a contender under a load.
 
-    `prepare` empties or fills the contender's database before each round, else it is emptied; `beside` runs during the
-    round, and gets the contender's URL and database.
+    Before each round, `prepare` prepares the contender's database; by default it is emptied. `background` is a context
+    manager that gets the contender's URL and database, and is active during each round.
     """
 
     label: str
     contender: Contender
     load: Load
     prepare: Callable[[ProductDatabase], None] | None = None
-    beside: Callable[[str, ProductDatabase], AbstractContextManager[None]] = lambda _url, _database: nullcontext()
+    background: Callable[[str, ProductDatabase], AbstractContextManager[None]] = lambda _url, _database: nullcontext()
 
-    def at(self, revision: Revision) -> "Entry":
-        """The same of another revision, on that revision's database."""
+    def at(self, revision: Revision) -> "Case":
+        """The same case with another revision of the contender, on that revision's database."""
         name = f"{self.contender.name} at {revision.name}"
         contender = replace(self.contender, name=name, database=AGAINST, revision=revision)
         return replace(self, label=f"{self.label} at {revision.name}", contender=contender)
 
 
 @dataclass
-class Figure:
-    """The rounds of one entry."""
+class Result:
+    """The measurements of one case, one per round."""
 
     label: str
     kind: str
@@ -73,12 +73,12 @@ class Figure:
 
     @property
     def rates(self) -> list[float]:
-        """A second's work, by round."""
+        """The rate of each round, per second."""
         return [measurement.rate(self.kind) for measurement in self.rounds]
 
     @property
     def rate(self) -> float:
-        """The median."""
+        """The median rate."""
         return statistics.median(self.rates)
 
     @property
@@ -93,7 +93,7 @@ class Figure:
 
     @property
     def errors(self) -> dict[str, int]:
-        """Of all rounds; a figure with any is invalid."""
+        """The errors of all rounds, counted; a result with errors is invalid."""
         errors: dict[str, int] = {}
         for measurement in self.rounds:
             for status, count in measurement.errors(self.expected).items():
@@ -102,28 +102,31 @@ class Figure:
 
     @property
     def memory(self) -> list[Memory]:
-        """The round in which the processes were largest."""
-        return max((measurement.memory for measurement in self.rounds), key=lambda all_: sum(m.rss_mib for m in all_))
+        """The memory of the server processes in the round in which they were largest."""
+        return max(
+            (measurement.memory for measurement in self.rounds),
+            key=lambda memory: sum(process.rss_mib for process in memory),
+        )
 
 
 @dataclass
-class Sweep:
-    """A contender's variants, best first, with their rates."""
+class Tuning:
+    """The rates of a contender's variants by name, best first."""
 
     contender: str
     rates: dict[str, float]
 
 
-class Stage:
-    """The servers and databases of a run; `against` is the other revision to compare the service with, if any."""
+class Runner:
+    """The servers and databases of a run; with `against`, the service of that revision is measured as well."""
 
     def __init__(
-        self, servers: Servers, pace: Pace, application_password: str, against: Revision | None = None
+        self, servers: Servers, parameters: Parameters, application_password: str, against: Revision | None = None
     ) -> None:
-        """Make the databases anew."""
-        self.pace = pace
+        """Create the databases; those of an earlier run are dropped."""
+        self.parameters = parameters
         self.against = against
-        self.sweeps: list[Sweep] = []
+        self.tunings: list[Tuning] = []
         self.wrk = Wrk()
         self.server = MysqlUrl.parse(servers.mysql_url)
         self.product = ProductDatabase(self.server, "bench")
@@ -137,10 +140,10 @@ class Stage:
         if against:
             self.databases[AGAINST] = ProductDatabase(self.server, "bench_against", against)
         self._best: dict[str, Variant] = {}
-        self._gunicorns: dict[str, Gunicorn] = {}  # that run now
+        self._gunicorns: dict[str, Gunicorn] = {}  # those that are running, by contender
 
-    def settings(self) -> dict[str, str]:
-        """What of MySQL's settings bears on speed; raises NotDurable."""
+    def mysql_settings(self) -> dict[str, str]:
+        """Return the settings of MySQL that affect speed; raises NotDurable."""
         names = (
             *("version", "sync_binlog", "innodb_flush_log_at_trx_commit", "log_bin", "innodb_doublewrite"),
             *("innodb_buffer_pool_size", "innodb_redo_log_capacity", "event_scheduler"),
@@ -149,7 +152,7 @@ class Stage:
         settings = {name: str(value) for name, value in zip(names, values, strict=True)}
         for name in ("sync_binlog", "innodb_flush_log_at_trx_commit", "log_bin"):
             if settings[name] != "1":
-                raise NotDurable(f"{name} is {settings[name]}: figures are of a durable server")
+                raise NotDurable(f"{name} is {settings[name]}, but must be 1 so that every commit is durable")
         return settings
 
     def close(self) -> None:
@@ -157,12 +160,8 @@ class Stage:
         for database in self.databases.values():
             database.drop()
 
-    def say(self, text: str) -> None:
-        """Show progress."""
-        print(text, flush=True)
-
-    def reset(self, contender: Contender, products: int = 1, stock: int = PLENTY) -> None:
-        """Leave nothing but so many products with so much stock each, in a contender's database and in its Redis."""
+    def reset(self, contender: Contender, products: int = 1, stock: int = AMPLE_STOCK) -> None:
+        """Empty a contender's database and Redis, then add so many products with `stock` units each."""
         self._flush_redis(contender)
         if contender.database == "redis":
             with redis.Redis.from_url(self._redis_url(contender)) as client:
@@ -175,113 +174,118 @@ class Stage:
             client.flushdb()
 
     def _redis_url(self, contender: Contender) -> str:
-        """A revision other than this one has a logical database of its own."""
+        """The URL of Redis; another revision than the working tree has a logical database of its own."""
         url = self._servers.redis_url
-        if contender.revision is HERE:
+        if contender.revision is WORKING_TREE:
             return url
         parts = urlsplit(url)
         return parts._replace(query=urlencode({**dict(parse_qsl(parts.query)), "db": AGAINST_REDIS_DATABASE})).geturl()
 
     def check(self) -> None:
-        """Wait until every request has ended; raise BrokenStock unless every unit of every database is in one place."""
-        self._settle()
+        """Wait until all requests have ended, then check the stock of every database; raises InconsistentStock."""
+        self._wait_until_idle()
         for database in self.databases.values():
             database.check()
 
-    def _settle(self) -> None:
-        self.product.settle(lambda: all(gunicorn.is_idle() for gunicorn in self._gunicorns.values()))
+    def _wait_until_idle(self) -> None:
+        self.product.wait_until_idle(lambda: all(gunicorn.is_idle() for gunicorn in self._gunicorns.values()))
 
     @contextmanager
     def running(self, contenders: Sequence[Contender]) -> Iterator[dict[str, Gunicorn]]:
-        """Each contender under its best variant, stopped with the block; idle ones cost nothing."""
+        """Run each contender with its best variant during the block. An idle contender costs the others nothing."""
         for contender in contenders:
-            self._sweep(contender)
+            self._tune(contender)
         gunicorns = {contender.name: self._gunicorn(contender, self._best[contender.name]) for contender in contenders}
         with self._started(gunicorns):
             yield gunicorns
 
-    def compare(self, name: str, entries: Sequence[Entry]) -> list[Figure]:
-        """Measure the entries in turn, there and back (A B B A A B …); stock is checked after every one."""
-        figures = [_figure(entry) for entry in entries]
-        contenders = {entry.contender.name: entry.contender for entry in entries}
-        with self.running(list(contenders.values())) as gunicorns:
-            for number in range(1, self.pace.rounds + 1):
-                turns = list(zip(entries, figures, strict=True))
-                for entry, figure in turns if number % 2 else reversed(turns):
-                    measurement = self._measure(entry, gunicorns[entry.contender.name])
-                    figure.rounds.append(measurement)
-                    self.say(
-                        f"{name}: round {number} of {self.pace.rounds}: {entry.label}:"
-                        f" {measurement.rate(entry.load.kind):,.0f}/s, p50 {measurement.p50_ms:.1f} ms,"
-                        f" p99 {measurement.p99_ms:.1f} ms {measurement.errors(entry.load.expected) or ''}"
-                    )
-        return figures
+    def compare(self, name: str, cases: Sequence[Case]) -> list[Result]:
+        """Measure the cases in turn and check the stock after each measurement; returns a result per case.
 
-    def _measure(self, entry: Entry, gunicorn: Gunicorn) -> Measurement:
-        database = self._product_of(entry.contender)
-        if entry.prepare:
-            self._flush_redis(entry.contender)
-            entry.prepare(database)
+        Every second round goes through the cases in reverse order: A B, B A, A B, …
+        """
+        results = [Result(case.label, case.load.kind, case.load.connections, case.load.expected) for case in cases]
+        contenders = {case.contender.name: case.contender for case in cases}
+        with self.running(list(contenders.values())) as gunicorns:
+            for number in range(1, self.parameters.rounds + 1):
+                pairs = list(zip(cases, results, strict=True))
+                for case, result in pairs if number % 2 else reversed(pairs):
+                    measurement = self._measure(case, gunicorns[case.contender.name])
+                    result.rounds.append(measurement)
+                    print(
+                        f"{name}: round {number} of {self.parameters.rounds}: {case.label}:"
+                        f" {measurement.rate(case.load.kind):,.0f}/s, p50 {measurement.p50_ms:.1f} ms,"
+                        f" p99 {measurement.p99_ms:.1f} ms {measurement.errors(case.load.expected) or ''}",
+                        flush=True,
+                    )
+        return results
+
+    def _measure(self, case: Case, gunicorn: Gunicorn) -> Measurement:
+        database = self._product_database_of(case.contender)
+        if case.prepare:
+            self._flush_redis(case.contender)
+            case.prepare(database)
         else:
-            self.reset(entry.contender, entry.load.products)
-        self._warm_up(gunicorn, entry.load)
-        with entry.beside(gunicorn.url, database):
+            self.reset(case.contender, case.load.products)
+        self._warm_up(gunicorn, case.load)
+        with case.background(gunicorn.url, database):
             measurement = self.wrk.run(
-                gunicorn.url, entry.load, self.pace.seconds, lambda: memory_of(self.processes(gunicorn))
+                gunicorn.url, case.load, self.parameters.seconds, lambda: memory_of(self.processes(gunicorn))
             )
         self.check()
         return measurement
 
     def _warm_up(self, gunicorn: Gunicorn, load: Load) -> None:
-        """Send for a while, then wait until what was left unanswered has been worked off."""
-        if self.pace.warm_up_seconds:
-            self.wrk.run(gunicorn.url, load, self.pace.warm_up_seconds)
-            self._settle()
+        """Send the load for a while, then wait until the requests that were still in flight have ended."""
+        if self.parameters.warm_up_seconds:
+            self.wrk.run(gunicorn.url, load, self.parameters.warm_up_seconds)
+            self._wait_until_idle()
 
     def processes(self, gunicorn: Gunicorn) -> dict[int, str]:
-        """All that serves a contender, by process id."""
+        """The names of all server processes behind a contender, by process id."""
         servers = {int(Path(self._servers.folder, name, "pid").read_text()): name for name in ("mysql", "redis")}
         return {**servers, **gunicorn.processes()}
 
-    def _sweep(self, contender: Contender) -> None:
-        """Find the best variant of a contender, once a run."""
+    def _tune(self, contender: Contender) -> None:
+        """Measure the variants of a contender to find the best one, once per run."""
         if contender.name in self._best:
             return
-        variants = contender.variants[: self.pace.sweep_variants]
+        variants = contender.variants[: self.parameters.max_variants]
         rates = {}
         for variant in variants if len(variants) > 1 else ():
             self.reset(contender)
             gunicorn = self._gunicorn(contender, variant)
             with self._started({contender.name: gunicorn}):
-                self._warm_up(gunicorn, SWEEP_LOAD)
-                measurement = self.wrk.run(gunicorn.url, SWEEP_LOAD, max(1, self.pace.seconds // 2))
-            errors = measurement.errors(SWEEP_LOAD.expected)
-            rates[variant.name] = 0.0 if errors else measurement.rate("hold")
+                self._warm_up(gunicorn, TUNING_LOAD)
+                measurement = self.wrk.run(gunicorn.url, TUNING_LOAD, max(1, self.parameters.seconds // 2))
+            errors = measurement.errors(TUNING_LOAD.expected)
+            rate = measurement.rate("hold")
+            rates[variant.name] = 0.0 if errors else rate
             self.check()
-            self.say(f"sweep of {contender.name}: {variant.name}: {measurement.rate('hold'):,.0f}/s {errors or ''}")
+            print(f"variants of {contender.name}: {variant.name}: {rate:,.0f}/s {errors or ''}", flush=True)
         best = max(variants, key=lambda variant: rates.get(variant.name, 0.0))
         self._best[contender.name] = best
         if rates:
             ordered = sorted(rates.items(), key=lambda item: -item[1])
-            self.sweeps.append(Sweep(contender.name, dict(ordered)))
+            self.tunings.append(Tuning(contender.name, dict(ordered)))
 
     def _gunicorn(self, contender: Contender, variant: Variant) -> Gunicorn:
-        own = self.databases.get(contender.database, self.product)
-        product = self._product_of(contender)
+        product = self._product_database_of(contender)
+        baseline = self.databases.get(contender.database, self.product)
         service_url = replace(self.server, user="checkout_app", password=self._password, database=product.name)
-        baseline_url = replace(self.server, database=own.name)
-        address = Address(str(service_url), self._redis_url(contender), str(baseline_url))
+        baseline_url = replace(self.server, database=baseline.name)
+        urls = ServerUrls(str(service_url), self._redis_url(contender), str(baseline_url))
         folder = self._servers.folder / "contenders" / "".join(filter(str.isalnum, contender.name))
-        return Gunicorn(folder, contender, variant, address)
+        return Gunicorn(folder, contender, variant, urls)
 
-    def _product_of(self, contender: Contender) -> ProductDatabase:
-        """The database that a service uses; this revision's for a baseline, whose settings ask for one."""
-        own = self.databases.get(contender.database)
-        return own if isinstance(own, ProductDatabase) else self.product
+    def _product_database_of(self, contender: Contender) -> ProductDatabase:
+        """The database of the service of the contender's revision; a baseline gets that of the working tree."""
+        database = self.databases.get(contender.database)
+        return database if isinstance(database, ProductDatabase) else self.product
 
     @contextmanager
     def _started(self, gunicorns: dict[str, Gunicorn]) -> Iterator[None]:
-        """Start them together and stop them together, whatever happens."""
+        """Run the contenders during the block; all start at once and stop at once."""
         with ThreadPoolExecutor() as pool:
             try:
                 list(pool.map(Gunicorn.start, gunicorns.values()))
@@ -290,7 +294,3 @@ class Stage:
             finally:
                 self._gunicorns = {}
                 list(pool.map(Gunicorn.stop, gunicorns.values()))
-
-
-def _figure(entry: Entry) -> Figure:
-    return Figure(entry.label, entry.load.kind, entry.load.connections, entry.load.expected)
