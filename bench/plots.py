@@ -17,9 +17,11 @@ matplotlib.style.use(PROJECT / "docs" / "pictures.mplstyle")
 def draw(scenarios: dict[str, ScenarioResult], folder: Path) -> list[Path]:
     """Write a plot of each scenario that has one; returns the files."""
     plots: dict[str, Callable[[Axes, Sequence[Result]], None]] = {
-        "hot_hold": lambda axes, results: _plot_rates(axes, results, "Holds per second of one product"),
+        "hot_hold": lambda axes, results: _plot_rates(
+            axes, results, "Holds per second of one product, 256 connections"
+        ),
         "whole_flow": lambda axes, results: _plot_rates(
-            axes, results[:2], "Flows of hold, order and payment per second"
+            axes, results[:2], "Flows of hold, order and payment per second, 256 connections"
         ),
         "many_connections": _plot_latency,
         "old_rows": _plot_old_rows,
@@ -72,7 +74,7 @@ def _plot_old_rows(axes: Axes, results: Sequence[Result]) -> None:
         percents = [100 * old.rate / empty.rate for empty, old in zip(results[::3], results[offset::3], strict=True)]
         axes.plot(levels, percents, style, color="C0", label=label)
     axes.set_ylim(0, 120)
-    axes.set_xlabel("old holds, as many orders and as many keys")
+    axes.set_xlabel("old holds, and as many orders and keys")
     axes.set_title("Holds per second, % of the rate with empty tables")
     axes.legend()
 
