@@ -19,7 +19,7 @@ with contextlib.suppress(ImportError):
 import mysql.connector
 import uuid_utils
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 
 MAX_CALLS_PER_SECOND = 2_500  # more than one connection achieves
 MAX_HOLDS_PER_SECOND = 150_000
@@ -38,7 +38,7 @@ def main() -> None:
     """Prepare the batches, send them for SECONDS, and print the result."""
     url, size, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     batches = [_batch(size) for _ in range(seconds * min(MAX_CALLS_PER_SECOND, MAX_HOLDS_PER_SECOND // size))]
-    connection: Any = mysql.connector.connect(**connection_options(url), autocommit=True)
+    connection: Any = mysql.connector.connect(**MysqlUrl.parse(url).driver_options(), autocommit=True)
     cursor = connection.cursor()
     print("ready", flush=True)
     sys.stdin.readline()

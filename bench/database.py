@@ -3,16 +3,14 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mysql.connector
 
 from bench.revision import WORKING_TREE, Revision
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 from stack.errors import StackError
-from stack.mysql import MysqlUrl
 
 ROWS_PER_INSERT = 1_000_000
 HOLDS_PER_CALL = 1_000
@@ -85,7 +83,7 @@ class Database:
     def __init__(self, server: MysqlUrl, name: str) -> None:
         """Drop the database if it exists; a subclass creates it."""
         self.name = name
-        options = {**connection_options(str(server)), "database": None}
+        options = server.for_database("").driver_options()
         self._connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
         self._cursor: Any = self._connection.cursor()
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
@@ -154,7 +152,7 @@ class ProductDatabase(Database):
     def __init__(self, server: MysqlUrl, name: str, revision: Revision = WORKING_TREE) -> None:
         """Create the database by a deploy, and set deadlines of holds and orders to a day."""
         super().__init__(server, name)
-        revision.deploy(str(replace(server, database=name)))
+        revision.deploy(str(server.for_database(name)))
         self.execute(f"USE `{name}`")
         self.execute("CALL change_setting('hold_ttl_s', %(ttl_s)s)", ttl_s=LONG_TTL_S)
         self.execute("CALL change_setting('payment_ttl_s', %(ttl_s)s)", ttl_s=LONG_TTL_S)

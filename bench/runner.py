@@ -14,7 +14,7 @@ from bench.contenders import Contender, Gunicorn, ServerUrls, Variant
 from bench.database import AMPLE_STOCK, ClientSideDatabase, Database, ProductDatabase
 from bench.load import Load, Measurement, Memory, Wrk, memory_of
 from bench.revision import WORKING_TREE, Revision
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 
 TUNING_LOAD = Load("hold")

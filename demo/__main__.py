@@ -22,6 +22,8 @@ from demo.client import Client
 from demo.crowd import Crowd, Unanswered
 from demo.story import Levels, Story
 from service.database import Connection
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from service.settings import load_environment
 from stack import running
 from stack.errors import StackError
@@ -39,7 +41,7 @@ async def play(stack: RunningStack, options: argparse.Namespace, progress: Progr
     this_task = cast("asyncio.Task[Story]", asyncio.current_task())
     for number in STOP_SIGNALS:  # a stopped sale puts the settings back
         asyncio.get_running_loop().add_signal_handler(number, this_task.cancel)
-    operator = Connection(stack.mysql_url)
+    operator = Connection(Primary(MysqlUrl.parse(stack.mysql_url)))
     [[(product_id, *_)], *_] = await operator.call("create_product", "Flash sale demo", "100.00", options.units)
     api_key, secrets = os.environ.get("API_KEY"), os.environ.get("WEBHOOK_SECRETS", "")
     client = Client(stack.service_url, options.connections, {"Authorization": f"Bearer {api_key}"} if api_key else {})
@@ -78,7 +80,7 @@ async def shorter_deadlines(operator: Connection, deadline_s: int) -> AsyncItera
 
 async def levels_of(stack: RunningStack, product_id: int, started_at: float) -> AsyncIterator[Levels]:
     """Where the units of a product are, ten times a second."""
-    connection = Connection(stack.mysql_url)
+    connection = Connection(Primary(MysqlUrl.parse(stack.mysql_url)))
     try:
         while True:
             [[row]] = await connection.execute(LEVELS, product_id)

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import mysql.connector
 
-from service.database import connection_options
 from service.deploy import OWNER, deploy
+from service.mysql_url import MysqlUrl
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -23,7 +22,9 @@ class Session:
     """One connection to a database, closed with the block."""
 
     def __init__(self, url: str) -> None:
-        self.connection = mysql.connector.connect(**connection_options(url), use_pure=True, autocommit=True)
+        self.connection = mysql.connector.connect(
+            **MysqlUrl.parse(url).driver_options(), use_pure=True, autocommit=True
+        )
         self.cursor: Any = self.connection.cursor(dictionary=True)
 
     def execute(self, statement: str, *parameters: Any) -> list[list[Row]]:
@@ -167,22 +168,14 @@ class Retries:
                 self.count += 1
 
 
-def url_of(url: str, *, database: str, account: str = "", password: str = "") -> str:
-    """The URL of another database on the same server, for another account if one is named."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{quote(account)}:{quote(password, safe='')}@{host}" if account else parts.netloc
-    return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
-
-
 @contextmanager
 def new_database(administrator_url: str, name: str) -> Iterator[str]:
     """A freshly deployed database, dropped with the block; yields its administrator's URL.
 
     Its EVENT is off: time travels in tests, and only tests of the EVENT want it to act.
     """
-    url = url_of(administrator_url, database=name)
-    server_url = url_of(administrator_url, database="")
+    server = MysqlUrl.parse(administrator_url)
+    url, server_url = str(server.for_database(name)), str(server.for_database(""))
     with closing(Session(server_url)) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name}")
         deploy(url)

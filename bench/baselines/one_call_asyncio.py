@@ -9,6 +9,8 @@ import msgspec
 
 from bench.baselines import web
 from service.database import Connection
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from service.requests import read_body, utc
 
 
@@ -18,8 +20,9 @@ class Holds:
     def __init__(self, url: str, pool_size: int) -> None:
         self._decoder = msgspec.json.Decoder(web.HoldBody)
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        primary = Primary(MysqlUrl.parse(url))
         for _ in range(pool_size):
-            self._idle.put_nowait(Connection(url))
+            self._idle.put_nowait(Connection(primary))
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Hold units of a product."""

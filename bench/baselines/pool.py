@@ -9,7 +9,7 @@ from typing import Any
 import falcon
 import mysql.connector
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 
 
 class Pool:
@@ -17,7 +17,7 @@ class Pool:
 
     def __init__(self, url: str, size: int, *, autocommit: bool) -> None:
         """Prepare the pool; a connection is opened when a request first needs it."""
-        self._options = {**connection_options(url), "autocommit": autocommit}
+        self._options = {**MysqlUrl.parse(url).driver_options(), "autocommit": autocommit}
         self._autocommit = autocommit  # reading the driver's attribute would send a query
         self._opening = Lock()  # the driver's C extension crashes if threads open their first connections at once
         self._idle: LifoQueue[Any] = LifoQueue()  # the one that was used last is reused first

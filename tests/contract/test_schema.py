@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
 from service.deploy import ROOT, DeployError, deploy
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.serve import drop_database_from_before_baseline
 from stack.servers import Servers
 from tests.contract.snapshot import snapshot
@@ -40,7 +39,7 @@ def test_a_database_from_before_the_baseline_is_refused(older_database_url: str)
 def test_script_server_drops_a_private_database_from_before_the_baseline(
     servers: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    administrator = replace(MysqlUrl.parse(servers.mysql_url), database="older")
+    administrator = MysqlUrl.parse(servers.mysql_url).for_database("older")
     with closing(Session(servers.mysql_url)) as server:
         server.execute("CREATE DATABASE older")
         server.execute("CREATE TABLE older._yoyo_migration (migration_id VARCHAR(255) PRIMARY KEY)")

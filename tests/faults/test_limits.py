@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.mysql_url import MysqlUrl
 from stack import programs
 from stack.mysql import MysqlServer
 from stack.servers import Servers
@@ -16,7 +17,7 @@ from tests.conftest import PASSWORDS
 from tests.faults.ledger import Load, steady_load
 from tests.faults.test_connections import kill_connections
 from tests.http.support import PATIENCE_S, Service, assert_problem, eventually, hold_request
-from tests.support import Session, new_database, url_of
+from tests.support import Session, new_database
 
 DISK_MIB = 400
 MYSQL_LOOKS_AGAIN_S = 60
@@ -179,7 +180,7 @@ def test_a_full_disk_with_the_binary_log_is_silence_until_mysql_looks_again(
 def small_shop(mysql: SmallMysql, start_service: Callable[..., Service]) -> Iterator[tuple[Service, Load]]:
     """A service in front of a server of its own, under load."""
     with new_database(str(mysql.url), "small") as url:
-        app_url = url_of(url, database="small", account="checkout_app", password=PASSWORDS["checkout_app"])
+        app_url = str(MysqlUrl.parse(url).for_account("checkout_app", PASSWORDS["checkout_app"]))
         service = start_service(mysql_url=app_url)
         with steady_load(service, url) as load:
             yield service, load

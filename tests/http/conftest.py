@@ -8,17 +8,18 @@ import httpx
 import pytest
 import redis
 
+from service.mysql_url import MysqlUrl
+from stack.errors import StackError
+from stack.process import Server
 from stack.servers import Servers
 from tests.conftest import PASSWORDS
 from tests.http.support import Service, Shop
-from tests.support import url_of
 
 
 @pytest.fixture(scope="module")
 def app_url(database_url: str) -> str:
     """The service's own URL of the file's database: an account with EXECUTE and nothing else."""
-    name = database_url.partition("?")[0].rpartition("/")[2]
-    return url_of(database_url, database=name, account="checkout_app", password=PASSWORDS["checkout_app"])
+    return str(MysqlUrl.parse(database_url).for_account("checkout_app", PASSWORDS["checkout_app"]))
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,19 @@ def redis_url(servers: Servers) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def redis_server(servers: Servers) -> Iterator[Server]:
+    """The Redis of this run, to pause and to stop; it runs again after the test."""
+    try:
+        server = servers.redis
+    except StackError as error:
+        pytest.skip(str(error))
+    yield server
+    if not server.is_running():
+        server.start()
+    server.resume()
 
 
 @pytest.fixture(scope="package")

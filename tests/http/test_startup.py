@@ -9,12 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.settings import SettingsError, load_settings
+from service.errors import SettingsError
+from service.mysql_url import MysqlUrl
+from service.settings import load_settings
 from stack.process import free_port
 from stack.servers import PROJECT
 from tests.conftest import PASSWORDS
 from tests.http.support import COMMAND, Service
-from tests.support import Session, url_of
+from tests.support import Session
 
 PASSWORD = PASSWORDS["checkout_app"]
 DEPLOY = "python -m service.deploy"
@@ -109,7 +111,7 @@ def test_a_setting_out_of_its_range_is_named_and_not_shown(
 
 
 def test_a_database_that_is_missing_is_said_to_want_a_deploy(refusal: Callable[..., str], app_url: str) -> None:
-    assert DEPLOY in refusal(MYSQL_URL=url_of(app_url, database="no_such_database"))
+    assert DEPLOY in refusal(MYSQL_URL=str(MysqlUrl.parse(app_url).for_database("no_such_database")))
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def empty_database(database_url: str) -> Iterator[str]:
     administrator = Session(database_url)
     administrator.execute(f"DROP DATABASE IF EXISTS {name}")
     administrator.execute(f"CREATE DATABASE {name}")
-    yield url_of(database_url, database=name)
+    yield str(MysqlUrl.parse(database_url).for_database(name))
     administrator.execute(f"DROP DATABASE {name}")
     administrator.close()
 
@@ -129,9 +131,8 @@ def test_a_database_without_tables_is_said_to_want_a_deploy(refusal: Callable[..
 
 
 def test_a_wrong_password_is_said_and_not_shown(refusal: Callable[..., str], app_url: str) -> None:
-    database = app_url.partition("?")[0].rpartition("/")[2]
-    url = url_of(app_url, database=database, account="checkout_app", password="a secret")
-    assert "checkout_app" in refusal(MYSQL_URL=url)
+    url = MysqlUrl.parse(app_url).for_account("checkout_app", "a secret")
+    assert "checkout_app" in refusal(MYSQL_URL=str(url))
 
 
 def test_a_mysql_that_is_not_there_is_said_to_be_away(refusal: Callable[..., str]) -> None:

@@ -55,7 +55,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "settle_waiting_payments": [10],
     "start_payment": [10**8],
 }
-WITHOUT_ARGUMENTS = {"check_stock", "get_health", "get_metrics"}
+WITHOUT_ARGUMENTS = {"check_stock", "enable_sweep", "get_health", "get_metrics"}
 
 
 def wrong_for(good: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.deploy import OWNER, ROOT, deploy
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.serve import _option_file
 from stack.servers import Servers
@@ -65,6 +65,7 @@ SALE: list[tuple[int, str, tuple[Any, ...]]] = [
     (9, "list_products", (0, 10)),
     (122, "get_hold", (6,)),
     (122, "get_health", ()),
+    (122, "enable_sweep", ()),
     (122, "expire_due", (10,)),
     (122, "report_sweeps", (10,)),
     (123, "check_stock", ()),
