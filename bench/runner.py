@@ -272,8 +272,8 @@ class Runner:
     def _gunicorn(self, contender: Contender, variant: Variant) -> Gunicorn:
         product = self._product_database_of(contender)
         baseline = self.databases.get(contender.database, self.product)
-        service_url = replace(self.server, user="checkout_app", password=self._password, database=product.name)
-        baseline_url = replace(self.server, database=baseline.name)
+        service_url = self.server.for_account("checkout_app", self._password).for_database(product.name)
+        baseline_url = self.server.for_database(baseline.name)
         urls = ServerUrls(str(service_url), self._redis_url(contender), str(baseline_url))
         folder = self._servers.folder / "contenders" / "".join(filter(str.isalnum, contender.name))
         return Gunicorn(folder, contender, variant, urls)

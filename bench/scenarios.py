@@ -440,7 +440,7 @@ def procedures_alone(runner: Runner) -> ScenarioResult:
 
 def _call_batches(runner: Runner, size: int, connections: int) -> Measurement:
     """Call create_holds over so many connections that start at the same time; raises LoadError."""
-    url = str(replace(runner.server, database=runner.product.name))
+    url = str(runner.server.for_database(runner.product.name))
     seconds = max(1, runner.parameters.seconds // 2)
     command = [sys.executable, "-m", "bench.batches", url, str(size), str(seconds)]
     with ExitStack() as stack:
