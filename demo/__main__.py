@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from demo import drawing
+from demo import plot
+from demo.buyers import Crowd, Unanswered
 from demo.client import Client
-from demo.crowd import Crowd, Unanswered
-from demo.story import Levels, Story
+from demo.sale import Levels, Story
 from service.database import Connection
 from service.mysql_url import MysqlUrl
 from service.primary import Primary
@@ -169,7 +169,7 @@ def main() -> None:
         sys.exit(f"script/demo: {_first(failed)}")
     except* asyncio.CancelledError:
         sys.exit("Stopped")
-    drawing.draw(story, options.output)
+    plot.draw(story, options.output)
     console.print(summary(story))
     console.print(f"[bold]drawn[/]          {options.output}")
     sys.exit(0 if story.is_sound else 1)

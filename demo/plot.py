@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from demo.story import Story
+from demo.sale import Story
 from stack.servers import PROJECT
 
 matplotlib.style.use(PROJECT / "docs" / "pictures.mplstyle")
