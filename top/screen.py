@@ -30,6 +30,7 @@ def screen(service_url: str, now: Window, holds: Sequence[float]) -> RenderableT
         return Group(_title(service_url, now), Text("MySQL does not answer the service", "bold red"))
     return Group(
         _title(service_url, now),
+        *_members(now),
         _beside(_sale(now, holds), _health(now)),
         _beside(_calls(now), _stock(now)),
     )
@@ -38,6 +39,24 @@ def screen(service_url: str, now: Window, holds: Sequence[float]) -> RenderableT
 def _title(service_url: str, now: Window) -> Text:
     seconds = now.last.at_s - now.first.at_s
     return Text.assemble((service_url, "bold"), f"   the last {seconds:.0f} s")
+
+
+def _members(now: Window) -> list[Text]:
+    """A line with the members of the replication group, none where there is no group; red: not ONLINE, or missing."""
+    members = sorted(
+        (has for has, _ in now.last.samples.get("checkout_group_members", [])), key=lambda has: has["member"]
+    )
+    if not members:
+        return []
+    line = Text("group")
+    for has in members:
+        shown = has["role"].lower() if has["state"] == "ONLINE" else has["state"]
+        line.append("   ").append_text(_judged(f"{has['member']} {shown}", has["state"] != "ONLINE"))
+    missing = now.last.total("checkout_mysql_hosts") - len(members)
+    if missing > 0:
+        line.append("   ").append_text(_judged(f"{missing:.0f} missing", True))
+    queued = sum(now.last.by("checkout_group_applier_queue_transactions", "member").values())
+    return [line.append(f"   {queued:,.0f} transactions to apply")]
 
 
 def _sale(now: Window, holds: Sequence[float]) -> Panel:
@@ -67,7 +86,9 @@ def _health(now: Window) -> Panel:
     degraded = now.rate("checkout_cache_reads_total", result="degraded")
     differences = last.total("checkout_stock_differences")
     table = _table("", "")
-    table.add_row("sweep lag", _judged(f"{sweep_lag_s:.0f} s", sweep_lag_s > SWEEP_LAG_S))
+    is_swept = bool(last.total("checkout_sweep_event_enabled"))
+    lag = f"{sweep_lag_s:.0f} s" if is_swept else f"{sweep_lag_s:.0f} s, EVENT off"
+    table.add_row("sweep lag", _judged(lag, sweep_lag_s > SWEEP_LAG_S or not is_swept))
     table.add_row("refunds due", _judged(f"{refunds:,.0f}", refunds > 0))
     table.add_row("payments waiting", f"{last.total('checkout_payments_waiting'):,.0f}")
     table.add_row("errors", _judged(f"{errors:,.1f}/s", errors > 0))
