@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -116,10 +117,23 @@ class Server(ABC):
             if text:  # else it was killed while writing this
                 _kill_if_it_names(f"{self._folder}/", int(text))
 
+    def is_paused(self) -> bool:
+        """Whether the server is frozen."""
+        state = re.search(r"^State:\s+(\w)", Path(f"/proc/{self.process_id}/status").read_text(), re.M)
+        return state is not None and state[1] == "T"
+
+    @property
+    def process_id(self) -> int | None:
+        """The id of the server's process, also after its end; None before its start."""
+        return self._child.pid if self._child else None
+
+    def exit_code(self) -> int | None:
+        """How the server ended, the negative number of a signal included; None while it runs."""
+        return self._child.poll() if self._child else None
+
     def exit_message(self) -> str:
         """That the server ended, how, and where to read why."""
-        code = self._child.returncode if self._child else None
-        return f"{self.name} ended unexpectedly (exit code {code}){self.see_log()}"
+        return f"{self.name} ended unexpectedly (exit code {self.exit_code()}){self.see_log()}"
 
     def see_log(self) -> str:
         """Where to read more, with the last lines."""
