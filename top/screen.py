@@ -57,7 +57,7 @@ def _members(window: Window) -> list[Text]:
     missing = window.last.total("checkout_mysql_hosts") - len(members)
     if missing > 0:
         line.append("   ").append_text(_red_if(f"{missing:.0f} missing", True))
-    queued = sum(window.last.by("checkout_group_applier_queue_transactions", "member").values())
+    queued = window.last.total("checkout_group_applier_queue_transactions")
     return [line.append(f"   {queued:,.0f} transactions to apply")]
 
 
