@@ -1,7 +1,10 @@
-"""What tests share: sessions that call procedures, and databases of their own."""
+"""Helpers of all tests: sessions that call procedures, new databases, races, and waiting for a condition."""
 
+import asyncio
+import inspect
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -16,7 +19,11 @@ from service.deploy import OWNER, deploy
 Row = dict[str, Any]
 Result = TypeVar("Result")
 
-LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # a retry mends them
+PASSWORDS = {"checkout_app": "app's /secret", "checkout_cron": "cron's @secret", "checkout_dba": "dba's :secret"}
+NOBODYS_ID = 10**8  # of a product, hold or order: no test creates so many
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # both succeed when they are retried
+POLL_INTERVAL_S = 0.02
+PATIENCE_S = 20  # far longer than anything under test may take, so that only a defect takes so long
 
 
 class Session:
@@ -165,6 +172,37 @@ class Retries:
                 if error.errno not in (LOCK_WAIT_TIMEOUT, DEADLOCK):
                     raise
                 self.count += 1
+
+
+def eventually(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+    """Poll a condition until it is true; returns what it returned."""
+    deadline = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(POLL_INTERVAL_S)
+    return result
+
+
+async def eventually_async(condition: Callable[[], Any]) -> None:
+    """Poll a condition, which may be a coroutine function, until it is true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            result = condition()
+            if await result if inspect.isawaitable(result) else result:
+                return
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+
+def is_waited_for(session: Session, holder: Session) -> bool:
+    """Whether a transaction waits for a lock that another session holds."""
+    return bool(
+        session.query(
+            "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
+            " JOIN performance_schema.threads AS holder ON holder.thread_id = wait_.blocking_thread_id"
+            " WHERE holder.processlist_id = %s",
+            holder.connection.connection_id,
+        )
+    )
 
 
 def url_of(url: str, *, database: str, account: str = "", password: str = "") -> str:

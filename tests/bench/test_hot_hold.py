@@ -13,7 +13,7 @@ from bench.report import Report
 from bench.scenarios import SCENARIOS
 from bench.stage import Pace, Stage
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
+from tests.support import PASSWORDS
 
 SHORTEST = Pace(rounds=1, seconds=1, warm_up_seconds=0, sweep_variants=1)
 

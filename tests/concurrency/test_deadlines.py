@@ -9,8 +9,7 @@ from typing import Any
 import mysql.connector
 import pytest
 
-from tests.http.support import eventually, is_waited_for
-from tests.support import Session, race
+from tests.support import Session, eventually, is_waited_for, race
 
 Connect = Callable[[], Session]
 

@@ -6,10 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import PASSWORDS
 from tests.contract.accounts import PUBLIC_PROCEDURES, procedures_of
 from tests.contract.routines import ROUTINES
-from tests.support import Session, url_of
+from tests.support import PASSWORDS, Session, url_of
 
 APP = {
     "apply_payments",

@@ -13,9 +13,8 @@ import pytest
 import redis
 
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
 from tests.later_release import later_release
-from tests.support import Session, url_of
+from tests.support import PASSWORDS, Session, url_of
 
 JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
 WAIT_S = 10

@@ -16,8 +16,8 @@ from service import deploy as service_deploy
 from service.deploy import deploy
 from stack.process import Server
 from tests.faults.ledger import HOLD_EXPIRED, assert_nobody_noticed, snapshot, steady_load
-from tests.http.support import Service, eventually
-from tests.support import Session, race
+from tests.http.support import Service
+from tests.support import Session, eventually, race
 
 PAUSE_S = 5
 SWEEPERS = 4

@@ -7,8 +7,8 @@ from hashlib import sha256
 import httpx
 import pytest
 
-from tests.http.support import PATIENCE_S, Service, assert_problem, hold_request, payment_request
-from tests.support import Session
+from tests.http.support import Service, assert_problem, hold_request, payment_request
+from tests.support import PATIENCE_S, Session
 
 KEYS = {"web": "a key of the web shop", "app": "a key of the app"}
 API_KEYS = ",".join(f"{name}:{sha256(key.encode()).hexdigest()}" for name, key in KEYS.items())

@@ -9,9 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import PASSWORDS
-from tests.http.support import Service, eventually, hold_request, order_request, payment_request
-from tests.support import Session
+from tests.http.support import Service, hold_request, order_request, payment_request
+from tests.support import PASSWORDS, Session, eventually
 
 
 class Witness:

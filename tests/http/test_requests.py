@@ -17,12 +17,11 @@ from tests.http.support import (
     Shop,
     assert_common_headers,
     assert_problem,
-    eventually,
     hold_request,
     order_request,
     payment_request,
 )
-from tests.support import Session
+from tests.support import Session, eventually
 
 HOLDS, ORDERS, WEBHOOK = "/api/holds", "/api/orders", "/api/payments/webhook"
 BODIES: dict[str, dict[str, Any]] = {

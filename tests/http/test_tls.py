@@ -21,10 +21,8 @@ from stack.process import free_port
 from stack.programs import find_mysql_client
 from stack.serve import _option_file
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
-from tests.http.support import Service, Shop, eventually
-from tests.http.test_startup import refusal  # noqa: F401 a fixture
-from tests.support import Session, url_of
+from tests.http.support import Service, Shop
+from tests.support import PASSWORDS, Session, eventually, url_of
 
 AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
 CERTIFICATES = {
@@ -178,7 +176,7 @@ def test_a_mysql_without_tls_is_refused(
 
 @pytest.mark.parametrize("certificate", [*WRONG, "none"])
 def test_nothing_starts_on_a_mysql_that_is_another(
-    refusal: Callable[..., str],  # noqa: F811 the fixture
+    refusal: Callable[..., str],
     *,
     app_url: str,
     database_url: str,

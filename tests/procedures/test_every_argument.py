@@ -9,61 +9,11 @@ import pytest
 
 from tests.contract.accounts import PUBLIC_PROCEDURES
 from tests.contract.routines import ROUTINES
-from tests.procedures.test_every_batch import BATCHES
+from tests.procedures.arguments import ARGUMENTS, BATCHES, TABLES, wrong_for
 from tests.support import Session
 
-NUMBERS = [None, -1, 0, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 1e300]
-MOMENTS = [None, "", 0, -1, "2030-02-30 00:00:00", "2030-13-01 00:00:00", "0000-00-00 00:00:00", "soon", 1e300]
-TEXTS = [None, "", "k" * 300, "k" * 2000, "ä" * 500]
 REFUSED_BY_STRICT_MYSQL = {1264, 1292, 1406}  # out of range, no date, data too long
-TABLES = (
-    "products",
-    "stock",
-    "holds",
-    "orders",
-    "payment_events",
-    "idempotency_keys",
-    "stock_adjustments",
-    "sweeps",
-    "measurements",
-    "settings",
-    "customer_units",
-)
-
-ARGUMENTS: dict[str, list[Any]] = {
-    "adjust_stock": [1, 1, "reason"],
-    "apply_payment": ["key", 10**8, "success"],
-    "cancel_order": [10**8],
-    "change_product": [1, "Limited Edition Item", "100.00", 5],
-    "change_setting": ["hold_ttl_s", 120],
-    "create_hold": [1, 1, "key"],
-    "create_order": [10**8, "key"],
-    "create_product": ["Limited Edition Item", "100.00", 5],
-    "expire_due": [10],
-    "extend_hold": [10**8],
-    "get_hold": [10**8],
-    "get_order": [10**8],
-    "get_payment": ["key"],
-    "get_product": [1],
-    "list_products": [0, 10],
-    "purge_history": [10],
-    "record_stock_check": [0],
-    "release_hold": [10**8],
-    "report_sweeps": [10],
-    "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
-    "settle_refund": ["key"],
-    "settle_waiting_payments": [10],
-    "start_payment": [10**8],
-}
 WITHOUT_ARGUMENTS = {"check_stock", "get_health", "get_metrics"}
-
-
-def wrong_for(good: Any) -> list[Any]:
-    """What to try in the place of a good argument."""
-    if isinstance(good, int) or good == "100.00":
-        return NUMBERS
-    return MOMENTS if good.startswith("2030") else TEXTS
-
 
 CASES = [
     pytest.param(procedure, place, wrong, id=f"{procedure}-{place}-{number}")

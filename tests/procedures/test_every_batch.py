@@ -5,20 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.procedures.arguments import BATCHES
 from tests.support import Session
-
-BATCHES: dict[str, Any] = {
-    "apply_payments": {"idempotency_key": "large", "order_id": 10**8, "status": "paid"},
-    "cancel_orders": 10**8,
-    "create_holds": {"product_id": 10**8, "quantity": 1},
-    "create_orders": {"hold_id": 10**8},
-    "extend_holds": 10**8,
-    "get_holds": 10**8,
-    "get_orders": 10**8,
-    "get_products": 10**8,
-    "release_holds": 10**8,
-    "start_payments": 10**8,
-}
 
 
 @pytest.mark.parametrize("argument", [None, "{}", "1", "true", "null", '"[]"', '{"0":[]}'])

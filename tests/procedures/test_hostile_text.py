@@ -7,8 +7,7 @@ import mysql.connector
 import pytest
 
 from tests.contract.registry import REGISTRY
-from tests.procedures.test_every_argument import ARGUMENTS, TABLES, TEXTS, wrong_for
-from tests.procedures.test_every_batch import BATCHES
+from tests.procedures.arguments import ARGUMENTS, BATCHES, TABLES, TEXTS, wrong_for
 from tests.support import Session
 
 TOO_DEEP = 3157

@@ -6,8 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conftest import PASSWORDS
-from tests.support import Row, Session, url_of
+from tests.support import PASSWORDS, Row, Session, url_of
 
 EPOCH = datetime(1970, 1, 1)
 START_S = 2_000_000_010  # a whole minute is 30 s away

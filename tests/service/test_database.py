@@ -18,8 +18,7 @@ from service.database import Connection, classify, connection_options, reason
 from service.rows import HoldRequest, OrderRequest, PaymentEvent, ScopedId
 from service.settings import SettingsError
 from tests.http.proxy import Loss, Proxy, proxy_of
-from tests.http.support import PATIENCE_S
-from tests.support import Session
+from tests.support import PATIENCE_S, Session
 
 GROUP_ERRNOS = (3100, 3101, 3781, 3782, 3783, 3796, 3797, 3798, 3799, 4094, 4311)
 # Syntax, unknown column, wrong argument count, CHECK, out of range; then an error of the registry.

@@ -17,8 +17,7 @@ from service.database import connection_options
 from service.settings import SettingsError
 from stack.errors import StackError
 from stack.mysql import MysqlUrl
-from tests.copies import Copy
-from tests.operations.conftest import SECRET
+from tests.project_copy import WEBHOOK_SECRET, Copy
 
 LOOK_INTERVAL_S = 0.005
 SMALL_BYTES = 16 << 20  # MySQL's tables and redo logs are larger
@@ -36,7 +35,7 @@ def secrets(copy: Copy) -> set[str]:
     redis = re.search(r"^requirepass (.+)$", (local / "redis" / "redis.conf").read_text(), re.M)
     assert administrator
     assert redis
-    return {SECRET, SECRET.removeprefix("whsec_"), *passwords, administrator[1], redis[1]}
+    return {WEBHOOK_SECRET, WEBHOOK_SECRET.removeprefix("whsec_"), *passwords, administrator[1], redis[1]}
 
 
 @contextmanager
