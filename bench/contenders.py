@@ -3,12 +3,11 @@
 import http.client
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.revision import HERE, Revision
 from stack.process import Server, children, free_port
-from stack.servers import PROJECT
 
 ASYNCIO = ("-m", "gunicorn")
 THREADS = ("-m", "bench.baselines")
@@ -25,7 +24,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Contender:
-    """A web application; `database` is where it finds its tables, `settings` are variables beside the usual ones.
+    """A web application of a revision of this project.
+
+    `database` is where it finds its tables, `settings` are variables beside the usual ones.
 
     Of the variants the first was the best in most sweeps: a quick look tries no other.
     """
@@ -36,6 +37,7 @@ class Contender:
     gunicorn: tuple[str, ...] = ASYNCIO
     database: str = "product"
     settings: tuple[tuple[str, str], ...] = ()
+    revision: Revision = HERE
 
 
 def _threads(workers: int, threads: int, *, worker_class: str = "gthread") -> Variant:
@@ -82,7 +84,7 @@ class Address:
 
 
 class Gunicorn(Server):
-    """A contender under gunicorn with the project's settings; its log goes to a file, which begins anew."""
+    """A contender under gunicorn with the settings of its revision; its log goes to a file, which begins anew."""
 
     def __init__(self, folder: Path, contender: Contender, variant: Variant, address: Address) -> None:
         """Choose a port; nothing starts before `start`."""
@@ -91,9 +93,10 @@ class Gunicorn(Server):
         self._output.unlink(missing_ok=True)
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
+        revision = contender.revision
         command = [
-            *(sys.executable, *contender.gunicorn, "--config", str(PROJECT / "gunicorn.conf.py")),
-            *("--chdir", str(PROJECT), "--name", f"{folder}/", *variant.options, contender.application),
+            *(str(revision.python), *contender.gunicorn, "--config", "gunicorn.conf.py"),
+            *("--name", f"{folder}/", *variant.options, contender.application),
         ]
         environment = {
             **os.environ,
@@ -103,12 +106,15 @@ class Gunicorn(Server):
             "POOL_SIZE": str(variant.pool_size),
             "HOST": "127.0.0.1",
             "PORT": str(self._port),
-            "PYTHONPATH": str(PROJECT),
             **dict(contender.settings),
         }
         death_signal = signal.SIGTERM  # lets gunicorn end its workers
         super().__init__(
-            contender.name, command, folder, log=self._output, environment=environment, death_signal=death_signal
+            *(contender.name, command, folder),
+            log=self._output,
+            environment=environment,
+            working_directory=revision.folder,
+            death_signal=death_signal,
         )
 
     def answers(self) -> bool:
@@ -123,6 +129,14 @@ class Gunicorn(Server):
             return False
         finally:
             connection.close()
+
+    def is_idle(self) -> bool:
+        """Whether every thread of its processes sleeps."""
+        threads = [thread for process_id in self.processes() for thread in Path(f"/proc/{process_id}/task").iterdir()]
+        try:
+            return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
+        except (FileNotFoundError, ProcessLookupError):  # one ended while we looked
+            return False
 
     def processes(self) -> dict[int, str]:
         """Its processes by id."""

@@ -1,17 +1,21 @@
 """The databases of a run: emptied, filled, checked."""
 
+import json
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mysql.connector
 
+from bench.revision import HERE, Revision
 from service.database import connection_options
-from service.deploy import deploy
 from stack.errors import StackError
 from stack.mysql import MysqlUrl
 
 CHUNK = 1_000_000
+BATCH = 1_000
 PLENTY = 1_000_000_000
 SETTLE_PATIENCE_S = 60
 QUIET_LOOKS = 4
@@ -42,13 +46,12 @@ INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id
     '1:1', n, UTC_TIMESTAMP(), UTC_TIMESTAMP() + INTERVAL 1 DAY
 FROM numbers
 """
-INSERT_PRODUCTS = f"""
-INSERT INTO products (name, price) {NUMBERS} CONCAT('Limited Edition Item ', n), 100 FROM numbers
-"""
-INSERT_STOCK = "INSERT INTO stock (product_id, total, available) SELECT id, %(stock)s, %(stock)s FROM products"
 CLIENT_SIDE_PRODUCTS = f"""
 INSERT INTO products (name, price, total, available)
 {NUMBERS} CONCAT('Limited Edition Item ', n), 100, %(stock)s, %(stock)s FROM numbers
+"""
+BASE_TABLES = """
+SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'
 """
 # The sweep's EVENT is no Query, and writes nothing where nothing is due.
 ACTIVITY = """
@@ -84,26 +87,30 @@ class Database:
         self._connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
         self._cursor: Any = self._connection.cursor()
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
-        self.execute("SET sql_log_bin = 0")  # filling is no part of a measurement
+        self.execute("SET sql_log_bin = 0, foreign_key_checks = 0")  # filling is no part of a measurement
 
     def execute(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns the rows of its first result."""
         self._cursor.execute(statement, parameters or None)
         rows: list[tuple[Any, ...]] = self._cursor.fetchall() if self._cursor.with_rows else []
         while self._cursor.nextset():
-            pass
+            if self._cursor.with_rows:
+                self._cursor.fetchall()
         return rows
 
-    def settle(self) -> None:
-        """Wait until nobody writes any more: a server goes on with what it had read when its clients left."""
+    def settle(self, is_idle: Callable[[], bool]) -> None:
+        """Wait until nobody writes any more: a server goes on with what it had read when its clients left.
+
+        `is_idle` says so of those servers: while one closes thousands of connections, MySQL has nothing to do.
+        """
         deadline = time.monotonic() + SETTLE_PATIENCE_S
         quiet, written = 0, None
         while quiet < QUIET_LOOKS:
             if time.monotonic() > deadline:
-                raise StackError(f"MySQL is still busy {SETTLE_PATIENCE_S} s after the load ended")
+                raise StackError(f"MySQL or a server is still busy {SETTLE_PATIENCE_S} s after the load ended")
             time.sleep(QUIET_LOOK_INTERVAL_S)
             ((running, now_written),) = self.execute(ACTIVITY)
-            quiet = quiet + 1 if running == 0 and now_written == written else 0
+            quiet = quiet + 1 if running == 0 and now_written == written and is_idle() else 0
             written = now_written
 
     def drop(self) -> None:
@@ -111,8 +118,23 @@ class Database:
         self.execute(f"DROP DATABASE `{self.name}`")
         self._connection.close()
 
+    def remember_empty_tables(self) -> None:
+        """Have `reset` empty the tables that are empty now.
+
+        The others hold what a deploy has put there, such as settings. So no list of tables has to be right for the
+        schema of another revision.
+        """
+        tables = self.execute(BASE_TABLES)
+        self._tables = [name for (name,) in tables if not self.execute(f"SELECT 1 FROM `{name}` LIMIT 1")]
+
     def reset(self, products: int = 1, stock: int = PLENTY) -> None:
         """Leave nothing but so many products with so much stock each."""
+        for table in self._tables:
+            self.execute(f"TRUNCATE TABLE `{table}`")
+        self.add_products(products, stock)
+
+    def add_products(self, products: int, stock: int) -> None:
+        """Add so many products with so much stock each, whose ids begin with 1."""
         raise NotImplementedError
 
     def check(self) -> None:
@@ -121,28 +143,36 @@ class Database:
 
 
 class ProductDatabase(Database):
-    """A database of the service."""
+    """A database of the service of a revision.
 
-    def __init__(self, server: MysqlUrl, name: str) -> None:
+    Other revisions have other tables: what has to work for them too goes through their procedures.
+    """
+
+    def __init__(self, server: MysqlUrl, name: str, revision: Revision = HERE) -> None:
         """Make and deploy the database; its holds and orders live long."""
         super().__init__(server, name)
-        deploy(str(MysqlUrl(server.user, server.password, server.host, server.port, name, server.options)))
+        revision.deploy(str(replace(server, database=name)))
         self.execute(f"USE `{name}`")
         self.execute("CALL change_setting('hold_ttl_s', %(ttl_s)s)", ttl_s=LONG_S)
         self.execute("CALL change_setting('payment_ttl_s', %(ttl_s)s)", ttl_s=LONG_S)
+        self.remember_empty_tables()
 
-    def reset(self, products: int = 1, stock: int = PLENTY) -> None:
-        """Leave nothing but so many products with so much stock each."""
-        tables = "idempotency_keys payment_events orders customer_units holds sweeps stock products"
-        for table in tables.split():
-            self.execute(f"TRUNCATE TABLE {table}")
-        self.execute(INSERT_PRODUCTS, rows=products)
-        self.execute(INSERT_STOCK, stock=stock)
+    def add_products(self, products: int, stock: int) -> None:
+        """Add so many products with so much stock each, whose ids begin with 1."""
+        for number in range(1, products + 1):
+            name = f"Limited Edition Item {number}"
+            self.execute("CALL create_product(%(name)s, 100, %(stock)s)", name=name, stock=stock)
 
     def check(self) -> None:
         """Raise BrokenStock unless every unit is in one place."""
         if differences := self.execute("CALL check_stock()"):
             raise BrokenStock(f"{self.name}: check_stock() answers {differences}")
+
+    def hold(self, units: int) -> None:
+        """Hold so many units of product 1, each by itself."""
+        for first in range(0, units, BATCH):
+            requests = [{"product_id": 1, "quantity": 1}] * min(BATCH, units - first)
+            self.execute("CALL create_holds(%(requests)s)", requests=json.dumps(requests))
 
     def add_holds(self, rows: int, ttl_s: int) -> None:
         """Add active holds of product 1, one unit each, which leave as much stock as there was."""
@@ -175,11 +205,10 @@ class ClientSideDatabase(Database):
         self.execute(f"USE `{name}`")
         for statement in filter(str.strip, CLIENT_SIDE_TABLES.read_text().split(";")):
             self.execute(statement)
+        self.remember_empty_tables()
 
-    def reset(self, products: int = 1, stock: int = PLENTY) -> None:
-        """Leave nothing but so many products with so much stock each."""
-        for table in ("idempotency_keys", "payment_events", "orders", "holds", "products"):
-            self.execute(f"TRUNCATE TABLE {table}")
+    def add_products(self, products: int, stock: int) -> None:
+        """Add so many products with so much stock each, whose ids begin with 1."""
         self.execute(CLIENT_SIDE_PRODUCTS, rows=products, stock=stock)
 
     def check(self) -> None:

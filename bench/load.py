@@ -53,9 +53,13 @@ class Measurement(msgspec.Struct):
         return self.requests / (FLOW_REQUESTS if kind == "flow" else 1) / self.seconds
 
     def errors(self, expected: frozenset[str]) -> dict[str, int]:
-        """Answers with another status than the expected, and connections that failed or waited too long."""
+        """Answers with another status than the expected, and connections that failed or waited too long.
+
+        That there was no answer at all is an error, too.
+        """
         errors = {status: count for status, count in self.statuses.items() if status not in expected}
-        return {**errors, "connection": self.connection_errors} if self.connection_errors else errors
+        others = {"connection": self.connection_errors, "no answer": int(not self.requests)}
+        return errors | {name: count for name, count in others.items() if count}
 
 
 class Memory(msgspec.Struct):

@@ -19,17 +19,17 @@ class BrokenPromise(Exception):
 
 
 class Watcher:
-    """A buyer who looks after each hold whether it shows, and an operator whose restocking must show in time.
+    """A buyer who looks after each hold whether it shows, and an operator whose hold must show in time.
 
-    Nobody else may change the product meanwhile. `restock` adds a unit behind the service's back.
+    Nobody else may change the product meanwhile. `hold_elsewhere` holds a unit behind the service's back.
     """
 
-    def __init__(self, url: str, restock: Callable[[], None]) -> None:
+    def __init__(self, url: str, hold_elsewhere: Callable[[], None]) -> None:
         """Nothing is sent before `watch`."""
         host = urlsplit(url).netloc
         connections = [http.client.HTTPConnection(host, timeout=5) for _ in range(CONNECTIONS)]
         self._connections = itertools.cycle(connections)
-        self._restock = restock
+        self._hold_elsewhere = hold_elsewhere
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self.own_reads = 0
@@ -52,7 +52,7 @@ class Watcher:
         try:
             while not self._ended.is_set():
                 self._hold_and_look()
-                self._restock_and_look()
+                self._hold_elsewhere_and_look()
         except BaseException as error:  # noqa: BLE001 raised again where the watch ends
             self._error = error
 
@@ -64,13 +64,13 @@ class Watcher:
             if (seen := self._available()) != before - 1:
                 raise BrokenPromise(f"after a hold {seen} units were seen, not {before - 1}")
 
-    def _restock_and_look(self) -> None:
+    def _hold_elsewhere_and_look(self) -> None:
         before = self._available()
-        self._restock()
+        self._hold_elsewhere()
         changed_at = time.monotonic()
         while True:
             asked_at = time.monotonic()
-            if self._available() == before + 1:
+            if self._available() == before - 1:
                 return
             self.oldest_s = max(self.oldest_s, asked_at - changed_at)
             if self.oldest_s > FRESH_S:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bench.scenarios import Bar, Outcome
+from bench.scenarios import Bar, Change, Outcome
 from bench.stage import Figure, Sweep
 
 
@@ -23,6 +24,7 @@ class Report:
     settings: dict[str, str]
     pace: dict[str, Any]
     sweeps: list[Sweep]
+    against: str | None = None  # the commit that the service is compared with
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     started_at: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -51,6 +53,7 @@ class Report:
             "machine": _machine(),
             "mysql": self.settings,
             "pace": self.pace,
+            "against": self.against,
             "sweeps": [asdict(sweep) for sweep in self.sweeps],
             "failures": self.failures,
             "scenarios": {
@@ -58,6 +61,11 @@ class Report:
                     "figures": [_figure_document(figure) for figure in outcome.figures],
                     "bars": [{**asdict(bar), "is_met": bar.is_met} for bar in outcome.bars],
                     "notes": outcome.notes,
+                    "changes": [
+                        {"here": change.here.label, "rates": change.rates, "p99s": change.p99s}
+                        for change in outcome.changes
+                        if change.is_valid
+                    ],
                 }
                 for name, outcome in self.outcomes.items()
             },
@@ -70,11 +78,12 @@ class Report:
             lines += ["", f"{name:<48}{'median/s':>10}{'min':>9}{'max':>9}{'p50 ms':>9}{'p99 ms':>9}  errors"]
             lines += [_figure_line(figure) for figure in outcome.figures]
             lines += [_bar_line(bar) for bar in outcome.bars]
+            lines += [_change_line(change, self.against) for change in outcome.changes]
             lines += [f"  {note}" for note in outcome.notes]
             lines += [f"  memory: {_memory_text(figure)}" for figure in outcome.figures[:1] if figure.memory]
         lines += ["", *(f"{name}: FAILED: {reason}" for name, reason in self.failures.items())]
         bars = [bar for outcome in self.outcomes.values() for bar in outcome.bars]
-        return "\n".join([*lines, f"{sum(bar.is_met for bar in bars)} of {len(bars)} bars met"])
+        return "\n".join([*lines, *([f"{sum(bar.is_met for bar in bars)} of {len(bars)} bars met"] if bars else [])])
 
     def _sweep_lines(self) -> list[str]:
         lines = []
@@ -106,6 +115,17 @@ def _figure_line(figure: Figure) -> str:
 def _bar_line(bar: Bar) -> str:
     verdict = "met" if bar.is_met else "NOT MET" if bar.is_valid else "INVALID"
     return f"  {'→ ' + bar.text:<72}{bar.value:>12,.2f}  {verdict}"
+
+
+def _change_line(change: Change, against: str | None) -> str:
+    name = f"{change.here.label}, here / {against}"
+    if not change.is_valid:
+        return f"  → {name}: INVALID"
+    rates, p99s = (
+        f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        for ratios in (change.rates, change.p99s)
+    )
+    return f"  → {name}: rate {rates}, p99 {p99s}, {len(change.rates)} pairs"
 
 
 def _memory_text(figure: Figure) -> str:

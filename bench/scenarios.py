@@ -1,4 +1,8 @@
-"""What is measured, and the bar that each scenario must reach. Every bar is a ratio inside one scenario's rounds."""
+"""What is measured, and the bar that each scenario must reach. Every bar is a ratio inside one scenario's rounds.
+
+A scenario is a comparison of entries, which may also compare the service with that of another commit; or it does as it
+likes, on this commit only.
+"""
 
 import base64
 import hashlib
@@ -10,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 
 from bench import contenders
 from bench.attackers import Crowd, attackers
 from bench.contenders import SERVICE
-from bench.database import LONG_S, ProductDatabase
+from bench.database import ProductDatabase
 from bench.listeners import listening
 from bench.load import Load, LoadError, Measurement
 from bench.promise import Watcher
@@ -55,12 +60,45 @@ class Bar:
 
 
 @dataclass
+class Change:
+    """What the service of this commit does as a multiple of another commit's, by pairs of rounds."""
+
+    here: Figure
+    there: Figure
+
+    @property
+    def rates(self) -> list[float]:
+        """Of rates: more is better."""
+        return [here / there for here, there in zip(self.here.rates, self.there.rates, strict=True)]
+
+    @property
+    def p99s(self) -> list[float]:
+        """Of 99th percentiles of latency: less is better."""
+        pairs = zip(self.here.rounds, self.there.rounds, strict=True)
+        return [here.p99_ms / there.p99_ms for here, there in pairs]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether no round of either had an error."""
+        return not self.here.errors and not self.there.errors
+
+
+@dataclass
 class Outcome:
-    """A scenario's figures and bars."""
+    """A scenario's figures, and what follows from them: bars, or changes against another commit."""
 
     figures: list[Figure]
     bars: list[Bar] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Entries to measure in turn, and what follows from their figures, which are in the same order."""
+
+    entries: Sequence[Entry]
+    conclude: Callable[[list[Figure]], Outcome] = Outcome
 
 
 def _ratio(subject: Figure, wanted: float, baseline: Figure, factor: float = 1.0, of: str = "") -> Bar:
@@ -70,98 +108,113 @@ def _ratio(subject: Figure, wanted: float, baseline: Figure, factor: float = 1.0
     return Bar(text, value, wanted, is_valid=not subject.errors and not baseline.errors)
 
 
-def hot_hold(stage: Stage) -> Outcome:
+def hot_hold(_stage: Stage) -> Comparison:
     """Everybody wants one product: 256 connections."""
     rivals = (
         *(contenders.CLIENT_SIDE, contenders.ONE_CALL_THREADS, contenders.ONE_CALL_ASYNCIO),
         *(contenders.REDIS_ONLY, contenders.EMPTY),
     )
-    entries = [Entry(contender.name, contender, HOT_HOLD) for contender in (SERVICE, *rivals)]
-    service, *baselines = figures = stage.compare("hot_hold", entries)
-    client_side, threads, _asyncio, redis_only, empty = baselines
-    bars = [
-        *(_ratio(service, 12, client_side), _ratio(service, 8, threads), _ratio(service, 1.2, redis_only)),
-        _ratio(service, 0.40, empty),
-        Bar(
-            "service: p99 ≤ 3 x its p50", service.p99_ms / service.p50_ms, 3, at_most=True, is_valid=not service.errors
-        ),
-    ]
-    return Outcome(figures, bars)
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        service, client_side, threads, _asyncio, redis_only, empty = figures
+        p99 = service.p99_ms / service.p50_ms
+        bars = [
+            *(_ratio(service, 12, client_side), _ratio(service, 8, threads), _ratio(service, 1.2, redis_only)),
+            _ratio(service, 0.40, empty),
+            Bar("service: p99 ≤ 3 x its p50", p99, 3, at_most=True, is_valid=not service.errors),
+        ]
+        return Outcome(figures, bars)
+
+    return Comparison([Entry(contender.name, contender, HOT_HOLD) for contender in (SERVICE, *rivals)], conclude)
 
 
-def lonely_hold(stage: Stage) -> Outcome:
+def lonely_hold(_stage: Stage) -> Comparison:
     """One buyer at a time, who has nobody to share a call with."""
     load = replace(HOT_HOLD, connections=1)
     rivals = (contenders.ONE_CALL_THREADS, contenders.ONE_CALL_ASYNCIO)
-    figures = stage.compare("lonely_hold", [Entry(rival.name, rival, load) for rival in (SERVICE, *rivals)])
-    return Outcome(figures, [_ratio(figures[0], 0.9, max(figures[1:], key=lambda figure: figure.rate))])
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        return Outcome(figures, [_ratio(figures[0], 0.9, max(figures[1:], key=lambda figure: figure.rate))])
+
+    return Comparison([Entry(rival.name, rival, load) for rival in (SERVICE, *rivals)], conclude)
 
 
-def sold_out(stage: Stage) -> Outcome:
+def sold_out(_stage: Stage) -> Comparison:
     """Everybody wants what is held already."""
 
-    def hold_everything(at: Stage) -> None:
-        at.reset("product", stock=0)
-        at.product.add_holds(SOLD_OUT_HOLDS, LONG_S)
+    def hold_everything(database: ProductDatabase) -> None:
+        database.reset(stock=SOLD_OUT_HOLDS)
+        database.hold(SOLD_OUT_HOLDS)
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        hot, sold = figures
+        return Outcome(figures, [_ratio(sold, 0.95, hot)])
 
     refused = replace(HOT_HOLD, expected=frozenset({"409"}))
     entries = [Entry("hot hold", SERVICE, HOT_HOLD), Entry("sold out", SERVICE, refused, prepare=hold_everything)]
-    hot, sold = figures = stage.compare("sold_out", entries)
-    return Outcome(figures, [_ratio(sold, 0.95, hot)])
+    return Comparison(entries, conclude)
 
 
-def whole_flow(stage: Stage) -> Outcome:
+def whole_flow(_stage: Stage) -> Comparison:
     """Hold, order, payment: a rate is of whole flows."""
     flow = Load("flow")
     entries = [
         *(Entry("service", SERVICE, flow), Entry("client-side transactions", contenders.CLIENT_SIDE, flow)),
         Entry("empty answer", contenders.EMPTY, HOT_HOLD),
     ]
-    service, client_side, empty = figures = stage.compare("whole_flow", entries)
-    bars = [_ratio(service, 10, client_side), _ratio(service, 0.35, empty, 1 / 3, "a third of the empty POST")]
-    return Outcome(figures, bars)
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        service, client_side, empty = figures
+        bars = [_ratio(service, 10, client_side), _ratio(service, 0.35, empty, 1 / 3, "a third of the empty POST")]
+        return Outcome(figures, bars)
+
+    return Comparison(entries, conclude)
 
 
-def product_read(stage: Stage) -> Outcome:
+def product_read(_stage: Stage) -> Comparison:
     """Everybody looks at one product, while the promise of fresh reads is watched."""
     watchers: list[Watcher] = []
 
-    def restock() -> None:
-        stage.product.execute("CALL adjust_stock(1, 1, 'restock')")
-
-    def watch(url: str) -> "Iterator[None]":
-        watchers.append(Watcher(url, restock))
+    def watch(url: str, database: ProductDatabase) -> "Iterator[None]":
+        watchers.append(Watcher(url, partial(database.hold, 1)))
         with watchers[-1].watch():
             yield
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        service, empty = figures
+        own_reads = sum(watcher.own_reads for watcher in watchers)
+        oldest_s = max(watcher.oldest_s for watcher in watchers)
+        note = f"{own_reads} reads after an own hold were exact; other changes showed after {oldest_s:.2f} s at most"
+        return Outcome(figures, [_ratio(service, 0.8, empty)], [note])
 
     load = Load("read")
     entries = [
         Entry("service", SERVICE, load, beside=contextmanager(watch)),
         Entry("empty GET", contenders.EMPTY, load),
     ]
-    service, empty = figures = stage.compare("product_read", entries)
-    own_reads = sum(watcher.own_reads for watcher in watchers)
-    oldest_s = max(watcher.oldest_s for watcher in watchers)
-    note = f"{own_reads} reads after an own hold were exact; other changes showed after {oldest_s:.2f} s at most"
-    return Outcome(figures, [_ratio(service, 0.8, empty)], [note])
+    return Comparison(entries, conclude)
 
 
-def mix(stage: Stage) -> Outcome:
+def mix(_stage: Stage) -> Comparison:
     """Nine reads to one hold."""
     load = Load("mix")
     rivals = (SERVICE, contenders.CLIENT_SIDE)
-    return Outcome(stage.compare("mix", [Entry(rival.name, rival, load) for rival in rivals]))
+    return Comparison([Entry(rival.name, rival, load) for rival in rivals])
 
 
-def many_products(stage: Stage) -> Outcome:
+def many_products(_stage: Stage) -> Comparison:
     """A thousand products, all wanted alike."""
     spread = replace(HOT_HOLD, products=PRODUCTS)
     entries = [Entry("one product", SERVICE, HOT_HOLD), Entry("1,000 products", SERVICE, spread)]
-    one, thousand = figures = stage.compare("many_products", entries)
-    return Outcome(figures, [_ratio(thousand, 0.6, one)])
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        one, thousand = figures
+        return Outcome(figures, [_ratio(thousand, 0.6, one)])
+
+    return Comparison(entries, conclude)
 
 
-def many_connections(stage: Stage) -> Outcome:
+def many_connections(stage: Stage) -> Comparison:
     """The hot hold from few connections to thousands, each with a service of its own, whose memory it is."""
     levels = sorted({*stage.pace.connections, CROWD, 2048})
     labels = {level: f"{level:,} connections" for level in levels}
@@ -169,16 +222,19 @@ def many_connections(stage: Stage) -> Outcome:
         Entry(label, replace(SERVICE, name=label), replace(HOT_HOLD, connections=level))
         for level, label in labels.items()
     ]
-    figures = stage.compare("many_connections", entries)
-    by_level = dict(zip(levels, figures, strict=True))
-    crowd, thousands = by_level[CROWD], by_level[2048]
-    workers = [memory.rss_mib for memory in thousands.memory if "worker" in memory.process]
-    bars = [
-        _ratio(thousands, 0.8, crowd),
-        Bar("2,048 connections: errors", sum(thousands.errors.values()), 0, at_most=True),
-        Bar("2,048 connections: MiB a worker", max(workers), WORKER_LIMIT_MIB, at_most=True),
-    ]
-    return Outcome(figures, bars)
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        by_level = dict(zip(levels, figures, strict=True))
+        crowd, thousands = by_level[CROWD], by_level[2048]
+        workers = [memory.rss_mib for memory in thousands.memory if "worker" in memory.process]
+        bars = [
+            _ratio(thousands, 0.8, crowd),
+            Bar("2,048 connections: errors", sum(thousands.errors.values()), 0, at_most=True),
+            Bar("2,048 connections: MiB a worker", max(workers), WORKER_LIMIT_MIB, at_most=True),
+        ]
+        return Outcome(figures, bars)
+
+    return Comparison(entries, conclude)
 
 
 def old_rows(stage: Stage) -> Outcome:
@@ -213,7 +269,7 @@ def _beside_old_rows(stage: Stage, rows: int) -> tuple[list[Figure], list[Bar]]:
     return figures, [_ratio(made, 0.85, empty), _ratio(client, 0.6, empty)]
 
 
-def _leave(_stage: Stage) -> None:
+def _leave(_database: ProductDatabase) -> None:
     """Empty nothing."""
 
 
@@ -226,7 +282,7 @@ def expiry(stage: Stage) -> Outcome:
     with stage.running([SERVICE]) as gunicorns:
         url = gunicorns[SERVICE.name].url
         for number in range(1, stage.pace.rounds + 1):
-            stage.reset("product")
+            stage.reset(SERVICE)
             stage.wrk.run(url, STEADY, max(1, stage.pace.warm_up_seconds))
             usual.rounds.append(stage.wrk.run(url, STEADY, stage.pace.seconds))
             measurement, busy_rate = _holds_during_sweep(stage, url, seconds)
@@ -256,7 +312,7 @@ def expiry(stage: Stage) -> Outcome:
 def _holds_during_sweep(stage: Stage, url: str | None, seconds: int) -> tuple[Measurement, float]:
     """Let the EVENT find many due holds; returns what buyers saw meanwhile, and the due holds released a second."""
     stage.product.set_event("DISABLE")
-    stage.reset("product")
+    stage.reset(SERVICE)
     stage.product.add_holds(stage.pace.due_holds, ttl_s=-1)
     measurement = Measurement(0, 1.0, 0.0, 0.0, 0, {})
     load = stage.wrk.start(url, STEADY, seconds) if url else None
@@ -283,7 +339,7 @@ def _wait_for_sweep(stage: Stage) -> float:
     return float(released) / float(seconds)
 
 
-def protections(stage: Stage) -> Outcome:
+def protections(stage: Stage) -> Comparison:
     """What API keys, rate limits and signatures cost, each beside the service without it."""
     api_key, secret = secrets.token_urlsafe(), "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     events = stage.folder / "events"
@@ -299,34 +355,42 @@ def protections(stage: Stage) -> Outcome:
         *(Entry(f"hold: {each.name}", each, hold) for each in (SERVICE, keyed, limited)),
         *(Entry(f"webhook: {each.name}", each, webhook) for each in (SERVICE, signed)),
     ]
-    return Outcome(stage.compare("protections", entries))
+    return Comparison(entries)
 
 
-def abuse(stage: Stage) -> Outcome:
+def abuse(_stage: Stage) -> Comparison:
     """Everybody wants one product, and thousands of connections want nothing but to be in the way."""
     crowd = Crowd()
     entries = [
         Entry("hot hold", SERVICE, HOT_HOLD),
-        Entry("beside attackers", SERVICE, HOT_HOLD, beside=lambda url: attackers(url, crowd)),
+        Entry("beside attackers", SERVICE, HOT_HOLD, beside=lambda url, _database: attackers(url, crowd)),
     ]
-    alone, beside = figures = stage.compare("abuse", entries)
     note = (
         f"attackers: {crowd.idle:,} silent connections, {crowd.slow} that send headers a byte a second,"
         f" {crowd.half} that stop halfway through a body, {crowd.garbage} that pipeline garbage every second"
     )
-    return Outcome(figures, [_ratio(beside, 0.8, alone)], [note])
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        alone, beside = figures
+        return Outcome(figures, [_ratio(beside, 0.8, alone)], [note])
+
+    return Comparison(entries, conclude)
 
 
-def listeners(stage: Stage) -> Outcome:
+def listeners(_stage: Stage) -> Comparison:
     """Everybody wants one product, and two thousand look on as its stock goes down."""
     rates: list[float] = []
     entries = [
         Entry("hot hold", SERVICE, HOT_HOLD),
-        Entry("beside listeners", SERVICE, HOT_HOLD, beside=lambda url: listening(url, LISTENERS, rates)),
+        Entry("beside listeners", SERVICE, HOT_HOLD, beside=lambda url, _database: listening(url, LISTENERS, rates)),
     ]
-    alone, beside = figures = stage.compare("listeners", entries)
-    note = f"{LISTENERS:,} listeners: each heard {statistics.median(rates):.1f} events a second"
-    return Outcome(figures, [_ratio(beside, 0.9, alone)], [note])
+
+    def conclude(figures: list[Figure]) -> Outcome:
+        alone, beside = figures
+        note = f"{LISTENERS:,} listeners: each heard {statistics.median(rates):.1f} events a second"
+        return Outcome(figures, [_ratio(beside, 0.9, alone)], [note])
+
+    return Comparison(entries, conclude)
 
 
 def procedures_alone(stage: Stage) -> Outcome:
@@ -338,7 +402,7 @@ def procedures_alone(stage: Stage) -> Outcome:
     }
     for number in range(1, stage.pace.rounds + 1):
         for (size, connections), figure in figures.items():
-            stage.reset("product")
+            stage.reset(SERVICE)
             figure.rounds.append(_call_batches(stage, size, connections))
             stage.check()
             stage.say(
@@ -381,10 +445,27 @@ def _release(callers: Sequence["subprocess.Popen[str]"]) -> list[str]:
     return [caller.communicate()[0] for caller in callers]
 
 
-SCENARIOS: dict[str, Callable[[Stage], Outcome]] = {
-    scenario.__name__: scenario
-    for scenario in (
+COMPARISONS: dict[str, Callable[[Stage], Comparison]] = {
+    comparison.__name__: comparison
+    for comparison in (
         *(hot_hold, lonely_hold, sold_out, whole_flow, product_read, mix, many_products, many_connections),
-        *(old_rows, expiry, protections, abuse, listeners, procedures_alone),
+        *(protections, abuse, listeners),
     )
 }
+OTHERS: dict[str, Callable[[Stage], Outcome]] = {
+    scenario.__name__: scenario for scenario in (old_rows, expiry, procedures_alone)
+}
+
+
+def measure(name: str, stage: Stage) -> Outcome:
+    """Run a scenario; where the stage has another revision, compare the services of both and no baseline."""
+    if name in OTHERS:
+        return OTHERS[name](stage)
+    comparison = COMPARISONS[name](stage)
+    if stage.against is None:
+        return comparison.conclude(stage.compare(name, comparison.entries))
+    services = [entry for entry in comparison.entries if entry.contender.application == SERVICE.application]
+    pairs = [(entry, entry.at(stage.against)) for entry in services]
+    figures = stage.compare(name, [entry for pair in pairs for entry in pair])
+    changes = [Change(here, there) for here, there in zip(figures[::2], figures[1::2], strict=True)]
+    return Outcome(figures, changes=changes)

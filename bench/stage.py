@@ -6,16 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 
 from bench.contenders import Address, Contender, Gunicorn, Variant
 from bench.database import PLENTY, ClientSideDatabase, Database, ProductDatabase
 from bench.load import Load, Measurement, Memory, Wrk, memory_of
+from bench.revision import HERE, Revision
 from stack.mysql import MysqlUrl
 from stack.servers import Servers
 
 SWEEP_LOAD = Load("hold")
+AGAINST = "against"  # the other revision's database
+AGAINST_REDIS_DATABASE = 1
 
 
 class NotDurable(Exception):
@@ -38,13 +42,23 @@ class Pace:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one line of a scenario measures. `prepare` empties or fills before each round; `beside` runs during it."""
+    """What one line of a scenario measures.
+
+    `prepare` empties or fills the contender's database before each round, else it is emptied; `beside` runs during the
+    round, and gets the contender's URL and database.
+    """
 
     label: str
     contender: Contender
     load: Load
-    prepare: Callable[["Stage"], None] | None = None
-    beside: Callable[[str], AbstractContextManager[None]] = lambda _url: nullcontext()
+    prepare: Callable[[ProductDatabase], None] | None = None
+    beside: Callable[[str, ProductDatabase], AbstractContextManager[None]] = lambda _url, _database: nullcontext()
+
+    def at(self, revision: Revision) -> "Entry":
+        """The same of another revision, on that revision's database."""
+        name = f"{self.contender.name} at {revision.name}"
+        contender = replace(self.contender, name=name, database=AGAINST, revision=revision)
+        return replace(self, label=f"{self.label} at {revision.name}", contender=contender)
 
 
 @dataclass
@@ -101,11 +115,14 @@ class Sweep:
 
 
 class Stage:
-    """The servers and databases of a run."""
+    """The servers and databases of a run; `against` is the other revision to compare the service with, if any."""
 
-    def __init__(self, servers: Servers, pace: Pace, application_password: str) -> None:
+    def __init__(
+        self, servers: Servers, pace: Pace, application_password: str, against: Revision | None = None
+    ) -> None:
         """Make the databases anew."""
         self.pace = pace
+        self.against = against
         self.sweeps: list[Sweep] = []
         self.wrk = Wrk()
         self.server = MysqlUrl.parse(servers.mysql_url)
@@ -113,12 +130,14 @@ class Stage:
         self._servers = servers
         self.folder = servers.folder
         self._password = application_password
-        self._redis = redis.Redis.from_url(servers.redis_url)
         self.databases: dict[str, Database] = {
             "product": self.product,
             "client_side": ClientSideDatabase(self.server, "bench_client_side"),
         }
+        if against:
+            self.databases[AGAINST] = ProductDatabase(self.server, "bench_against", against)
         self._best: dict[str, Variant] = {}
+        self._gunicorns: dict[str, Gunicorn] = {}  # that run now
 
     def settings(self) -> dict[str, str]:
         """What of MySQL's settings bears on speed; raises NotDurable."""
@@ -142,19 +161,35 @@ class Stage:
         """Show progress."""
         print(text, flush=True)
 
-    def reset(self, database: str, products: int = 1, stock: int = PLENTY) -> None:
-        """Leave nothing but so many products with so much stock each, in a database and in Redis."""
-        self._redis.flushdb()
-        if database == "redis":
-            self._redis.mset({f"stock:{number}": stock for number in range(1, products + 1)})
-        elif database in self.databases:
-            self.databases[database].reset(products, stock)
+    def reset(self, contender: Contender, products: int = 1, stock: int = PLENTY) -> None:
+        """Leave nothing but so many products with so much stock each, in a contender's database and in its Redis."""
+        self._flush_redis(contender)
+        if contender.database == "redis":
+            with redis.Redis.from_url(self._redis_url(contender)) as client:
+                client.mset({f"stock:{number}": stock for number in range(1, products + 1)})
+        elif contender.database in self.databases:
+            self.databases[contender.database].reset(products, stock)
+
+    def _flush_redis(self, contender: Contender) -> None:
+        with redis.Redis.from_url(self._redis_url(contender)) as client:
+            client.flushdb()
+
+    def _redis_url(self, contender: Contender) -> str:
+        """A revision other than this one has a logical database of its own."""
+        url = self._servers.redis_url
+        if contender.revision is HERE:
+            return url
+        parts = urlsplit(url)
+        return parts._replace(query=urlencode({**dict(parse_qsl(parts.query)), "db": AGAINST_REDIS_DATABASE})).geturl()
 
     def check(self) -> None:
         """Wait until every request has ended; raise BrokenStock unless every unit of every database is in one place."""
-        self.product.settle()
+        self._settle()
         for database in self.databases.values():
             database.check()
+
+    def _settle(self) -> None:
+        self.product.settle(lambda: all(gunicorn.is_idle() for gunicorn in self._gunicorns.values()))
 
     @contextmanager
     def running(self, contenders: Sequence[Contender]) -> Iterator[dict[str, Gunicorn]]:
@@ -162,16 +197,17 @@ class Stage:
         for contender in contenders:
             self._sweep(contender)
         gunicorns = {contender.name: self._gunicorn(contender, self._best[contender.name]) for contender in contenders}
-        with _started(list(gunicorns.values())):
+        with self._started(gunicorns):
             yield gunicorns
 
     def compare(self, name: str, entries: Sequence[Entry]) -> list[Figure]:
-        """Measure the entries in turn, A B A B …; stock is checked after every one."""
+        """Measure the entries in turn, there and back (A B B A A B …); stock is checked after every one."""
         figures = [_figure(entry) for entry in entries]
         contenders = {entry.contender.name: entry.contender for entry in entries}
         with self.running(list(contenders.values())) as gunicorns:
             for number in range(1, self.pace.rounds + 1):
-                for entry, figure in zip(entries, figures, strict=True):
+                turns = list(zip(entries, figures, strict=True))
+                for entry, figure in turns if number % 2 else reversed(turns):
                     measurement = self._measure(entry, gunicorns[entry.contender.name])
                     figure.rounds.append(measurement)
                     self.say(
@@ -182,12 +218,14 @@ class Stage:
         return figures
 
     def _measure(self, entry: Entry, gunicorn: Gunicorn) -> Measurement:
+        database = self._product_of(entry.contender)
         if entry.prepare:
-            entry.prepare(self)
+            self._flush_redis(entry.contender)
+            entry.prepare(database)
         else:
-            self.reset(entry.contender.database, entry.load.products)
+            self.reset(entry.contender, entry.load.products)
         self._warm_up(gunicorn, entry.load)
-        with entry.beside(gunicorn.url):
+        with entry.beside(gunicorn.url, database):
             measurement = self.wrk.run(
                 gunicorn.url, entry.load, self.pace.seconds, lambda: memory_of(self.processes(gunicorn))
             )
@@ -198,7 +236,7 @@ class Stage:
         """Send for a while, then wait until what was left unanswered has been worked off."""
         if self.pace.warm_up_seconds:
             self.wrk.run(gunicorn.url, load, self.pace.warm_up_seconds)
-            self.product.settle()
+            self._settle()
 
     def processes(self, gunicorn: Gunicorn) -> dict[int, str]:
         """All that serves a contender, by process id."""
@@ -212,8 +250,9 @@ class Stage:
         variants = contender.variants[: self.pace.sweep_variants]
         rates = {}
         for variant in variants if len(variants) > 1 else ():
-            self.reset(contender.database)
-            with _started([gunicorn := self._gunicorn(contender, variant)]):
+            self.reset(contender)
+            gunicorn = self._gunicorn(contender, variant)
+            with self._started({contender.name: gunicorn}):
                 self._warm_up(gunicorn, SWEEP_LOAD)
                 measurement = self.wrk.run(gunicorn.url, SWEEP_LOAD, max(1, self.pace.seconds // 2))
             errors = measurement.errors(SWEEP_LOAD.expected)
@@ -228,23 +267,30 @@ class Stage:
 
     def _gunicorn(self, contender: Contender, variant: Variant) -> Gunicorn:
         own = self.databases.get(contender.database, self.product)
-        product = own if isinstance(own, ProductDatabase) else self.product
+        product = self._product_of(contender)
         service_url = replace(self.server, user="checkout_app", password=self._password, database=product.name)
-        address = Address(str(service_url), self._servers.redis_url, str(replace(self.server, database=own.name)))
+        baseline_url = replace(self.server, database=own.name)
+        address = Address(str(service_url), self._redis_url(contender), str(baseline_url))
         folder = self._servers.folder / "contenders" / "".join(filter(str.isalnum, contender.name))
         return Gunicorn(folder, contender, variant, address)
+
+    def _product_of(self, contender: Contender) -> ProductDatabase:
+        """The database that a service uses; this revision's for a baseline, whose settings ask for one."""
+        own = self.databases.get(contender.database)
+        return own if isinstance(own, ProductDatabase) else self.product
+
+    @contextmanager
+    def _started(self, gunicorns: dict[str, Gunicorn]) -> Iterator[None]:
+        """Start them together and stop them together, whatever happens."""
+        with ThreadPoolExecutor() as pool:
+            try:
+                list(pool.map(Gunicorn.start, gunicorns.values()))
+                self._gunicorns = gunicorns
+                yield
+            finally:
+                self._gunicorns = {}
+                list(pool.map(Gunicorn.stop, gunicorns.values()))
 
 
 def _figure(entry: Entry) -> Figure:
     return Figure(entry.label, entry.load.kind, entry.load.connections, entry.load.expected)
-
-
-@contextmanager
-def _started(gunicorns: Sequence[Gunicorn]) -> Iterator[None]:
-    """Start them together and stop them together, whatever happens."""
-    with ThreadPoolExecutor() as pool:
-        try:
-            list(pool.map(Gunicorn.start, gunicorns))
-            yield
-        finally:
-            list(pool.map(Gunicorn.stop, gunicorns))

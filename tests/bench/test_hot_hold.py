@@ -10,7 +10,7 @@ import pytest
 from bench import plots, scenarios
 from bench.database import BrokenStock
 from bench.report import Report
-from bench.scenarios import SCENARIOS
+from bench.scenarios import measure
 from bench.stage import Pace, Stage
 from stack.servers import Servers
 from tests.support import PASSWORDS
@@ -29,7 +29,7 @@ def stage(servers: Servers) -> Iterator[Stage]:
 def test_a_hot_hold_is_measured_beside_every_baseline(stage: Stage, tmp_path: Path) -> None:
     """Six contenders make holds without an error; the result is written as JSON and drawn."""
     report = Report(stage.settings(), asdict(stage.pace), stage.sweeps)
-    report.outcomes["hot_hold"] = SCENARIOS["hot_hold"](stage)
+    report.outcomes["hot_hold"] = measure("hot_hold", stage)
     assert report.is_sound, report.table()
 
     document = json.loads(report.write(tmp_path).read_text())
@@ -53,6 +53,6 @@ def test_a_broken_stock_is_a_failure_and_not_a_figure(stage: Stage) -> None:
 def test_holds_are_measured_beside_those_who_look_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """All listeners stay, and hear of the holds."""
     monkeypatch.setattr(scenarios, "LISTENERS", 40)
-    outcome = SCENARIOS["listeners"](stage)
+    outcome = measure("listeners", stage)
     assert [figure.errors for figure in outcome.figures] == [{}, {}]
     assert "each heard 0.0" not in outcome.notes[0]
