@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate.accounts import PUBLIC_PROCEDURES
+from docs.generate.routines import ROUTINES
 from service.deploy import ROOT
 from service.errors import ERRORS
 from service.openapi import PATHS
-from tests.contract.accounts import PUBLIC_PROCEDURES
 from tests.contract.registry import REGISTRY, VERDICTS, answered, raised
-from tests.contract.routines import ROUTINES
 
 # What a caller cannot reach: these make the array that they hand on themselves, and name no customer in it.
 UNREACHABLE = {"create_hold": {30105}, "get_hold": {30001}, "get_order": {30001}}

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.contract.accounts import PUBLIC_PROCEDURES, procedures_of
-from tests.contract.routines import ROUTINES
+from docs.generate.accounts import PUBLIC_PROCEDURES, procedures_of
+from docs.generate.routines import ROUTINES
 from tests.support import PASSWORDS, Session, url_of
 
 APP = {

@@ -19,7 +19,7 @@ from service.deploy import deploy
 from stack.mysql import MysqlUrl
 from stack.process import free_port
 from stack.programs import find_mysql_client
-from stack.serve import _option_file
+from stack.serve import client_option_file
 from stack.servers import Servers
 from tests.http.support import Service, Shop
 from tests.support import PASSWORDS, Session, eventually, url_of
@@ -207,7 +207,7 @@ def test_deploys_cron_programs_and_operators_use_tls_too(
         done = subprocess.run([sys.executable, "-m", f"cron.{job}", "--once"], env=environment, capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
     option_file = tmp_path / "operator.cnf"
-    option_file.write_text(_option_file(MysqlUrl.parse(accounts["checkout_dba"])))
+    option_file.write_text(client_option_file(MysqlUrl.parse(accounts["checkout_dba"])))
     client = [*find_mysql_client(), f"--defaults-file={option_file}", "-e", "SHOW STATUS LIKE 'Ssl_cipher'"]
     assert "TLS" in subprocess.run(client, capture_output=True, text=True, check=True).stdout
 

@@ -1,25 +1,24 @@
-"""The schema as MySQL shows it after a deploy, for sql/schema.sql.
+"""Generates sql/schema.sql: the tables and views that a deploy creates, as MySQL shows them.
 
-    MYSQL_URL=mysql://root:…@127.0.0.1:3306/ python -m tests.contract.snapshot > sql/schema.sql
+    python -m docs.generate.schema > sql/schema.sql
 
-deploys a database of its own, prints its schema and drops it. Without MYSQL_URL a private server is started.
+It starts a private MySQL, or uses the server that MYSQL_URL names, where it creates a database and drops it again.
 """
 
 import re
-import sys
-from contextlib import redirect_stdout
+from contextlib import closing
 
-from stack import servers
-from tests.support import Session, new_database
+from docs.generate.database import new_documented_database
+from tests.support import Session
 
 HEADER = """\
--- What the migrations and the views come to. Generated: python -m tests.contract.snapshot > sql/schema.sql
--- A test fails when it differs from a fresh deploy.
+-- The tables and views that a deploy creates. Generated: python -m docs.generate.schema > sql/schema.sql
+-- A test fails if this file differs from a new database.
 """
 
 
-def snapshot(session: Session) -> str:
-    """The tables as SHOW CREATE TABLE has them, and the views' columns."""
+def write_schema(session: Session) -> str:
+    """Every table as SHOW CREATE TABLE prints it, and every view's columns."""
     names = session.query(
         "SELECT table_name AS name, table_type AS kind FROM information_schema.tables "
         "WHERE table_schema = DATABASE() AND table_name NOT LIKE '%yoyo%' ORDER BY kind, name"
@@ -31,7 +30,7 @@ def snapshot(session: Session) -> str:
 
 
 def table(session: Session, name: str) -> str:
-    """CREATE TABLE without the counter that moves with the data."""
+    """CREATE TABLE without AUTO_INCREMENT, which depends on the rows."""
     (row,) = session.query(f"SHOW CREATE TABLE {name}")
     return re.sub(r" AUTO_INCREMENT=\d+", "", row["Create Table"]) + ";\n"
 
@@ -47,15 +46,9 @@ def view(session: Session, name: str) -> str:
 
 
 def main() -> None:
-    """Print the snapshot of a fresh deploy; what the servers say goes to stderr."""
-    with (
-        redirect_stdout(sys.stderr),
-        servers.start("snapshot") as started,
-        new_database(started.mysql_url, "tests_contract_snapshot") as url,
-    ):
-        session = Session(url)
-        text = snapshot(session)
-        session.close()
+    """Print the schema of a new database."""
+    with new_documented_database() as url, closing(Session(url)) as session:
+        text = write_schema(session)
     print(text, end="")
 
 
