@@ -1,4 +1,4 @@
-"""The commits whose service is measured: this one as it stands here, and another one in a git worktree of its own."""
+"""The revisions whose service is measured: the working tree, and another commit in a git worktree of its own."""
 
 import os
 import shutil
@@ -18,9 +18,9 @@ SHORT_HASH = 8
 
 @dataclass(frozen=True)
 class Revision:
-    """The project's files of one commit in `folder`, and a Python that has what their service needs.
+    """One revision of the project: its files in `folder`, and a Python with the packages that its service needs.
 
-    Programs of the revision are started in `folder`, so that Python imports its modules and not ours.
+    Its programs are started in `folder`, so that Python imports the modules of the revision.
     """
 
     name: str
@@ -28,16 +28,16 @@ class Revision:
     python: Path
 
     def deploy(self, url: str) -> None:
-        """Bring the database of an administrator's URL to this revision, by its own deploy; raises StackError."""
+        """Run the revision's `service.deploy` on the database of an administrator's URL; raises StackError."""
         environment = {**os.environ, "MYSQL_URL": url}
         run([str(self.python), "-m", "service.deploy"], environment=environment, working_directory=self.folder)
 
 
-HERE = Revision("here", PROJECT, Path(sys.executable))
+WORKING_TREE = Revision("working tree", PROJECT, Path(sys.executable))
 
 
 def find_commit(name: str) -> str:
-    """The full hash of the commit that a branch, tag, hash or other name of git's stands for; raises StackError."""
+    """Return the full hash of the commit that git finds by a name (branch, tag, hash, …); raises StackError."""
     if shutil.which("git") is None:
         raise StackError("--against needs git")
     try:
@@ -49,19 +49,19 @@ def find_commit(name: str) -> str:
     try:
         return _git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").strip()
     except StackError:
-        hint = "; it is a shallow one: git fetch --unshallow" if is_shallow == "true" else ""
+        hint = ", which is shallow: git fetch --unshallow may help" if is_shallow == "true" else ""
         raise StackError(f"{name} names no commit of this clone{hint}") from None
 
 
 @contextmanager
 def checked_out(commit: str, folder: Path) -> Iterator[Revision]:
-    """A commit in a git worktree below a folder, removed with the block; raises StackError.
+    """Check a commit out into a git worktree below `folder`, removed at the end of the block; raises StackError.
 
-    Its service runs in this process's virtual environment where the packages that it needs are the same, else in one
-    of its own, which is kept for the next run.
+    If its requirements.txt is the same as that of the working tree, its service runs in the virtual environment of this
+    process. Otherwise it runs in one of its own, which is kept for the next run.
     """
     worktree = folder / "against"
-    if worktree.exists():  # a killed run's
+    if worktree.exists():  # a killed run has left it
         shutil.rmtree(worktree)
     name = commit[:SHORT_HASH]
     print(f"Checking out {name} into {worktree} …", flush=True)
@@ -75,10 +75,10 @@ def checked_out(commit: str, folder: Path) -> Iterator[Revision]:
 def _python_for(requirements: Path) -> Path:
     fingerprint = virtual_environment.fingerprint(requirements)
     if fingerprint == virtual_environment.fingerprint(PROJECT / requirements.name):
-        print("It needs the same packages: both run in the same virtual environment", flush=True)
-        return HERE.python
+        print("It needs the same packages, so both revisions run in the same virtual environment", flush=True)
+        return WORKING_TREE.python
     folder = PROJECT / ".local" / f"venv-{fingerprint[:SHORT_HASH]}"
-    print(f"It needs other packages: it runs in {folder}", flush=True)
+    print(f"It needs other packages, so it runs in {folder}", flush=True)
     return virtual_environment.bring_up_to_date(requirements, folder)
 
 

@@ -14,6 +14,7 @@ from service.errors import (
     DatabaseUnavailable,
     Overloaded,
     Problem,
+    SettingsError,
     serialize,
     unavailable,
 )
@@ -29,7 +30,7 @@ from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource, StockStreamResource
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import Settings, load_settings
 from service.streams import StockFeed
 
 KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key
@@ -103,7 +104,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     procedures, spans = (
         _traced_client(settings) if settings.otel_exporter_otlp_endpoint else (ProcedureClient(settings), [])
     )
-    feed = StockFeed(procedures.read_product, settings.redis_url)
+    feed = StockFeed(procedures.read_product, procedures.cache)
     middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, WorkerLifespan(procedures, feed)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")

@@ -179,6 +179,7 @@ class Health(NamedTuple):
     schema_version: int
     oldest_code: int
     sweep_lag_s: int
+    is_sweep_enabled: int
 
 
 class Figures(NamedTuple):

@@ -4,7 +4,6 @@
 
 CREATE USER IF NOT EXISTS checkout_owner@localhost ACCOUNT LOCK;
 GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON * TO checkout_owner@localhost;
-
 CREATE USER IF NOT EXISTS checkout_app@'%' IDENTIFIED BY RANDOM PASSWORD;
 CREATE USER IF NOT EXISTS checkout_cron@'%' IDENTIFIED BY RANDOM PASSWORD;
 CREATE USER IF NOT EXISTS checkout_dba@'%' IDENTIFIED BY RANDOM PASSWORD;
@@ -17,6 +16,7 @@ GRANT EXECUTE ON PROCEDURE apply_payments TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE cancel_orders TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE create_holds TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE create_orders TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE extend_holds TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE get_health TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE get_holds TO checkout_app@'%';
@@ -29,6 +29,7 @@ GRANT EXECUTE ON PROCEDURE start_payments TO checkout_app@'%';
 
 -- Cron.
 GRANT EXECUTE ON PROCEDURE check_stock TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE expire_due TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE get_products TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE list_products TO checkout_cron@'%';
@@ -51,6 +52,7 @@ GRANT EXECUTE ON PROCEDURE create_holds TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE create_order TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE create_orders TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE create_product TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE expire_due TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE extend_hold TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE extend_holds TO checkout_operator@'%';

@@ -4,10 +4,9 @@ import os
 import secrets
 import shutil
 import socket
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from service.mysql_url import Address, MysqlUrl
 from stack.errors import StackError
 from stack.files import write_private
 from stack.process import Server, free_port, output_of
@@ -64,48 +63,6 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 """
 
 
-@dataclass(frozen=True)
-class MysqlUrl:
-    """mysql://user:password@host:port/database?unix_socket=/path, where a socket wins over the host."""
-
-    user: str
-    password: str
-    host: str = "127.0.0.1"
-    port: int = 3306
-    database: str = ""
-    options: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> "MysqlUrl":
-        """Read a URL; what it leaves out gets the usual value."""
-        expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
-        try:
-            parts = urlsplit(text)
-            port = parts.port or cls.port
-        except ValueError:  # its message quotes what may be a password
-            raise StackError(expected) from None
-        if parts.scheme != "mysql" or not parts.username:
-            raise StackError(expected)
-        return cls(
-            user=unquote(parts.username),
-            password=unquote(parts.password or ""),
-            host=parts.hostname or cls.host,
-            port=port,
-            database=parts.path.removeprefix("/"),
-            options=dict(parse_qsl(parts.query)),
-        )
-
-    def __str__(self) -> str:
-        account = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        query = f"?{urlencode(self.options, safe='/')}" if self.options else ""
-        return f"mysql://{account}@{host}:{self.port}/{self.database}{query}"
-
-    def for_account(self, user: str, password: str) -> "MysqlUrl":
-        """The same server and database under another account."""
-        return replace(self, user=user, password=password)
-
-
 class MysqlServer(Server):
     """A private MySQL server whose data stays in its folder from start to start."""
 
@@ -116,7 +73,7 @@ class MysqlServer(Server):
         self.url = MysqlUrl(
             user="root",
             password=secrets.token_urlsafe(24),
-            port=free_port(),
+            hosts=(Address(port=free_port()),),
             options={"unix_socket": str(self._socket)},
         )
         write_private(folder / "init.sql", INIT_SQL.format(password=self.url.password))
@@ -124,7 +81,7 @@ class MysqlServer(Server):
         settings = MY_CNF.format(
             folder=folder,
             socket=self._socket,
-            port=self.url.port,
+            port=self.url.hosts[0].port,
             buffer_pool_mib=buffer_pool_mib,
             redo_log_mib=buffer_pool_mib // 2,
         )

@@ -9,20 +9,19 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import mysql.connector
 
-from service.database import connection_options
 from service.deploy import predates_baseline
+from service.errors import SettingsError
+from service.mysql_url import MysqlUrl
 from service.settings import load_environment
 from stack import servers
 from stack.errors import StackError
 from stack.files import write_private
-from stack.mysql import MysqlUrl
 from stack.process import Server, port_is_free, run
 from stack.programs import find_mysql_client
 from stack.servers import Servers, start_timed
@@ -88,7 +87,7 @@ def serve() -> NoReturn:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     with servers.start("server", buffer_pool_mib=BUFFER_POOL_MIB) as running:
         administrator = MysqlUrl.parse(running.mysql_url)
-        administrator = replace(administrator, database=administrator.database or DATABASE)
+        administrator = administrator.for_database(administrator.database or DATABASE)
         if not os.environ.get("MYSQL_URL"):
             drop_database_from_before_baseline(administrator)
         passwords = _passwords(running.folder)
@@ -117,7 +116,7 @@ def _address() -> tuple[str, int]:
 
 def drop_database_from_before_baseline(administrator: MysqlUrl) -> None:
     """Drop the private database if no release can upgrade it: it holds what somebody tried out."""
-    server = connection_options(str(replace(administrator, database="")))
+    server = administrator.for_database("").driver_options()
     with mysql.connector.connect(**server, use_pure=True) as connection, connection.cursor() as cursor:
         if predates_baseline(cursor, administrator.database):
             print(
@@ -163,7 +162,8 @@ def _write_operator_files(
 def client_option_file(url: MysqlUrl) -> str:
     """An option file with which the mysql client connects to the database of a URL, its session in UTC."""
     unix_socket = url.options.get("unix_socket")
-    address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {url.host}", f"port = {url.port}"]
+    ((host, port),) = url.hosts
+    address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {host}", f"port = {port}"]
     if "ssl_ca" in url.options:
         address.append(f"ssl-ca = {url.options['ssl_ca']}")
         is_identity_checked = url.options.get("ssl_verify_identity") != "false"
@@ -197,7 +197,7 @@ def main() -> None:
         signal.signal(number, _stop)
     try:
         serve()
-    except StackError as error:
+    except (StackError, SettingsError) as error:
         sys.exit(f"script/server: {error}")
     except KeyboardInterrupt:
         print("Stopped", flush=True)

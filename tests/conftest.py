@@ -9,12 +9,13 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from service.mysql_url import MysqlUrl
 from stack import servers as stack_servers
 from stack.errors import StackError
 from stack.process import Server
 from stack.servers import Servers
 from tests.http.support import Service, Shop
-from tests.support import PASSWORDS, Session, new_database, url_of
+from tests.support import PASSWORDS, Session, new_database
 
 # The default profile runs the same examples every time. `--hypothesis-profile=thorough` runs many more, which differ
 # from run to run.
@@ -118,8 +119,7 @@ def _running_after_the_test(servers: Servers, name: str) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def app_url(database_url: str) -> str:
     """The URL of the file's database for the service's account, which has EXECUTE and nothing else."""
-    name = database_url.partition("?")[0].rpartition("/")[2]
-    return url_of(database_url, database=name, account="checkout_app", password=PASSWORDS["checkout_app"])
+    return str(MysqlUrl.parse(database_url).for_account("checkout_app", PASSWORDS["checkout_app"]))
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import mysql.connector
 from hypothesis import settings
 
-from service.database import connection_options
 from service.deploy import OWNER, deploy
+from service.mysql_url import MysqlUrl
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -31,7 +30,9 @@ class Session:
     """One connection to a database."""
 
     def __init__(self, url: str) -> None:
-        self.connection = mysql.connector.connect(**connection_options(url), use_pure=True, autocommit=True)
+        self.connection = mysql.connector.connect(
+            **MysqlUrl.parse(url).driver_options(), use_pure=True, autocommit=True
+        )
         self.cursor: Any = self.connection.cursor(dictionary=True)
 
     def execute(self, statement: str, *parameters: Any) -> list[list[Row]]:
@@ -211,22 +212,14 @@ def is_waited_for(session: Session, holder: Session) -> bool:
     )
 
 
-def url_of(url: str, *, database: str, account: str = "", password: str = "") -> str:
-    """The URL of another database on the same server, for another account if one is named."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{quote(account)}:{quote(password, safe='')}@{host}" if account else parts.netloc
-    return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
-
-
 @contextmanager
 def new_database(administrator_url: str, name: str) -> Iterator[str]:
     """Deploy a database and drop it with the end of the block; yields its administrator's URL.
 
     Its EVENT is disabled, because most tests set the clock and sweep themselves.
     """
-    url = url_of(administrator_url, database=name)
-    server_url = url_of(administrator_url, database="")
+    administrator = MysqlUrl.parse(administrator_url)
+    url, server_url = str(administrator.for_database(name)), str(administrator.for_database(""))
     with closing(Session(server_url)) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name}")
         deploy(url)

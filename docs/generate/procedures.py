@@ -13,12 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from docs.generate.accounts import PUBLIC_PROCEDURES, procedures_of
-from docs.generate.database import new_documented_database
+from docs.generate.database import new_database_for_a_document
 from docs.generate.routines import ROUTINES, SECTIONS, RoutineFile
 from docs.generate.sale import SALE, START_S
 from service.deploy import ROOT, read_account_statements
+from service.mysql_url import MysqlUrl
 from stack.files import write_private
-from stack.mysql import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.serve import client_option_file
 
@@ -41,9 +41,9 @@ The examples are one small sale, which begins at 12:00 in an empty database. The
 Samples = dict[str, list[str]]
 
 
-def write_page(administrator_url: str) -> str:
-    """The page; the sale runs in the empty database of the URL."""
-    samples = run_sale(MysqlUrl.parse(administrator_url))
+def write_page(database: MysqlUrl) -> str:
+    """The page; the sale runs in the database, which must be empty."""
+    samples = run_sale(database)
     views = {path.stem: _view_header(path) for path in VIEWS if path.stem in READABLE}
     index = [
         f"| [`{name}`](#{name}) | {header[0].partition(': ')[2].removesuffix('.')} |" for name, header in views.items()
@@ -125,7 +125,7 @@ def _view_header(path: Path) -> list[str]:
 
 def main() -> None:
     """Print the page."""
-    with new_documented_database() as url:
+    with new_database_for_a_document() as url:
         page = write_page(url)
     print(page, end="")
 

@@ -69,6 +69,7 @@ SALE = [
     (9, "SELECT * FROM sales_per_minute"),
     (122, "CALL get_hold(6)"),
     (122, "CALL get_health()"),
+    (122, "CALL enable_sweep()"),
     (122, "CALL expire_due(1000)"),
     (122, "CALL report_sweeps(10)"),
     (123, "CALL check_stock()"),

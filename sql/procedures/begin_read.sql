@@ -1,7 +1,8 @@
 -- begin_read: tell whether a read joins the caller's transaction or opens one that it has to end.
 --
 -- In a session without autocommit a plain SELECT opens a transaction, which would make the session's next CALL fail
--- with 30003; so a read ends what it opened. Inside the caller's transaction it leaves all as it was.
+-- with 30003; so a read ends what it opened. Inside the caller's transaction it leaves all as it was. On a read-only
+-- server, whose rows may be old, it raises 1290.
 --
 -- In      nothing
 -- Out     out_is_own  BOOLEAN  end it with end_read
@@ -15,6 +16,9 @@ BEGIN
     DECLARE EXIT HANDLER FOR 1568
         SET out_is_own = FALSE;
 
+    IF @@GLOBAL.read_only THEN
+        CALL raise_read_only();
+    END IF;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     SET out_is_own = TRUE;
 END

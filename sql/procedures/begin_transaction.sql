@@ -2,7 +2,7 @@
 --
 -- Every procedure with a transaction of its own calls it before it reads any table, and ends with a COMMIT behind its
 -- answer: in a session without autocommit a plain SELECT opens a transaction, which would stand in the way of this
--- call, or of the session's next.
+-- call, or of the session's next. On a read-only server it raises 1290, before anything can be refused by old rows.
 --
 -- In      nothing
 -- Out     nothing
@@ -18,6 +18,9 @@ BEGIN
     DECLARE EXIT HANDLER FOR 1568
         CALL raise_error(30003);
 
+    IF @@GLOBAL.read_only THEN
+        CALL raise_read_only();
+    END IF;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 END

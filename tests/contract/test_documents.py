@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from docs.generate.accounts import PUBLIC_PROCEDURES
+from docs.generate.database import new_database
 from docs.generate.procedures import READABLE, VIEWS, used_by, write_page
 from docs.generate.sale import SALE
 from service.deploy import ROOT
 from service.settings import Settings
 from stack.servers import Servers
-from tests.support import Session, new_database
+from tests.support import Session
 
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -65,7 +66,7 @@ def test_every_page_of_the_folder_is_linked_from_the_readme() -> None:
 
 
 def test_the_page_of_procedures_is_what_their_headers_and_the_sale_generate(servers: Servers) -> None:
-    with new_database(servers.mysql_url, "tests_contract_sale") as url:
+    with new_database(servers.mysql_url) as url:
         assert (ROOT / "docs" / "procedures.md").read_text() == write_page(url), (
             "generate it again: python -m docs.generate.procedures > docs/procedures.md"
         )

@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
 from docs.generate.accounts import PUBLIC_PROCEDURES, procedures_of
 from docs.generate.routines import ROUTINES
-from tests.support import PASSWORDS, Session, url_of
+from service.mysql_url import MysqlUrl
+from tests.support import PASSWORDS, Session
 
 APP = {
     "apply_payments",
     "cancel_orders",
     "create_holds",
     "create_orders",
+    "enable_sweep",
     "extend_holds",
     "get_health",
     "get_holds",
@@ -27,6 +28,7 @@ APP = {
 }
 CRON = {
     "check_stock",
+    "enable_sweep",
     "expire_due",
     "get_products",
     "list_products",
@@ -49,6 +51,7 @@ OPERATOR = {
     "create_order",
     "create_orders",
     "create_product",
+    "enable_sweep",
     "expire_due",
     "extend_hold",
     "extend_holds",
@@ -90,14 +93,14 @@ TABLE_DENIED, ROUTINE_DENIED, DATABASE_DENIED = 1142, 1370, 1044
 @pytest.fixture
 def database(database_url: str) -> str:
     """The name of the file's database."""
-    return urlsplit(database_url).path.lstrip("/")
+    return MysqlUrl.parse(database_url).database
 
 
 @pytest.fixture
-def app(database_url: str, database: str) -> Iterator[Session]:
+def app(database_url: str) -> Iterator[Session]:
     """A session of the service's account."""
     account = "checkout_app"
-    session = Session(url_of(database_url, database=database, account=account, password=PASSWORDS[account]))
+    session = Session(str(MysqlUrl.parse(database_url).for_account(account, PASSWORDS[account])))
     yield session
     session.close()
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import redis
 
+from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 from tests.later_release import later_release
-from tests.support import PASSWORDS, Session, url_of
+from tests.support import PASSWORDS, Session
 
 JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
 WAIT_S = 10
@@ -25,11 +26,9 @@ Run = Callable[..., tuple[int, list[dict[str, Any]]]]
 @pytest.fixture
 def environment(database_url: str, servers: Servers) -> dict[str, str]:
     """The environment of a cron program on this file's database."""
-    database = database_url.partition("?")[0].rpartition("/")[2]
-    account = {"account": "checkout_cron", "password": PASSWORDS["checkout_cron"]}
     return {
         **os.environ,
-        "MYSQL_URL": url_of(database_url, database=database, **account),
+        "MYSQL_URL": str(MysqlUrl.parse(database_url).for_account("checkout_cron", PASSWORDS["checkout_cron"])),
         "REDIS_URL": servers.redis_url,
     }
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.servers import PROJECT
 
@@ -86,7 +86,8 @@ class Operator:
         (settings / "administrator.env").write_text(f"MYSQL_URL={shlex.quote(str(administrator))}\n")
         (settings / "service.env").write_text(f"REDIS_URL={shlex.quote(redis_url)}\n")
         unix_socket = administrator.options.get("unix_socket")
-        address = f"socket={unix_socket}" if unix_socket else f"host={administrator.host}\nport={administrator.port}"
+        ((host, port),) = administrator.hosts
+        address = f"socket={unix_socket}" if unix_socket else f"host={host}\nport={port}"
         (settings / "administrator.cnf").write_text(
             f'[client]\nuser={administrator.user}\npassword="{administrator.password}"\n{address}\n'
         )

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from service.deploy import OWNER, read_routines
+from service.mysql_url import MysqlUrl
 from stack.mysql import MysqlServer
 from stack.programs import find_mysqld
 from stack.servers import socket_folder
 from tests.deployment.guide import Operator
 from tests.faults.ledger import Ledger, steady_load
 from tests.http.support import Service, Shop
-from tests.support import PASSWORDS, Session, eventually, url_of
+from tests.support import PASSWORDS, Session, eventually
 
 Accepted = set[tuple[str, str]]
 
@@ -51,7 +52,7 @@ def recorded_in(session: Session) -> Accepted:
 def test_what_was_acknowledged_before_a_dump_is_there_after_a_restore(
     service: Service, database_url: str, redis_url: str, tmp_path: Path, empty_server: MysqlServer
 ) -> None:
-    name = database_url.partition("?")[0].rpartition("/")[2]
+    name = MysqlUrl.parse(database_url).database
     exchange = {"--databases checkout": f"--databases {name}", "--database=checkout": f"--database={name}"}
     with steady_load(service, database_url) as load:
         load.wait_until_served()
@@ -62,14 +63,14 @@ def test_what_was_acknowledged_before_a_dump_is_there_after_a_restore(
     product_id = load.ledger.products[0]
     service.stop()
 
-    restored_url = url_of(str(empty_server.url), database=name)
-    operator = Operator(tmp_path / "restored", restored_url, redis_url=redis_url, exchange=exchange)
+    restored = empty_server.url.for_database(name)
+    operator = Operator(tmp_path / "restored", str(restored), redis_url=redis_url, exchange=exchange)
     (tmp_path / "shop/var/backups/checkout.sql").rename(tmp_path / "restored/var/backups/checkout.sql")
     said = operator.run("Restore").splitlines()
     assert said == [f"{name}: 0 migrations applied, {len(read_routines())} routines, views and events installed"]
 
-    app = url_of(restored_url, database=name, account="checkout_app", password=PASSWORDS["checkout_app"])
-    with closing(Session(restored_url)) as session:
+    app = str(restored.for_account("checkout_app", PASSWORDS["checkout_app"]))
+    with closing(Session(str(restored))) as session:
         assert accepted
         assert accepted <= recorded_in(session)
         second = Service(tmp_path, app, redis_url)

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from service.mysql_url import MysqlUrl
 from stack import packages, programs
 from stack.mysql import MysqlServer
 from stack.servers import Servers
 from tests.faults.ledger import HOLD_EXPIRED, steady_load
 from tests.http.support import Service
-from tests.support import PASSWORDS, Session, eventually, new_database, url_of
+from tests.support import PASSWORDS, Session, eventually, new_database
 
 HOUR_S = 3600
 PACKAGE = "libfaketime"
@@ -82,7 +83,7 @@ def test_a_clock_that_jumps_an_hour_ahead_and_two_back_loses_nothing(
     stepped_mysql: SteppedMysql, start_service: Callable[..., Service]
 ) -> None:
     with new_database(str(stepped_mysql.url), "stepped") as url, closing(Session(url)) as session:
-        app_url = url_of(url, database="stepped", account="checkout_app", password=PASSWORDS["checkout_app"])
+        app_url = str(MysqlUrl.parse(url).for_account("checkout_app", PASSWORDS["checkout_app"]))
         service = start_service(mysql_url=app_url)
         product_id = session.create_product(stock=1)
         with steady_load(service, url, refusals=[HOLD_EXPIRED]) as load:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from service.mysql_url import MysqlUrl
 from stack import programs
 from stack.mysql import MysqlServer
 from stack.servers import Servers
 from tests.faults.ledger import Load, kill_connections, steady_load
 from tests.http.support import Service, assert_problem, hold_request
-from tests.support import PASSWORDS, PATIENCE_S, Session, eventually, new_database, url_of
+from tests.support import PASSWORDS, PATIENCE_S, Session, eventually, new_database
 
 DISK_MIB = 400
 MYSQL_LOOKS_AGAIN_S = 60
@@ -177,7 +178,7 @@ def test_a_full_disk_with_the_binary_log_is_silence_until_mysql_looks_again(
 def small_shop(mysql: SmallMysql, start_service: Callable[..., Service]) -> Iterator[tuple[Service, Load]]:
     """A service in front of a server of its own, under load."""
     with new_database(str(mysql.url), "small") as url:
-        app_url = url_of(url, database="small", account="checkout_app", password=PASSWORDS["checkout_app"])
+        app_url = str(MysqlUrl.parse(url).for_account("checkout_app", PASSWORDS["checkout_app"]))
         service = start_service(mysql_url=app_url)
         with steady_load(service, url) as load:
             yield service, load

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of MySQL that misbehaves when it is told to."""
+"""A TCP proxy in front of MySQL or Redis that misbehaves when it is told to."""
 
 import select
 import socket
@@ -29,10 +29,10 @@ class Proxy(ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, mysql_url: str) -> None:
-        """Listen on a free port, for the MySQL of a URL."""
+    def __init__(self, url: str) -> None:
+        """Listen on a free port, for the server of a URL."""
         super().__init__(("127.0.0.1", 0), _Passage)
-        self._target = urlsplit(mysql_url)
+        self._target = urlsplit(url)
         self._next_loss: Loss | None = None
         self._spared = 0
         self._lock = threading.Lock()
@@ -61,6 +61,10 @@ class Proxy(ThreadingTCPServer):
             self.losses += loss is not None
         return loss
 
+    def lead_to(self, url: str) -> None:
+        """Let new connections lead to another server; those that are open stay as they are."""
+        self._target = urlsplit(url)
+
     @contextmanager
     def black_hole(self) -> Iterator[None]:
         """Let nothing through while the block runs, neither bytes nor new connections; afterwards all of it arrives."""
@@ -75,7 +79,7 @@ class Proxy(ThreadingTCPServer):
         self._is_open.wait()
 
     def connect(self) -> socket.socket:
-        """A new connection to MySQL itself."""
+        """Return a new connection to the server itself."""
         path = parse_qs(self._target.query).get("unix_socket")
         if path:
             connection = socket.socket(socket.AF_UNIX)
@@ -85,7 +89,7 @@ class Proxy(ThreadingTCPServer):
 
 
 class _Passage(BaseRequestHandler):
-    """One client's connection and the one to MySQL behind it."""
+    """One client's connection and the one to the server behind it."""
 
     server: Proxy
     request: socket.socket
@@ -131,9 +135,9 @@ class _Passage(BaseRequestHandler):
 
 
 @contextmanager
-def proxy_of(mysql_url: str) -> Iterator[Proxy]:
+def proxy_of(url: str) -> Iterator[Proxy]:
     """A running proxy, stopped with the block."""
-    with Proxy(mysql_url) as proxy:
+    with Proxy(url) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=(WAKE_INTERVAL_S,))
         thread.start()
         try:

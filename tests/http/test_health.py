@@ -23,6 +23,7 @@ def test_a_service_with_everything_it_needs_is_ready(client: httpx.Client) -> No
         "mysql": "ok",
         "redis": "ok",
         "sweep_lag_s": 0,
+        "sweep_event": "disabled",
     }
     assert_common_headers(response)
 

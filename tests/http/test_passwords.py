@@ -9,9 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 
+from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 from tests.http.support import Service, Shop
-from tests.support import PASSWORDS, Session, url_of
+from tests.support import PASSWORDS, Session
 
 NEW = "new/ password"
 
@@ -57,9 +58,8 @@ def test_a_service_goes_on_while_passwords_change_and_the_next_has_the_new_ones(
         new_mysql_password()
         redis_administrator.execute_command("ACL SETUSER", "default", ">new")
         shop.ordered(product_id)
-    database = urlsplit(app_url).path.lstrip("/")
     after = start_service(
-        MYSQL_URL=url_of(app_url, database=database, account="checkout_app", password=NEW),
+        MYSQL_URL=str(MysqlUrl.parse(app_url).for_account("checkout_app", NEW)),
         REDIS_URL=urlunsplit(
             urlsplit(redis_url)._replace(netloc=f":new@{urlsplit(redis_url).netloc.rpartition('@')[2]}")
         ),

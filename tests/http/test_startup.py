@@ -7,9 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.mysql_url import MysqlUrl
 from stack.process import free_port
 from tests.http.support import Service
-from tests.support import Session, url_of
+from tests.support import Session
 
 DEPLOY = "python -m service.deploy"
 
@@ -27,7 +28,7 @@ def test_an_invalid_setting_is_named(refusal: Callable[..., str], name: str, val
 
 
 def test_a_missing_database_is_reported_with_the_deploy_command(refusal: Callable[..., str], app_url: str) -> None:
-    assert DEPLOY in refusal(MYSQL_URL=url_of(app_url, database="no_such_database"))
+    assert DEPLOY in refusal(MYSQL_URL=str(MysqlUrl.parse(app_url).for_database("no_such_database")))
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def empty_database(database_url: str) -> Iterator[str]:
     administrator = Session(database_url)
     administrator.execute(f"DROP DATABASE IF EXISTS {name}")
     administrator.execute(f"CREATE DATABASE {name}")
-    yield url_of(database_url, database=name)
+    yield str(MysqlUrl.parse(database_url).for_database(name))
     administrator.execute(f"DROP DATABASE {name}")
     administrator.close()
 
@@ -49,9 +50,8 @@ def test_an_empty_database_is_reported_with_the_deploy_command(
 
 
 def test_a_wrong_password_is_reported_but_not_shown(refusal: Callable[..., str], app_url: str) -> None:
-    database = app_url.partition("?")[0].rpartition("/")[2]
-    url = url_of(app_url, database=database, account="checkout_app", password="a secret")
-    assert "checkout_app" in refusal(MYSQL_URL=url)
+    url = MysqlUrl.parse(app_url).for_account("checkout_app", "a secret")
+    assert "checkout_app" in refusal(MYSQL_URL=str(url))
 
 
 def test_a_mysql_that_does_not_listen_is_reported_with_its_setting(refusal: Callable[..., str]) -> None:

@@ -6,8 +6,9 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit
 
 import mysql.connector
 import pytest
@@ -16,13 +17,14 @@ import trustme
 
 from service.database import Connection
 from service.deploy import deploy
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from stack.process import free_port
 from stack.programs import find_mysql_client
 from stack.serve import client_option_file
 from stack.servers import Servers
 from tests.http.support import Service, Shop
-from tests.support import PASSWORDS, Session, eventually, url_of
+from tests.support import PASSWORDS, Session, eventually
 
 AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
 CERTIFICATES = {
@@ -102,8 +104,7 @@ def secured(folder: Path) -> Callable[..., str]:
     """Makes a URL of MySQL one over TCP that wants our authority's certificates."""
 
     def secure(url: str, **options: str) -> str:
-        query = urlencode({"ssl_ca": folder / "ca.pem", **options})
-        return urlunsplit(urlsplit(url)._replace(query=query))
+        return str(replace(MysqlUrl.parse(url), options={"ssl_ca": str(folder / "ca.pem"), **options}))
 
     return secure
 
@@ -112,7 +113,7 @@ def connect(url: str) -> None:
     """Connect and call as the service's workers do."""
 
     async def call() -> None:
-        connection = Connection(url)
+        connection = Connection(Primary(MysqlUrl.parse(url)))
         await connection.call("get_health")
         await connection.close()
 
@@ -197,9 +198,8 @@ def test_deploys_cron_programs_and_operators_use_tls_too(
     database_url: str, secured: Callable[..., str], redis_presents: Callable[[str], str], tmp_path: Path
 ) -> None:
     assert "0 migrations applied" in deploy(secured(over_tcp(database_url)))
-    database = urlsplit(database_url).path.lstrip("/")
     accounts = {
-        account: secured(url_of(database_url, database=database, account=account, password=PASSWORDS[account]))
+        account: secured(str(MysqlUrl.parse(database_url).for_account(account, PASSWORDS[account])))
         for account in ("checkout_cron", "checkout_dba")
     }
     environment = {**os.environ, "MYSQL_URL": accounts["checkout_cron"], "REDIS_URL": redis_presents("ours")}
@@ -239,4 +239,4 @@ def names_certificate(service: Service, event: str) -> bool:
 
 def over_tcp(url: str) -> str:
     """An administrator's URL with the host that he is known from over TCP."""
-    return urlunsplit(urlsplit(url)._replace(query=""))
+    return str(replace(MysqlUrl.parse(url), options={}))

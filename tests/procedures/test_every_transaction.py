@@ -37,6 +37,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "create_order": lambda scene: [scene.hold_id, None],
     "create_orders": lambda scene: [[{"hold_id": scene.hold_id}]],
     "create_product": lambda _: ["Limited Edition Item", "1.00", 1],
+    "enable_sweep": lambda _: [],
     "expire_due": lambda _: [1000],
     "extend_hold": lambda scene: [scene.hold_id],
     "extend_holds": lambda scene: [[scene.hold_id]],

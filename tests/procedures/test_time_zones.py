@@ -9,7 +9,7 @@ import pytest
 
 from docs.generate.sale import DAY_S, SALE, START_S
 from service.deploy import OWNER, ROOT, deploy
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.serve import client_option_file
 from stack.servers import Servers

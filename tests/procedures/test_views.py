@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.support import PASSWORDS, Row, Session, url_of
+from service.mysql_url import MysqlUrl
+from tests.support import PASSWORDS, Row, Session
 
 EPOCH = datetime(1970, 1, 1)
 START_S = 2_000_000_010  # a whole minute is 30 s away
@@ -15,8 +16,7 @@ START_S = 2_000_000_010  # a whole minute is 30 s away
 @pytest.fixture
 def operator(database_url: str) -> Iterator[Session]:
     """A session of the operators' account, which may read views and no table."""
-    name = database_url.partition("?")[0].rpartition("/")[2]
-    session = Session(url_of(database_url, database=name, account="checkout_dba", password=PASSWORDS["checkout_dba"]))
+    session = Session(str(MysqlUrl.parse(database_url).for_account("checkout_dba", PASSWORDS["checkout_dba"])))
     yield session
     session.close()
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.batching import Failure
-from service.database import Connection, classify, connection_options, reason
+from service.database import Connection, classify, reason
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from service.rows import HoldRequest, OrderRequest, PaymentEvent, ScopedId
-from service.settings import SettingsError
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.support import PATIENCE_S, Session
 
@@ -28,7 +29,7 @@ DEFECT_ERRNOS = (1064, 1054, 1318, 3819, 1264, 1690, 30001)
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
     """A connection under the administrator's account, which may CALL everything."""
-    opened = Connection(database_url)
+    opened = Connection(Primary(MysqlUrl.parse(database_url)))
     yield opened
     await opened.close()
 
@@ -130,7 +131,7 @@ def test_a_reset_just_before_tls_does_not_hold_up_the_next_attempt(database_url:
     """The event loop of the service waits for ever here, left to itself."""
 
     async def call_twice(proxy: Proxy) -> None:
-        connection = Connection(proxy.url, call_timeout_s=3 * PATIENCE_S)
+        connection = Connection(Primary(MysqlUrl.parse(proxy.url)), call_timeout_s=3 * PATIENCE_S)
         proxy.lose_next(Loss.REQUEST)
         async with asyncio.timeout(PATIENCE_S) as patience:
             with pytest.raises((OSError, mysql.connector.Error)):
@@ -144,7 +145,7 @@ def test_a_reset_just_before_tls_does_not_hold_up_the_next_attempt(database_url:
 
 
 async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
-    connection = Connection("mysql://somebody@127.0.0.1:1/nowhere")
+    connection = Connection(Primary(MysqlUrl.parse("mysql://somebody@127.0.0.1:1/nowhere")))
     with pytest.raises((mysql.connector.Error, OSError)) as caught:
         await connection.call("get_health")
     assert classify(caught.value) is Failure.RETRY
@@ -215,45 +216,3 @@ def test_no_content_of_a_request_fails_a_call(
         assert len(session.call(procedure, msgspec.json.encode(batch).decode())) == len(batch)
 
     call()
-
-
-@pytest.mark.parametrize(
-    ("url", "options"),
-    [
-        (
-            "mysql://app:p%40ss@db.example:3307/checkout?ssl_ca=/etc/ca.pem",
-            {
-                "user": "app",
-                "password": "p@ss",
-                "host": "db.example",
-                "port": 3307,
-                "database": "checkout",
-                "ssl_ca": "/etc/ca.pem",
-                "ssl_verify_cert": True,
-                "ssl_verify_identity": True,
-                "time_zone": "+00:00",
-            },
-        ),
-        (
-            "mysql://app@/checkout?unix_socket=/run/my%20sql.sock&ssl_disabled=false",
-            {
-                "user": "app",
-                "password": "",
-                "host": "127.0.0.1",
-                "port": 3306,
-                "database": "checkout",
-                "unix_socket": "/run/my sql.sock",
-                "ssl_disabled": False,
-                "time_zone": "+00:00",
-            },
-        ),
-    ],
-)
-def test_a_url_says_what_the_driver_is_to_do(url: str, options: dict[str, Any]) -> None:
-    assert connection_options(url) == options
-
-
-@pytest.mark.parametrize("url", ["", "checkout", "postgresql://app@db/checkout", "mysql://db/checkout"])
-def test_a_url_that_means_nothing_is_refused_by_name(url: str) -> None:
-    with pytest.raises(SettingsError, match="MYSQL_URL"):
-        connection_options(url)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from service.settings import SettingsError, load_settings
+from service.errors import SettingsError
+from service.settings import load_settings
 
 
 @pytest.mark.parametrize(

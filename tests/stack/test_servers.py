@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 from stack import servers as stack_servers
 from stack.errors import StackError
 from stack.process import port_is_free
@@ -96,10 +96,9 @@ def test_a_second_run_of_a_name_is_refused(second: Servers) -> None:
 
 def test_mysql_can_be_reached_by_socket_and_by_port(second: Servers) -> None:
     """The URL's socket wins, its host and port hold as well."""
-    options = connection_options(second.mysql_url)
     by_socket = Session(second.mysql_url)
     by_port = Session(second.mysql_url.partition("?")[0])
-    assert options["host"] == "127.0.0.1"
+    assert MysqlUrl.parse(second.mysql_url).hosts[0].host == "127.0.0.1"
     assert by_socket.query("SELECT CURRENT_USER() AS me") == [{"me": "root@localhost"}]
     assert by_port.query("SELECT CURRENT_USER() AS me") == [{"me": "root@127.0.0.1"}]
     by_socket.close()
