@@ -14,8 +14,8 @@ from stack.redis import RedisServer
 from stack.servers import socket_folder
 from tests.faults.ledger import assert_nobody_noticed, steady_load
 from tests.http.proxy import proxy_of
-from tests.http.support import Service, Shop, eventually
-from tests.support import Session
+from tests.http.support import Service, Shop
+from tests.support import Session, eventually
 
 PAUSE_S = 5
 ACCOUNT, PASSWORD = "checkout", "secret"
