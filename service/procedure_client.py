@@ -189,7 +189,7 @@ class ProcedureClient:
     def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
         hits = sum(product_id in bodies for product_id in product_ids)
         CACHE_HITS.inc(hits)
-        (CACHE_DEGRADED if self.cache.is_left_alone() else CACHE_MISSES).inc(len(product_ids) - hits)
+        (CACHE_DEGRADED if self.cache.is_circuit_open() else CACHE_MISSES).inc(len(product_ids) - hits)
 
     async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
         (page,) = pages

@@ -46,14 +46,16 @@ class Server(ABC):
         *,
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        working_directory: Path | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
-        """`log` takes the server's output; without one it goes where ours goes."""
+        """`log` takes the server's output, `working_directory` is where it starts: without them, where ours are."""
         self.name = name
         self._command = command
         self._folder = folder
         self._log = log
         self._environment = environment
+        self._working_directory = working_directory
         self._death_signal = death_signal
         self._child: subprocess.Popen[bytes] | None = None
         self._last_answer = "no answer"
@@ -144,6 +146,7 @@ class Server(ABC):
                 stdout=output,
                 stderr=output,
                 env=self._environment,
+                cwd=self._working_directory,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we stop the servers in order
                 preexec_fn=_tied_to_us(self._death_signal),  # noqa: PLW1509 two system calls, no lock
             )
@@ -163,12 +166,15 @@ class Server(ABC):
             time.sleep(POLL_INTERVAL_S)
 
 
-def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+def run(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, working_directory: Path | None = None
+) -> None:
     """Run a command that shows its own messages; complain when it fails."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         env=environment,
+        cwd=working_directory,
         start_new_session=True,
         preexec_fn=_tied_to_us(signal.SIGKILL),
         check=False,

@@ -1,4 +1,4 @@
-"""The virtual environment `.venv`: made, brought up to date, entered.
+"""Virtual environments: made, brought up to date; and the project's own, `.venv`, entered.
 
 `python3 -m stack.virtual_environment requirements.txt -m stack` is `.venv/bin/python -m stack` with all that
 requirements.txt asks for. Standard library only: it runs before there is an environment.
@@ -18,55 +18,57 @@ from stack.process import output_of, run
 
 PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = PROJECT / ".venv"
-PYTHON = FOLDER / "bin/python"
 OLDEST_PYTHON = (3, 11)
 
 
-def bring_up_to_date(requirements: Path) -> None:
-    """Have in `.venv` what a requirements file asks for; what else was installed there stays."""
+def bring_up_to_date(requirements: Path, folder: Path = FOLDER) -> Path:
+    """Have in a folder what a requirements file asks for; what else was installed there stays. Returns its Python."""
+    python = folder / "bin/python"
     local = PROJECT / ".local"
     local.mkdir(exist_ok=True)
     with packages.locked(local / "venv.lock"):
-        if _is_up_to_date(requirements):
-            return
+        if _is_up_to_date(requirements, folder):
+            return python
         started_at = time.monotonic()
-        print(f"Installing {requirements.name} into {FOLDER.name} …", flush=True)
-        if not any(_stamp(path).exists() for path in PROJECT.glob("requirements*.txt")) or not _runs_this_python():
-            _create()
+        print(f"Installing {requirements.name} into {folder.name} …", flush=True)
+        if not any(folder.glob("*.installed")) or not _runs_this_python(python):
+            _create(folder)
         for path in _with_included(requirements):
-            _stamp(path).unlink(missing_ok=True)
-        run([str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(requirements)])
+            _stamp(path, folder).unlink(missing_ok=True)
+        run([str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(requirements)])
         for path in _with_included(requirements):
-            _stamp(path).write_text(_fingerprint(path))
+            _stamp(path, folder).write_text(fingerprint(path))
         print(f"Installed {requirements.name} in {time.monotonic() - started_at:.1f} s", flush=True)
+    return python
 
 
-def _is_up_to_date(requirements: Path) -> bool:
-    stamp = _stamp(requirements)
-    return PYTHON.exists() and stamp.exists() and stamp.read_text() == _fingerprint(requirements)
+def _is_up_to_date(requirements: Path, folder: Path) -> bool:
+    stamp = _stamp(requirements, folder)
+    return (folder / "bin/python").exists() and stamp.exists() and stamp.read_text() == fingerprint(requirements)
 
 
-def _runs_this_python() -> bool:
-    """Whether `.venv` still works and is of the Python that runs this."""
-    return PYTHON.exists() and output_of([str(PYTHON), "-c", "import sys; print(sys.version)"]).strip() == sys.version
+def _runs_this_python(python: Path) -> bool:
+    """Whether an environment's Python still works and is of the version that runs this."""
+    return python.exists() and output_of([str(python), "-c", "import sys; print(sys.version)"]).strip() == sys.version
 
 
-def _create() -> None:
-    """Make `.venv` anew: there is none, its Python is another one by now, or an installation was killed half-way."""
+def _create(folder: Path) -> None:
+    """Make one anew: there is none, its Python is another one by now, or an installation was killed half-way."""
     has_pip = importlib.util.find_spec("ensurepip") is not None
     options = ["--clear"] if has_pip else ["--clear", "--without-pip"]
-    output_of([sys.executable, "-m", "venv", *options, str(FOLDER)])
+    output_of([sys.executable, "-m", "venv", *options, str(folder)])
     if not has_pip:  # Debian without python3-venv
         wheel = next((packages.unpacked(["python3-pip-whl"]) / "usr/share/python-wheels").glob("pip-*.whl"))
-        output_of([str(PYTHON), f"{wheel}/pip", "install", "--no-index", "--no-deps", str(wheel)])
+        output_of([f"{folder}/bin/python", f"{wheel}/pip", "install", "--no-index", "--no-deps", str(wheel)])
 
 
-def _stamp(requirements: Path) -> Path:
+def _stamp(requirements: Path, folder: Path) -> Path:
     """The file that says what has been installed completely."""
-    return FOLDER / f"{requirements.name}.installed"
+    return folder / f"{requirements.name}.installed"
 
 
-def _fingerprint(requirements: Path) -> str:
+def fingerprint(requirements: Path) -> str:
+    """What is the same for requirements files that install the same packages for the same Python."""
     texts = [sys.version, *(path.read_text() for path in _with_included(requirements))]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
@@ -87,12 +89,12 @@ def main() -> None:
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, python3 is {sys.version.split()[0]}")
     try:
-        bring_up_to_date(PROJECT / requirements)
+        python = bring_up_to_date(PROJECT / requirements)
     except StackError as error:
         sys.exit(f"cannot prepare {FOLDER.name}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    os.execv(PYTHON, [str(PYTHON), *arguments])  # noqa: S606 the point: same process, so signals reach it
+    os.execv(python, [str(python), *arguments])  # noqa: S606 the point: same process, so signals reach it
 
 
 if __name__ == "__main__":

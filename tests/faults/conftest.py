@@ -9,10 +9,10 @@ from service.deploy import OWNER
 from stack.errors import StackError
 from stack.process import Server
 from stack.servers import Servers
-from tests.http.conftest import app_url, redis_url, service, start_service, stopping
+from tests.http.conftest import app_url, redis_server, redis_url, service, start_service, stopping
 from tests.support import Session
 
-__all__ = ["app_url", "redis_url", "service", "start_service", "stopping"]
+__all__ = ["app_url", "redis_server", "redis_url", "service", "start_service", "stopping"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,18 +25,8 @@ def _sweep(database_url: str) -> None:
 @pytest.fixture
 def mysql_server(servers: Servers) -> Iterator[Server]:
     """The MySQL of this run, to pause and to kill; it runs again after the test."""
-    yield from _until_it_runs_again(servers, "mysql")
-
-
-@pytest.fixture
-def redis_server(servers: Servers) -> Iterator[Server]:
-    """The Redis of this run, likewise."""
-    yield from _until_it_runs_again(servers, "redis")
-
-
-def _until_it_runs_again(servers: Servers, name: str) -> Iterator[Server]:
     try:
-        server: Server = getattr(servers, name)
+        server = servers.mysql
     except StackError as error:
         pytest.skip(str(error))
     yield server

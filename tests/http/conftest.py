@@ -9,6 +9,8 @@ import pytest
 import redis
 
 from service.mysql_url import MysqlUrl
+from stack.errors import StackError
+from stack.process import Server
 from stack.servers import Servers
 from tests.conftest import PASSWORDS
 from tests.http.support import Service, Shop
@@ -32,6 +34,19 @@ def redis_url(servers: Servers) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def redis_server(servers: Servers) -> Iterator[Server]:
+    """The Redis of this run, to pause and to stop; it runs again after the test."""
+    try:
+        server = servers.redis
+    except StackError as error:
+        pytest.skip(str(error))
+    yield server
+    if not server.is_running():
+        server.start()
+    server.resume()
 
 
 @pytest.fixture(scope="package")

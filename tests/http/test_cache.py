@@ -11,9 +11,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from service.cache import FRESH_MS, ProductCache, Value, connect_redis
-from stack.errors import StackError
 from stack.process import Server
-from stack.servers import Servers
 from tests.http.support import (
     Service,
     Shop,
@@ -57,19 +55,6 @@ async def hasty_cache(redis_url: str, store: object) -> AsyncIterator[ProductCac
     opened = ProductCache(connect_redis(redis_url))
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-def redis_server(servers: Servers, redis_url: str) -> Iterator[Server]:  # noqa: ARG001 emptied before
-    """The Redis of this run, to pause and to stop; it runs again after the test."""
-    try:
-        server = servers.redis
-    except StackError as error:
-        pytest.skip(str(error))
-    yield server
-    if not server.is_running():
-        server.start()
-    server.resume()
 
 
 async def held(cache: ProductCache) -> bytes | None:
@@ -180,20 +165,20 @@ async def test_scripts_that_redis_forgot_are_sent_again(cache: ProductCache, sto
     assert await publish(cache, value(2)) == b"version 2"
 
 
-async def test_a_redis_that_fails_is_left_alone_for_a_moment_and_then_asked_again(
+async def test_a_redis_that_fails_is_circuit_open_for_a_moment_and_then_asked_again(
     hasty_cache: ProductCache, redis_server: Server
 ) -> None:
     await publish(hasty_cache, value(1))
     redis_server.stop()
     with capture_logs() as lines:
         assert await held(hasty_cache) is None
-        assert hasty_cache.is_left_alone()
+        assert hasty_cache.is_circuit_open()
         for version in range(2, 50):
             assert await publish(hasty_cache, value(version)) == f"version {version}".encode()
             assert await held(hasty_cache) is None
     assert [line["event"] for line in lines] == ["cache_degraded"]
     redis_server.start()
-    await eventually_async(lambda: not hasty_cache.is_left_alone())
+    await eventually_async(lambda: not hasty_cache.is_circuit_open())
     assert await publish(hasty_cache, value(50)) == b"version 50"
     assert await held(hasty_cache) == b"version 50"
 
@@ -207,7 +192,7 @@ async def test_a_redis_that_says_nothing_is_given_up_and_its_late_answers_confus
         assert await held(hasty_cache) is None
         assert await publish(hasty_cache, value(2)) == b"version 2"
     redis_server.resume()
-    await eventually_async(lambda: not hasty_cache.is_left_alone())
+    await eventually_async(lambda: not hasty_cache.is_circuit_open())
     for version in range(3, 20):
         assert await publish(hasty_cache, value(version)) == f"version {version}".encode()
         assert await held(hasty_cache) == f"version {version}".encode()
