@@ -1,4 +1,4 @@
-"""The screen of script/top for figures that no test stack has: a group, and a disabled EVENT."""
+"""The screen of script/top, for what no running stack shows at will."""
 
 from typing import Any
 
