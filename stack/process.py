@@ -6,6 +6,7 @@ This module uses the standard library only, because `stack.virtual_environment` 
 import ctypes
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -123,10 +124,23 @@ class Server(ABC):
             if text:  # it is empty if that run was killed while writing it
                 _kill_if_command_contains(f"{self._folder}/", int(text))
 
+    def is_paused(self) -> bool:
+        """Whether the server is frozen."""
+        state = re.search(r"^State:\s+(\w)", Path(f"/proc/{self.process_id}/status").read_text(), re.M)
+        return state is not None and state[1] == "T"
+
+    @property
+    def process_id(self) -> int | None:
+        """The id of the server's process, also after its end; None before its start."""
+        return self._child.pid if self._child else None
+
+    def exit_code(self) -> int | None:
+        """The exit code of the server, or the negative number of the signal that ended it; None while it is running."""
+        return self._child.poll() if self._child else None
+
     def exit_message(self) -> str:
         """A message that the server ended unexpectedly, with its exit code and the end of its log."""
-        code = self._child.returncode if self._child else None
-        return f"{self.name} ended unexpectedly (exit code {code}){self.see_log()}"
+        return f"{self.name} ended unexpectedly (exit code {self.exit_code()}){self.see_log()}"
 
     def see_log(self) -> str:
         """The end of a message: the path of the log and its last lines."""

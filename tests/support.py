@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import mysql.connector
 
 from service.deploy import OWNER, deploy
 from service.mysql_url import MysqlUrl
+from stack.process import free_port
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -184,3 +186,22 @@ def new_database(administrator_url: str, name: str) -> Iterator[str]:
     # A session of its own: a test may have restarted MySQL.
     with closing(Session(server_url)) as server:
         server.execute(f"DROP DATABASE {name}")
+
+
+@contextmanager
+def group_of_one(administrator_url: str) -> Iterator[str]:
+    """Make a server the only member of a replication group while the block runs; yields the member's host and port."""
+    component = "COMPONENT 'file://component_group_replication_flow_control_stats'"
+    settings = {"group_name": uuid4(), "local_address": f"127.0.0.1:{free_port()}", "bootstrap_group": "ON"}
+    with closing(Session(administrator_url)) as administrator:
+        administrator.execute("INSTALL PLUGIN group_replication SONAME 'group_replication.so'")
+        administrator.execute(f"INSTALL {component}")
+        for name, value in settings.items():
+            administrator.execute(f"SET GLOBAL group_replication_{name} = '{value}'")
+        administrator.execute("START GROUP_REPLICATION")
+        (row,) = administrator.query("SELECT CONCAT(@@hostname, ':', @@port) AS member")
+        yield row["member"]
+        administrator.execute("STOP GROUP_REPLICATION")
+        administrator.execute("SET GLOBAL read_only = OFF")
+        administrator.execute(f"UNINSTALL {component}")
+        administrator.execute("UNINSTALL PLUGIN group_replication")

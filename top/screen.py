@@ -32,6 +32,7 @@ def render(service_url: str, window: Window, holds: Sequence[float]) -> Renderab
         return Group(_title(service_url, window), Text("MySQL does not answer the service", "bold red"))
     return Group(
         _title(service_url, window),
+        *_members(window),
         _columns(_sale(window, holds), _health(window)),
         _columns(_calls(window), _stock(window)),
     )
@@ -40,6 +41,24 @@ def render(service_url: str, window: Window, holds: Sequence[float]) -> Renderab
 def _title(service_url: str, window: Window) -> Text:
     seconds = window.last.at_s - window.first.at_s
     return Text.assemble((service_url, "bold"), f"   rates of the last {seconds:.0f} s")
+
+
+def _members(window: Window) -> list[Text]:
+    """Render a line with the members of the replication group, if there is one; red: not ONLINE, or missing."""
+    members = sorted(
+        (has for has, _ in window.last.samples.get("checkout_group_members", [])), key=lambda has: has["member"]
+    )
+    if not members:
+        return []
+    line = Text("group")
+    for has in members:
+        shown = has["role"].lower() if has["state"] == "ONLINE" else has["state"]
+        line.append("   ").append_text(_red_if(f"{has['member']} {shown}", has["state"] != "ONLINE"))
+    missing = window.last.total("checkout_mysql_hosts") - len(members)
+    if missing > 0:
+        line.append("   ").append_text(_red_if(f"{missing:.0f} missing", True))
+    queued = window.last.total("checkout_group_applier_queue_transactions")
+    return [line.append(f"   {queued:,.0f} transactions to apply")]
 
 
 def _sale(window: Window, holds: Sequence[float]) -> Panel:

@@ -88,6 +88,15 @@ def test_a_key_twice_in_a_batch_is_one_event(session: Session) -> None:
     assert len(session.query("SELECT 1 FROM payment_events WHERE order_id = %s", order_id)) == 1
 
 
+def test_an_event_that_an_equal_connection_id_recorded_on_another_server_is_a_redelivery(session: Session) -> None:
+    """Only what was recorded during this call is new, and an earlier primary recorded its events before."""
+    order_id = session.create_order(session.create_product(stock=5))
+    session.batch("apply_payments", [event("equal id", order_id)])
+    session.execute("UPDATE payment_events SET recorded_by = CONNECTION_ID() WHERE order_id = %s", order_id)
+    rows = session.batch("apply_payments", [event("equal id", order_id), event("equal id, other key", order_id)])
+    assert [(row["replayed"], row["outcome"]) for row in rows] == [(1, "applied"), (0, "refund_due")]
+
+
 @pytest.mark.parametrize("wrong", [True, "1", 1.5, 1.0, None, [1], {}, 0, -1, 2**63, 2**64])
 def test_an_order_id_of_the_wrong_type_is_malformed(session: Session, wrong: Any) -> None:
     session.call("apply_payment", "known", 1, "success")
