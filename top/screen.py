@@ -44,16 +44,18 @@ def _title(service_url: str, window: Window) -> Text:
 
 
 def _members(window: Window) -> list[Text]:
-    """Render a line with the members of the replication group, if there is one; red: not ONLINE, or missing."""
+    """Render a line with the members of the replication group, if there is one; red are those not ONLINE or missing."""
     members = sorted(
-        (has for has, _ in window.last.samples.get("checkout_group_members", [])), key=lambda has: has["member"]
+        (labels for labels, _ in window.last.samples.get("checkout_group_members", [])),
+        key=lambda labels: labels["member"],
     )
     if not members:
         return []
     line = Text("group")
-    for has in members:
-        shown = has["role"].lower() if has["state"] == "ONLINE" else has["state"]
-        line.append("   ").append_text(_red_if(f"{has['member']} {shown}", has["state"] != "ONLINE"))
+    for labels in members:
+        is_online = labels["state"] == "ONLINE"
+        description = labels["role"].lower() if is_online else labels["state"]
+        line.append("   ").append_text(_red_if(f"{labels['member']} {description}", not is_online))
     missing = window.last.total("checkout_mysql_hosts") - len(members)
     if missing > 0:
         line.append("   ").append_text(_red_if(f"{missing:.0f} missing", True))
