@@ -24,6 +24,7 @@ from service.rows import (
     Figures,
     Health,
     Hold,
+    Member,
     Order,
     Page,
     Product,
@@ -188,7 +189,7 @@ class ProcedureClient:
     def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
         hits = sum(product_id in bodies for product_id in product_ids)
         CACHE_HITS.inc(hits)
-        (CACHE_DEGRADED if self.cache.is_left_alone() else CACHE_MISSES).inc(len(product_ids) - hits)
+        (CACHE_DEGRADED if self.cache.is_circuit_open() else CACHE_MISSES).inc(len(product_ids) - hits)
 
     async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
         (page,) = pages
@@ -206,4 +207,5 @@ class ProcedureClient:
     async def _send_metrics(self, connection: Connection, requests: list[None]) -> list[DatabaseMetrics]:
         result_sets = await connection.call("get_metrics")
         (health,), (figures,) = find_rows(Health, result_sets), find_rows(Figures, result_sets)
-        return [DatabaseMetrics(health, figures, find_rows(Stock, result_sets))] * len(requests)
+        stock, members = find_rows(Stock, result_sets), find_rows(Member, result_sets)
+        return [DatabaseMetrics(health, figures, stock, members)] * len(requests)

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import redis
 
+from service.deploy import OWNER
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
 from tests.later_release import later_release
-from tests.support import Session
+from tests.support import PASSWORDS, Session
 
 JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
 WAIT_S = 10
@@ -96,6 +96,15 @@ def test_a_job_without_settings_names_the_missing_one(environment: dict[str, str
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert "MYSQL_URL is not set" in done.stderr
+
+
+def test_sweep_due_lets_an_event_run_that_replication_disabled(run: Run, session: Session) -> None:
+    session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE ON REPLICA")
+    try:
+        assert run("sweep_due") == (0, [])
+        assert session.call("get_health")[0]["is_sweep_enabled"] == 1
+    finally:
+        session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE")
 
 
 def test_sweep_due_returns_stock_and_reports_each_sweep_once(run: Run, session: Session) -> None:

@@ -3,23 +3,19 @@
 import os
 import random
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
 
 import pytest
-import redis
 
 from service import deploy as service_deploy
 from service.deploy import deploy
-from stack.process import Server
 from tests.faults.ledger import HOLD_EXPIRED, assert_nobody_noticed, snapshot, steady_load
-from tests.http.support import Service, eventually
-from tests.support import Session, race
+from tests.http.support import Service
+from tests.support import Session, eventually, race
 
-PAUSE_S = 5
 SWEEPERS = 4
 DUE = 1000
 
@@ -135,32 +131,3 @@ def short_holds(session: Session) -> Iterator[None]:
         yield
     finally:
         session.call("change_setting", "hold_ttl_s", 120)
-
-
-def test_a_redis_that_is_killed_is_not_noticed(service: Service, database_url: str, redis_server: Server) -> None:
-    with steady_load(service, database_url) as load:
-        redis_server.kill()
-        load.wait_until_served(3)
-        redis_server.start()
-        load.wait_until_served(3)
-    assert_nobody_noticed(load)
-
-
-def test_a_redis_that_stands_still_for_5_s_is_not_noticed(
-    service: Service, database_url: str, redis_server: Server
-) -> None:
-    with steady_load(service, database_url) as load:
-        redis_server.pause()
-        time.sleep(PAUSE_S)
-        redis_server.resume()
-        load.wait_until_served()
-    assert_nobody_noticed(load)
-    assert service.events("cache_degraded")
-
-
-def test_a_redis_that_is_flushed_is_not_noticed(service: Service, database_url: str, redis_url: str) -> None:
-    with steady_load(service, database_url) as load, closing(redis.Redis.from_url(redis_url)) as client:
-        for _ in range(10):
-            client.flushall()
-            load.wait_until_served()
-    assert_nobody_noticed(load)

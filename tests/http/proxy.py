@@ -1,4 +1,4 @@
-"""A TCP proxy in front of MySQL that misbehaves when it is told to."""
+"""A TCP proxy in front of MySQL or Redis that misbehaves when it is told to."""
 
 import select
 import socket
@@ -7,11 +7,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from enum import Enum, auto
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-
-from service.mysql_url import Address, MysqlUrl
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 WAKE_INTERVAL_S = 0.02
 OPENING_REQUESTS = 8  # more than a client sends until it is signed in over TLS and has set its session
@@ -31,10 +29,10 @@ class Proxy(ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, mysql_url: str) -> None:
-        """Listen on a free port, for the MySQL of a URL."""
+    def __init__(self, url: str) -> None:
+        """Listen on a free port, for the server of a URL."""
         super().__init__(("127.0.0.1", 0), _Passage)
-        self._target = MysqlUrl.parse(mysql_url)
+        self._target = urlsplit(url)
         self._next_loss: Loss | None = None
         self._spared = 0
         self._lock = threading.Lock()
@@ -46,7 +44,8 @@ class Proxy(ThreadingTCPServer):
     @property
     def url(self) -> str:
         """The URL that leads through the proxy."""
-        return str(replace(self._target, hosts=(Address(port=self.server_address[1]),), options={}))
+        account = self._target.netloc.rpartition("@")[0]
+        return urlunsplit(self._target._replace(netloc=f"{account}@127.0.0.1:{self.server_address[1]}", query=""))
 
     def lose_next(self, loss: Loss, *, spare_opening: bool = False) -> None:
         """Let the next request meet with a loss, or the next one of a connection that has been opened completely."""
@@ -62,6 +61,10 @@ class Proxy(ThreadingTCPServer):
             self.losses += loss is not None
         return loss
 
+    def lead_to(self, url: str) -> None:
+        """Let new connections lead to another server; those that are open stay as they are."""
+        self._target = urlsplit(url)
+
     @contextmanager
     def black_hole(self) -> Iterator[None]:
         """Let nothing through while the block runs, neither bytes nor new connections; afterwards all of it arrives."""
@@ -76,16 +79,17 @@ class Proxy(ThreadingTCPServer):
         self._is_open.wait()
 
     def connect(self) -> socket.socket:
-        """A new connection to MySQL itself."""
-        if path := self._target.options.get("unix_socket"):
+        """Return a new connection to the server itself."""
+        path = parse_qs(self._target.query).get("unix_socket")
+        if path:
             connection = socket.socket(socket.AF_UNIX)
-            connection.connect(path)
+            connection.connect(path[0])
             return connection
-        return socket.create_connection(self._target.hosts[0])
+        return socket.create_connection((self._target.hostname or "127.0.0.1", self._target.port or 3306))
 
 
 class _Passage(BaseRequestHandler):
-    """One client's connection and the one to MySQL behind it."""
+    """One client's connection and the one to the server behind it."""
 
     server: Proxy
     request: socket.socket
@@ -131,9 +135,9 @@ class _Passage(BaseRequestHandler):
 
 
 @contextmanager
-def proxy_of(mysql_url: str) -> Iterator[Proxy]:
+def proxy_of(url: str) -> Iterator[Proxy]:
     """A running proxy, stopped with the block."""
-    with Proxy(mysql_url) as proxy:
+    with Proxy(url) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=(WAKE_INTERVAL_S,))
         thread.start()
         try:

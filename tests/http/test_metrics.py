@@ -12,14 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stack.servers import Servers
-from tests.http.support import (
-    Service,
-    Shop,
-    eventually,
-    hold_request,
-    payment_request,
-)
-from tests.support import Session
+from tests.http.support import Service, Shop, hold_request, payment_request
+from tests.support import Session, eventually
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -201,6 +195,8 @@ def test_what_mysql_knows_is_told_as_it_is_now(session: Session, shop: Shop, met
     assert metrics.value("expirations_total", kind="hold") > expired
     assert metrics.value("expirations_total", kind="order") >= 0
     assert metrics.value("sweep_lag_seconds") == 0
+    assert metrics.value("sweep_event_enabled") == 0
+    assert metrics.value("mysql_hosts") == 1
     assert metrics.value("stock_differences") == 2
     assert abs(metrics.value("stock_checked_timestamp_seconds") - datetime.now(UTC).timestamp()) < 60
     assert metrics.value("stock_available_units", product_id=str(product_id)) == 6

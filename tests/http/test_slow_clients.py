@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.attackers import HALF_A_BODY, HEADERS, Crowd, attackers
-from tests.http.support import PATIENCE_S, Service, eventually, hold_request
-from tests.support import Session
+from bench.hostile_connections import HALF_A_BODY, HEADERS, ConnectionCounts, attack
+from tests.http.support import Service, hold_request
+from tests.support import PATIENCE_S, Session, eventually
 
 BUYERS = 200
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: checkout\r\n\r\n"
@@ -119,7 +119,7 @@ def slow(service: Service) -> Iterator[dict[str, "Future[bool]"]]:
 def test_buyers_are_served_among_thousands_who_are_in_the_way(service: Service, session: Session) -> None:
     product_id = session.create_product(stock=BUYERS)
     before_mib = memory_mib(worker_of(service))
-    with attackers(service.url, Crowd(idle=5_000, slow=100, half=100, garbage=20)):
+    with attack(service.url, ConnectionCounts(silent=5_000, slow_headers=100, half_body=100, garbage=20)):
         answers = service.at_once([hold_request(product_id)] * (BUYERS + 1))
         grown_mib = memory_mib(worker_of(service)) - before_mib
     assert sorted(answer.status_code for answer in answers) == [201] * BUYERS + [409]

@@ -1,4 +1,4 @@
-"""A flash sale as a picture: where the units were, what was asked, how long answers took."""
+"""The picture of a sale: units by state, requests per second, and latency over time."""
 
 from pathlib import Path
 
@@ -8,37 +8,39 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from demo.story import Story
+from demo.sale import Sale
 from stack.servers import PROJECT
 
 matplotlib.style.use(PROJECT / "docs" / "pictures.mplstyle")
 
-UNITS = {"sold": "C0", "pending": "#8b5cf6", "held": "#f5a524", "available": "#dbe2ea"}
+STATE_COLOURS = {"sold": "C0", "pending": "#8b5cf6", "held": "#f5a524", "available": "#dbe2ea"}
 WINDOW_S = 0.25
 
 
-def draw(story: Story, path: Path) -> None:
-    """Write the picture as SVG."""
+def draw(sale: Sale, path: Path) -> None:
+    """Write the picture of a sale as SVG."""
     figure = Figure(figsize=(9, 7), layout="constrained")
     panels = figure.subplots(3, 1, sharex=True, height_ratios=(5, 2, 2))
-    for axes, plot in zip(panels, (_units, _requests, _latencies), strict=True):
-        plot(axes, story)
+    for axes, plot in zip(panels, (_plot_units, _plot_requests, _plot_latency), strict=True):
+        plot(axes, sale)
         axes.tick_params(length=0)
         axes.yaxis.set_major_formatter("{x:,.0f}")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[-1].set_xlabel("seconds since the sale opened")
-    panels[-1].set_xlim(story.levels[0].at_s, story.levels[-1].at_s)
+    panels[-1].set_xlim(sale.levels[0].at_s, sale.levels[-1].at_s)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", metadata={"Date": None})
 
 
-def _units(axes: Axes, story: Story) -> None:
-    seconds = [levels.at_s for levels in story.levels]
-    heights = [[getattr(levels, name) for levels in story.levels] for name in UNITS]
-    axes.stackplot(seconds, heights, colors=UNITS.values(), labels=UNITS, edgecolor="white", linewidth=0.6)
-    axes.set_ylim(0, story.units)
+def _plot_units(axes: Axes, sale: Sale) -> None:
+    seconds = [levels.at_s for levels in sale.levels]
+    heights = [[getattr(levels, name) for levels in sale.levels] for name in STATE_COLOURS]
+    axes.stackplot(
+        seconds, heights, colors=STATE_COLOURS.values(), labels=STATE_COLOURS, edgecolor="white", linewidth=0.6
+    )
+    axes.set_ylim(0, sale.units)
     axes.set_title(
-        f"{story.buyers:,} buyers, {story.units:,} units: {story.levels[-1].sold:,} sold, {story.oversold} oversold",
+        f"{sale.buyers:,} buyers, {sale.units:,} units: {sale.levels[-1].sold:,} sold, {sale.oversold} oversold",
         fontsize=15,
         fontweight="bold",
         pad=30,
@@ -47,11 +49,13 @@ def _units(axes: Axes, story: Story) -> None:
     axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1, handleheight=1)
 
 
-def _requests(axes: Axes, story: Story) -> None:
-    edges = np.arange(0, story.levels[-1].at_s + WINDOW_S, WINDOW_S)
+def _plot_requests(axes: Axes, sale: Sale) -> None:
+    edges = np.arange(0, sale.levels[-1].at_s + WINDOW_S, WINDOW_S)
     bottom = np.zeros(len(edges) - 1)
-    for label, colour, is_refusal in (("accepted", "C0", False), ("refused", "C1", True)):
-        times = [answer.asked_at - story.started_at for answer in story.answers if answer.is_refusal == is_refusal]
+    for label, colour, is_error in (("accepted", "C0", False), ("refused", "C1", True)):
+        times = [
+            response.requested_at - sale.started_at for response in sale.responses if response.is_error == is_error
+        ]
         rates = np.histogram(times, edges)[0] / WINDOW_S
         axes.stairs(bottom + rates, edges, baseline=bottom, fill=True, color=colour, label=label)
         bottom = bottom + rates
@@ -59,10 +63,12 @@ def _requests(axes: Axes, story: Story) -> None:
     axes.legend(loc="upper right")
 
 
-def _latencies(axes: Axes, story: Story) -> None:
+def _plot_latency(axes: Axes, sale: Sale) -> None:
     windows: dict[int, list[float]] = {}
-    for answer in story.answers:
-        windows.setdefault(int((answer.asked_at - story.started_at) / WINDOW_S), []).append(1000 * answer.duration_s)
+    for response in sale.responses:
+        windows.setdefault(int((response.requested_at - sale.started_at) / WINDOW_S), []).append(
+            1000 * response.duration_s
+        )
     centres = [(window + 0.5) * WINDOW_S for window in sorted(windows)]
     for share, label, style in ((0.99, "99th percentile", "--"), (0.5, "median", "-")):
         axes.plot(
