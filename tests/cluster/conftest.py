@@ -10,9 +10,8 @@ from stack import servers as stack_servers
 from stack.group import Group
 from stack.servers import PROJECT, Servers
 from tests.faults.conftest import _sweep
-from tests.http.conftest import app_url, redis_url, service, start_service, stopping
 
-__all__ = ["_sweep", "app_url", "redis_url", "service", "start_service", "stopping"]
+__all__ = ["_sweep"]
 
 BUFFER_POOL_MIB = 64
 
