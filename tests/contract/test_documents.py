@@ -1,4 +1,4 @@
-"""The pages say what is: links lead somewhere, settings have the names, defaults and bounds of the code."""
+"""The documents agree with the code: links, settings with defaults and bounds, alerts, and the generated page."""
 
 import re
 import subprocess
@@ -36,13 +36,13 @@ PAGES = sorted(
 
 
 def anchors(page: Path) -> set[str]:
-    """The names under which a page's headings are linked to."""
+    """The anchors of a page's headings."""
     headings = HEADING.findall(FENCE.sub("", page.read_text()))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
-    """The cells of the table under a heading, without code marks and without its two first lines."""
+    """The cells of the table under a heading, without its header and without backquotes."""
     section = (ROOT / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines]

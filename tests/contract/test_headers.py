@@ -1,4 +1,4 @@
-"""Every routine says at its top, and in its COMMENT, what it does and promises."""
+"""Every routine has a complete header, and a COMMENT that repeats its purpose."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a deploy installs: the files' routines, views and EVENT, owned by the locked account."""
+"""A deploy installs exactly the routines, views and the EVENT of the files, owned by the locked account."""
 
 import pytest
 

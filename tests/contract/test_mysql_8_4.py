@@ -1,6 +1,6 @@
-"""What is deployed runs on MySQL 8.4 too, the oldest server that is taken: it uses nothing that came later.
+"""The SQL uses only what MySQL 8.4 has, the oldest server that the project accepts.
 
-This reads the SQL. To run everything on such a server, put its mysqld on PATH, or name it in MYSQL_URL.
+These tests read the SQL. To run all tests on such a server, put its mysqld on PATH or name it in MYSQL_URL.
 """
 
 import re
@@ -14,7 +14,7 @@ CODE = {
     for path in sorted((ROOT / folder).glob("*.sql"))
 } | {ROOT / "sql/accounts.sql": (ROOT / "sql/accounts.sql").read_text()}
 
-# Every keyword, type, function and hint that the SQL is made of. Each stands in the manual of MySQL 8.4, under
+# Every keyword, type, function and hint that the SQL uses. The manual of MySQL 8.4 has each of them, under
 # "Keywords and Reserved Words", "Built-In Function and Operator Reference" or "Optimizer Hints".
 WORDS = set((ROOT / "tests/contract/mysql_8_4_words.txt").read_text().split())
 

@@ -1,4 +1,4 @@
-"""Who may do what: an explicit list, and the app account is tried against everything else."""
+"""Accounts have exactly the listed privileges, and MySQL refuses the service's account everything else."""
 
 import re
 from collections.abc import Iterator
@@ -106,14 +106,14 @@ def app(database_url: str) -> Iterator[Session]:
 
 
 def grants(session: Session, account: str, database: str) -> set[str]:
-    """SHOW GRANTS of an account, without those on other tests' databases."""
+    """SHOW GRANTS of an account, without grants on databases of other tests."""
     rows = session.query(f"SHOW GRANTS FOR {account}")
     shown = {grant for row in rows for grant in row.values()}
     return {grant for grant in shown if f"`{database}`." in grant or not re.search(r" ON (\w+ )?`", grant)}
 
 
 def executes(database: str, account: str, procedures: set[str]) -> set[str]:
-    """EXECUTE on each procedure, as SHOW GRANTS tells it."""
+    """EXECUTE on each procedure, as SHOW GRANTS prints it."""
     return {f"GRANT EXECUTE ON PROCEDURE `{database}`.`{name}` TO `{account}`@`%`" for name in procedures}
 
 

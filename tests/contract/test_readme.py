@@ -1,4 +1,4 @@
-"""The commands of the README and the quick start, run in a fresh copy of the project, answer what the pages show."""
+"""The commands of the README and of the quick start, run in a fresh copy of the project, print what the pages show."""
 
 import re
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def copy(tmp_path: Path) -> Iterator[Copy]:
 
 
 def run_examples(copy: Copy, examples: list[tuple[str, str]]) -> None:
-    """Run them one after another, each in a shell of its own, and compare what they print."""
+    """Run commands one after another, each in a new shell, and compare their output with the page."""
     for command, expected in examples:
         if command == "script/server":
             assert expected.rpartition("\n")[2].replace("8000", str(copy.port)) in copy.start()

@@ -22,7 +22,7 @@ def test_schema_sql_is_the_schema_of_a_new_database(database_url: str) -> None:
 
 @pytest.fixture
 def older_database_url(database_url: str, session: Session) -> Iterator[str]:
-    """The file's database as if a release before the baseline had made it."""
+    """The file's database with a migration from before the baseline."""
     session.execute(
         "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
         " VALUES ('older', '0022.update-schema-release', UTC_TIMESTAMP())"
@@ -79,7 +79,7 @@ def test_every_migration_has_a_rollback() -> None:
 
 
 def test_every_migration_is_one_statement() -> None:
-    """MySQL's DDL is not transactional: one that fails half way is one that did nothing."""
+    """MySQL's DDL is not transactional, so a migration of several statements could fail half-way."""
     for path in (ROOT / "migrations").glob("*.sql"):
         lines = [line for line in path.read_text().splitlines() if not line.startswith("--")]
         assert "\n".join(lines).rstrip().count(";\n") == 0, path.name

@@ -1,4 +1,4 @@
-"""Cron programs, run as cron runs them: as processes, under the cron account, each behind its lock."""
+"""The cron programs, run as cron runs them: as processes with the cron account."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Run = Callable[..., tuple[int, list[dict[str, Any]]]]
 
 @pytest.fixture
 def environment(database_url: str, servers: Servers) -> dict[str, str]:
-    """The environment of a cron program on this file's database."""
+    """The environment variables of a cron program for this file's database."""
     return {
         **os.environ,
         "MYSQL_URL": str(MysqlUrl.parse(database_url).for_account("checkout_cron", PASSWORDS["checkout_cron"])),
@@ -35,7 +35,7 @@ def environment(database_url: str, servers: Servers) -> dict[str, str]:
 
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
-    """Runs a job once; returns its exit code and the events that it logged."""
+    """A function that runs a job once; returns its exit code and the events that it logged."""
 
     def run_once(job: str) -> tuple[int, list[dict[str, Any]]]:
         done = subprocess.run(
@@ -136,7 +136,7 @@ def test_refresh_publishes_every_second_until_its_minute_ends(
 ) -> None:
     product_id = session.create_product(stock=10)
     cache.hset(f"product:{product_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
-    while time.time() % 60 > 55:  # a minute that is nearly over leaves no time for two refreshes
+    while time.time() % 60 > 55:  # too little of the minute would remain for several refreshes
         time.sleep(0.1)
     process = subprocess.Popen([sys.executable, "-m", "cron.refresh_availability"], env=environment)
     try:

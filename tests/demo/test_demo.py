@@ -25,7 +25,7 @@ def test_a_finished_demo_has_restored_the_deadlines(copy: Copy) -> None:
 
 
 def test_a_stopped_demo_restores_the_deadlines(copy: Copy) -> None:
-    """It is stopped as soon as the deadlines are short."""
+    """The demo is stopped as soon as it has shortened the deadlines."""
     stopped = copy.run(
         f"script/demo --buyers 100 --deadline-s 3 & until {DEADLINES} | grep -q 'payment_ttl_s.3$'; do :; done; "
         "kill -TERM $!; wait $!"

@@ -1,4 +1,4 @@
-"""What a deployment is made of: the image, the containers, the units of systemd."""
+"""The files of a deployment: the image, the containers, the systemd units."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def test_the_redis_container_requires_the_password(tmp_path: Path) -> None:
 
 @pytest.fixture
 def units(tmp_path: Path) -> list[Path]:
-    """The units as they would be installed, each template as one of its instances, with programs that exist."""
+    """The units as installed: each template as one of its instances, and with programs that exist."""
     instances = {"checkout": "8000", "checkout-cron": "sweep_due"}
     paths = []
     for unit in sorted(UNITS.iterdir()):
@@ -128,7 +128,7 @@ def test_systemd_accepts_the_units(units: list[Path]) -> None:
 
 
 def test_systemd_rates_the_units_as_hardened(units: list[Path]) -> None:
-    """On systemd's scale from 0 to 100, where a service without hardening has 96."""
+    """systemd's exposure level goes from 0 to 100; a service without hardening has 96."""
     command = [*find("systemd-analyze", "systemd", "usr/bin/systemd-analyze"), "security", "--offline=true"]
     for unit in units:
         if unit.suffix == ".service":

@@ -1,4 +1,4 @@
-"""The alerts and the dashboard, held against a service that has seen traffic by a real Prometheus."""
+"""Alerts and dashboard, evaluated by a real Prometheus on the metrics of a service that has had traffic."""
 
 import json
 import re
@@ -27,13 +27,13 @@ SELECTOR = re.compile(r"\b(?:checkout_\w+|up)\b(?:\{[^}]*\})?")
 
 
 def program(name: str) -> list[str]:
-    """How to run a program of Prometheus: from PATH, else Debian's."""
+    """The command of a program of Prometheus: on PATH, else Debian's."""
     found = shutil.which(name)
     return [found] if found else packages.command(("prometheus",), f"usr/bin/{name}")
 
 
 def expressions() -> dict[str, str]:
-    """Every expression of the alerts and the dashboard, by where it stands."""
+    """Every expression of the alerts and the dashboard, by the name of its alert or panel."""
     found = {alert["alert"]: alert["expr"] for alert in ALERTS}
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", []):
@@ -48,10 +48,10 @@ EXPRESSIONS = expressions()
 
 
 class Prometheus(Server):
-    """A private Prometheus that scrapes one service, five times a second."""
+    """A private Prometheus that scrapes one service five times per second."""
 
     def __init__(self, folder: Path, service_url: str) -> None:
-        """Write the project's own settings, with another target and a shorter interval."""
+        """Write the project's configuration with this target and a shorter interval."""
         self.url = f"http://127.0.0.1:{free_port()}"
         settings = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
         settings["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
@@ -67,7 +67,7 @@ class Prometheus(Server):
         super().__init__("Prometheus", command, folder, log=folder / "log")
 
     def answers(self) -> bool:
-        """Whether it has scraped the service twice, which a rate needs."""
+        """Whether it has scraped the service at least twice, as a rate needs."""
         try:
             if httpx.get(f"{self.url}/-/ready", trust_env=False).status_code != 200:
                 return False
@@ -76,19 +76,19 @@ class Prometheus(Server):
         return bool(self.query("count_over_time(checkout_mysql_up[1m]) >= 2"))
 
     def get(self, path: str, **parameters: str) -> Any:
-        """What its API answers."""
+        """The data of an API response."""
         document = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False).json()
         assert document.get("status", "success") == "success", document
         return document["data"]
 
     def query(self, expression: str) -> list[Any]:
-        """The series that an expression gives now."""
+        """The current series of an expression."""
         return list(self.get("query", query=expression)["result"])
 
 
 @pytest.fixture(scope="module")
 def busy_service(start_service: Callable[..., Service], servers: Servers, database_url: str) -> Service:
-    """A service that has sold, refused, been paid, missed Redis, waited for a lock and given up."""
+    """A service that has sold, refused, been paid, lost Redis, waited for a lock and given up."""
     service = start_service(REQUEST_DEADLINE_S="0.5")
     session, dba = Session(database_url), Session(database_url)
     product_id = session.create_product(stock=10)
@@ -115,7 +115,7 @@ def busy_service(start_service: Callable[..., Service], servers: Servers, databa
 
 @pytest.fixture(scope="module")
 def prometheus(busy_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that has looked at the service."""
+    """A Prometheus that has scraped the service."""
     server = Prometheus(tmp_path_factory.mktemp("prometheus"), busy_service.url)
     server.start()
     yield server

@@ -1,4 +1,4 @@
-"""The example of nginx in front: what gets through, and what ends there."""
+"""The example configuration of nginx: which requests reach the service, and which nginx answers itself."""
 
 import json
 import re
@@ -26,19 +26,19 @@ BODY_START = (
 
 @pytest.fixture(scope="module")
 def limited(start_service: Callable[..., Service]) -> Service:
-    """A service that trusts nginx, and counts what each address asks for."""
+    """A service that trusts nginx and has a rate limit per address."""
     return start_service(TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_PER_ADDRESS="20/day", WEB_CONCURRENCY="1")
 
 
 @pytest.fixture(scope="module")
 def nginx(start_nginx: Callable[..., Nginx], service: Service) -> Nginx:
-    """The example in front of the service."""
+    """nginx in front of the service."""
     return start_nginx(service)
 
 
 @pytest.fixture
 def outside(nginx: Nginx) -> Iterator[httpx.Client]:
-    """A client that is no operator."""
+    """A client that is not an operator."""
     with nginx.client() as client:
         yield client
 
@@ -178,7 +178,7 @@ def test_an_instance_that_does_not_listen_is_skipped(start_nginx: Callable[..., 
 def test_a_request_that_reached_an_instance_is_not_sent_to_another(
     start_nginx: Callable[..., Nginx], service: Service, session: Session
 ) -> None:
-    """The first instance takes the request and dies: its outcome is unknown."""
+    """The first instance dies after it has read the request, so its outcome is unknown."""
     product_id = session.create_product(stock=99)
     with dying_instance() as (port, heard):
         nginx = start_nginx(
@@ -196,7 +196,7 @@ def test_a_request_that_reached_an_instance_is_not_sent_to_another(
 
 @contextmanager
 def dying_instance() -> Iterator[tuple[int, list[bytes]]]:
-    """A server that reads a request and hangs up; yields its port, and a list that fills with what it reads."""
+    """A server that reads a request and disconnects; yields its port, and a list of what it has read."""
     heard: list[bytes] = []
 
     class HangUp(BaseRequestHandler):
@@ -212,7 +212,7 @@ def dying_instance() -> Iterator[tuple[int, list[bytes]]]:
 
 
 def test_nginx_disconnects_slow_clients_without_passing_them_on(nginx: Nginx, service: Service) -> None:
-    """One sends its header byte by byte, one stops in the middle of its body."""
+    """One client sends its header byte by byte, one stops in the middle of its body."""
     before = service.text()
     with closing(connect(nginx)) as header, closing(connect(nginx)) as body:
         body.sendall(BODY_START)
@@ -223,7 +223,7 @@ def test_nginx_disconnects_slow_clients_without_passing_them_on(nginx: Nginx, se
 
 
 def is_cut_off(connection: ssl.SSLSocket, drop: bytes) -> bool:
-    """Whether nginx ends a connection on which only drops come, saying nothing or that it took too long."""
+    """Whether nginx ends a connection that sends slowly, without a response or with 408."""
     connection.settimeout(0.2)
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""What happens to MySQL under load: nothing is lost, nothing is sold twice, and service is back by itself."""
+"""Faults of MySQL under load: nothing is lost or sold twice, and service returns by itself."""
 
 import random
 import time
@@ -50,5 +50,5 @@ def test_nothing_accepted_is_lost_when_mysql_is_frozen_for_5_s(
 
 
 def assert_asked_again(load: Load) -> None:
-    """Check that the fault was felt: somebody was told to come back."""
+    """Check that the fault had an effect: some request got 503."""
     assert load.ledger.statuses()[503] > 0, load.ledger.statuses()

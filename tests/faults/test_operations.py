@@ -1,4 +1,4 @@
-"""What operators do, and what happens to processes, under load: nothing is lost, nothing is sold twice."""
+"""Operations and killed processes under load: nothing is lost or sold twice."""
 
 import os
 import random
@@ -19,7 +19,7 @@ from tests.support import Session, eventually, race
 SWEEPERS = 4
 DUE = 1000
 
-# What a release may do to tables that are in use: all of it serves the code that runs.
+# Changes that a release may make to tables in use, because the running code works with them.
 PENDING_MIGRATIONS = {
     "9001.add-note-to-holds.sql": "ALTER TABLE holds ADD COLUMN note VARCHAR(64) NULL",
     "9002.index-orders-by-product.sql": "CREATE INDEX orders_by_product ON orders (product_id)",
@@ -29,7 +29,7 @@ PENDING_MIGRATIONS = {
 
 def test_nothing_accepted_is_lost_when_a_worker_is_killed(service: Service, database_url: str) -> None:
     with steady_load(service, database_url) as load:
-        while load.ledger.statuses()[0] == 0:  # nobody was in the middle of a request
+        while load.ledger.statuses()[0] == 0:  # no request was in flight
             workers = service.workers()
             victim = random.choice(sorted(workers))
             os.kill(victim, SIGKILL)
@@ -77,7 +77,7 @@ def test_no_client_notices_a_deploy_that_replaces_every_routine(
 def test_no_client_notices_a_deploy_that_migrates_tables_in_use(
     service: Service, database_url: str, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next release is this one with three more migrations."""
+    """The next release has three more migrations."""
     for folder in ("migrations", "sql"):
         shutil.copytree(service_deploy.ROOT / folder, tmp_path / folder)
     for name, statement in PENDING_MIGRATIONS.items():
@@ -121,7 +121,7 @@ def test_overlapping_sweeps_return_every_unit_once(
 
 @contextmanager
 def short_holds(session: Session) -> Iterator[None]:
-    """Let new holds live for a second."""
+    """Let new holds expire after one second."""
     session.call("change_setting", "hold_ttl_s", 1)
     try:
         yield

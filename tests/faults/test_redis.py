@@ -1,4 +1,4 @@
-"""What happens to Redis under load: no client notices, and the cache works again by itself."""
+"""Faults of Redis under load: no client notices, and the cache works again by itself."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def test_no_client_notices_a_flushed_redis(service: Service, database_url: str, 
 
 
 class RedisNode:
-    """One of two Redis servers, and what its administrator does and sees."""
+    """One of two Redis servers, as its administrator."""
 
     def __init__(self, server: RedisServer) -> None:
         self.admin: redis.Redis[bytes] = redis.Redis.from_url(server.url)
@@ -73,7 +73,7 @@ class RedisNode:
 
 @pytest.fixture
 def redis_nodes(tmp_path: Path) -> Iterator[list[RedisNode]]:
-    """Two Redis servers that know nothing of each other."""
+    """Two independent Redis servers."""
     with socket_folder(tmp_path) as sockets, ExitStack() as started:
         nodes = []
         for name in ("first", "second"):
@@ -111,7 +111,7 @@ def test_no_client_notices_a_failover_of_redis_and_everything_uses_the_new_prima
             assert other.get("/readyz").json()["redis"] == "degraded"
 
         proxy.lead_to(new.url)
-        new.admin.flushall()  # what it has from now on was written by the service, not replicated
+        new.admin.flushall()  # everything in it from now on was written by the service, not replicated
         eventually(lambda: not old.has_clients())
         eventually(lambda: new.admin.keys("rate:*") and new.admin.exists(f"product:{product_id}"))
         eventually(lambda: subscribers(new, product_id))

@@ -21,7 +21,7 @@ def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
 
 @pytest.fixture(scope="module")
 def workers(start_service: Callable[..., Service]) -> list[Service]:
-    """Two services of one worker each, so that a test knows whom it asks."""
+    """Two services of one worker each, so that a test chooses the worker."""
     return [start_service(WEB_CONCURRENCY="1") for _ in range(2)]
 
 
@@ -147,7 +147,7 @@ def test_a_redis_key_of_another_type_does_not_disturb_reads(
 
 
 def assert_everything_works(session: Session, shops: list[Shop]) -> None:
-    """Check that the shop goes on, right to the last unit, whatever Redis does."""
+    """Check that holds, orders and payments work and that every read is correct."""
     product_id = session.create_product(stock=12)
     for number in range(1, 6):
         shops[number % 2].hold(product_id)
@@ -158,7 +158,7 @@ def assert_everything_works(session: Session, shops: list[Shop]) -> None:
 
 
 def readiness(shop: Shop) -> tuple[int, str, str]:
-    """What the readiness of a worker says."""
+    """Status code, status and state of Redis in the readiness of a worker."""
     response: httpx.Response = shop.client.get("/readyz")
     return response.status_code, response.json()["status"], response.json()["redis"]
 
@@ -168,7 +168,7 @@ def test_without_redis_every_response_is_correct_within_a_second(
     workers: list[Service], session: Session, shops: list[Shop], redis_server: Server, trouble: str
 ) -> None:
     for shop in shops:
-        shop.client.timeout = 1  # four times the pause that is allowed
+        shop.client.timeout = 1  # four times the delay that Redis may cause
     assert_everything_works(session, shops)
     if trouble == "stopped":
         redis_server.stop()

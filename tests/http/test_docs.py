@@ -1,4 +1,4 @@
-"""`/docs` is whole without any other machine, and what it shows works."""
+"""`/docs` needs no other server, and its examples work."""
 
 import base64
 import os
@@ -53,13 +53,13 @@ def test_every_operation_has_an_example() -> None:
 def run(
     start_service: Callable[..., Service], database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], str]:
-    """Runs a command as if it were pasted into a shell beside a fresh shop whose webhooks are signed."""
+    """A function that runs a command in a shell, against a new service whose webhooks are signed."""
     service = start_service(WEBHOOK_SECRETS=SECRET)
     session = Session(database_url)
     session.create_product(stock=100)
     session.close()
     home = tmp_path_factory.mktemp("home")
-    (home / ".curlrc").write_text("fail-with-body\n")  # an answer of 400 or more ends curl with an error
+    (home / ".curlrc").write_text("fail-with-body\n")  # curl fails on a status of 400 or more
     environment = {**os.environ, "CURL_HOME": str(home), "WEBHOOK_SECRET": SECRET}
 
     def paste(command: str) -> str:

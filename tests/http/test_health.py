@@ -1,4 +1,4 @@
-"""Liveness and readiness, as a load balancer asks for them."""
+"""Liveness and readiness."""
 
 import httpx
 

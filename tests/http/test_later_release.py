@@ -1,4 +1,4 @@
-"""Workers go on while a later release's procedures answer more than they know."""
+"""Workers keep working when procedures of a later release return more columns and result sets."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support import Session
 
 @pytest.fixture(autouse=True)
 def _later_release(service: Service, database_url: str, tmp_path: Path) -> Iterator[None]:
-    """The service was started before it."""
+    """Deploy the later release after the service has started."""
     assert service.is_running()
     with later_release(database_url, tmp_path):
         yield

@@ -1,4 +1,4 @@
-"""`/metrics`: what all workers counted together, and what MySQL says now."""
+"""`/metrics`: sums over all workers, and current figures of MySQL."""
 
 import os
 from collections.abc import Callable
@@ -19,13 +19,13 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class Metrics:
-    """Looks at a service's metrics, by name and labels."""
+    """Reads a service's metrics by name and labels."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def read(self) -> Samples:
-        """Every sample of a scrape."""
+        """All samples of a scrape."""
         with self._service.client() as client:
             response = client.get("/metrics")
         assert response.status_code == 200
@@ -37,7 +37,7 @@ class Metrics:
         }
 
     def value(self, name: str, **labels: str) -> float:
-        """One sample; 0 where there is none yet."""
+        """The value of one sample; 0 if there is none."""
         return self.read().get((f"checkout_{name}", frozenset(labels.items())), 0.0)
 
 
@@ -48,7 +48,7 @@ def metrics(service: Service) -> Metrics:
 
 
 def requests(metrics: Metrics, method: str, route: str, status: int) -> float:
-    """How many requests were answered so."""
+    """The number of requests with this method, route and status."""
     return metrics.value("http_request_duration_seconds_count", method=method, route=route, status=str(status))
 
 
@@ -127,7 +127,7 @@ def test_batches_are_observed_by_size_wait_and_duration(service: Service, sessio
 def test_queue_requests_is_the_number_of_waiting_requests(
     start_service: Callable[..., Service], session: Session, connect: Callable[[], Session]
 ) -> None:
-    """A DBA's lock holds the first call up; the others wait for the next one."""
+    """A DBA's lock delays the first call, so that the other requests wait."""
     service = start_service(WEB_CONCURRENCY="1", QUEUE_LIMIT="100")
     metrics, dba = Metrics(service), connect()
     product_id = session.create_product(stock=10)

@@ -1,4 +1,4 @@
-"""`/openapi.json` tells the truth about every call."""
+"""`/openapi.json` describes the routes and responses of the service."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 def routes(app: App) -> set[tuple[str, str]]:
-    """Every path and method that the application answers; HEAD goes with GET."""
+    """All paths and methods of the application; HEAD is implied by GET."""
     return {
         (route.path, method.method.lower())
         for route in inspect_routes(app)
@@ -50,7 +50,7 @@ def test_the_service_serves_the_document(client: httpx.Client) -> None:
 
 @pytest.fixture(scope="module")
 def address(service: Service, database_url: str) -> str:
-    """The service, with a product, a hold and an order of id 1 to find."""
+    """The URL of a service whose product, hold and order of id 1 exist."""
     session = Session(database_url)
     session.create_product(stock=1_000_000)
     session.close()

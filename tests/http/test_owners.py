@@ -1,4 +1,4 @@
-"""With API keys, a hold or an order belongs to the name of the key that made it: to all others it does not exist."""
+"""With API keys, a hold or an order belongs to the caller that made it; for other callers it does not exist."""
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -15,14 +15,14 @@ API_KEYS = ",".join(f"{name[:3]}:{sha256(key.encode()).hexdigest()}" for name, k
 
 
 class Caller:
-    """A client that shows one of the keys."""
+    """A client with one of the API keys."""
 
     def __init__(self, client: httpx.Client, key: str) -> None:
         self._client = client
         self._bearer = {"Authorization": f"Bearer {key}"}
 
     def ask(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Send a request with the caller's key."""
+        """Send a request with the caller's API key."""
         return self._client.request(
             method, url, **{**request, "headers": {**request.get("headers", {}), **self._bearer}}
         )
@@ -40,13 +40,13 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def keyed(start_service: Callable[..., Service]) -> Service:
-    """A service that tells callers apart."""
+    """A service with API keys of two callers, of which one has two keys."""
     return start_service(API_KEYS=API_KEYS)
 
 
 @pytest.fixture
 def callers(keyed: Service) -> Iterator[dict[str, Caller]]:
-    """A client for each key."""
+    """A client for each API key."""
     with keyed.client() as client:
         yield {name: Caller(client, key) for name, key in KEYS.items()}
 
@@ -113,7 +113,7 @@ def test_a_maximum_per_customer_counts_the_holds_of_all_callers(callers: dict[st
 def test_a_webhook_finds_the_orders_of_every_caller(
     callers: dict[str, Caller], keyed: Service, session: Session
 ) -> None:
-    """The provider knows orders, not callers."""
+    """The payment provider does not know callers."""
     order_id = callers["web"].order(session.create_product(stock=2))
     with keyed.client() as provider:
         assert provider.request(**payment_request("of the provider", order_id)).json()["status"] == "paid"

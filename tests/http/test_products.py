@@ -1,4 +1,4 @@
-"""Products over HTTP: one, and pages of them."""
+"""Products over HTTP: single products and pages."""
 
 import httpx
 import pytest
@@ -27,7 +27,7 @@ def test_a_price_has_the_digits_of_the_decimal_in_every_response(
 ) -> None:
     product_id = session.create_product(stock=1, price=price)
     text = client.get(f"/api/products/{product_id}").text
-    shown = price.removesuffix("0")  # one zero after the point stays: 100.0
+    shown = price.removesuffix("0")  # JSON shows 100.00 as 100.0
     assert f'"price":{shown},' in text
     assert f'"price":{shown},' in client.get(f"/api/products?after={product_id - 1}").text
     with client.stream("GET", f"/api/products/{product_id}/stock/stream") as stream:
@@ -62,7 +62,7 @@ def test_a_hold_reduces_the_available_stock(session: Session, shop: Shop) -> Non
 
 
 def pages(client: httpx.Client, limit: int) -> list[dict]:
-    """Every page, from the first to the one without a next."""
+    """All pages, from the first to the one without `next`."""
     found, after = [], 0
     while after is not None:
         page = client.get("/api/products", params={"limit": limit, "after": after}).json()

@@ -1,7 +1,4 @@
-"""What goes wrong between the service and MySQL: clients notice as little as possible, and are never told a lie.
-
-Under load, with a ledger: tests/faults.
-"""
+"""Faults between the service and MySQL, one request at a time. tests/faults has them under load."""
 
 import threading
 import uuid
@@ -29,7 +26,7 @@ def proxy(app_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Service:
-    """A service whose every byte to MySQL goes through the proxy, encrypted."""
+    """A service that reaches MySQL through the proxy, over TLS."""
     return start_service(mysql_url=proxy.url, WEB_CONCURRENCY="1")
 
 
@@ -42,7 +39,7 @@ def distant_client(distant_service: Service) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def distant_shop(distant_client: httpx.Client) -> Shop:
-    """The same client, as a shop uses it."""
+    """The same client with a shop's operations."""
     return Shop(distant_client)
 
 
@@ -103,7 +100,7 @@ def test_every_other_call_takes_effect_once_when_mysql_s_answer_is_lost(
         ({"method": "GET", "url": "/api/products"}, 200, None),
     ]
     for request, status, final in requests:
-        distant_client.request(**request)  # its connection to MySQL is open and in use
+        distant_client.request(**request)  # opens the connection of this procedure
         losses = proxy.losses
         proxy.lose_next(loss)
         response = distant_client.request(**request)
@@ -129,7 +126,7 @@ def test_a_silent_connection_fails_one_request_and_is_replaced(
 
 
 class Crowd:
-    """Clients that go on holding single units until they are stopped; `statuses` counts what they were told."""
+    """Clients that send requests until the block ends."""
 
     def __init__(self, service: Service, requests: Callable[[], dict[str, Any]], clients: int = 8) -> None:
         self._service = service
@@ -148,7 +145,7 @@ class Crowd:
         self._pool.shutdown()
 
     def answers(self) -> list[httpx.Response]:
-        """What the clients were told, after the block."""
+        """The responses; available after the block."""
         return [answer for task in self._tasks for answer in task.result()]
 
     def _go_on(self) -> list[httpx.Response]:
@@ -179,7 +176,7 @@ def test_a_dba_s_lock_on_one_product_delays_only_that_product(
 def test_a_full_queue_is_503_at_once_and_queued_requests_are_answered(
     start_service: Callable[..., Service], connect: Callable[[], Session]
 ) -> None:
-    """One request is in flight and waits for a DBA's lock; of ten more, two fit into the queue."""
+    """One request is in flight and waits for a DBA's lock; of ten more, two have a place in the queue."""
     service = start_service(WEB_CONCURRENCY="1", QUEUE_LIMIT="2")
     dba, session = connect(), connect()
     product_id = session.create_product(stock=100)

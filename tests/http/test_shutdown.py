@@ -1,4 +1,4 @@
-"""A stop: what was accepted is answered first. Under load, with a ledger: tests/faults/test_operations.py."""
+"""The service's stop answers accepted requests first. tests/faults/test_operations.py stops it under load."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ def test_an_idle_connection_does_not_delay_the_stop(start_service: Callable[...,
 def test_a_request_in_flight_is_answered_before_the_stop(
     start_service: Callable[..., Service], connect: Callable[[], Session]
 ) -> None:
-    """A DBA's lock keeps the request waiting until the stop has begun."""
+    """A DBA's lock delays the request until the stop has begun."""
     service = start_service()
     dba, session = connect(), connect()
     product_id = session.create_product(stock=5)
@@ -47,7 +47,7 @@ def test_a_request_in_flight_is_answered_before_the_stop(
 def test_clients_that_disconnect_early_leave_consistent_stock(
     start_service: Callable[..., Service], session: Session
 ) -> None:
-    """Every client breaks off in the middle of its request, at another moment each."""
+    """Each client disconnects at another moment of its request."""
     service = start_service()
     product_id = session.create_product(stock=500)
 

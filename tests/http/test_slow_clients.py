@@ -1,4 +1,4 @@
-"""Clients that take their time, or want nothing but to be in the way."""
+"""Slow and hostile clients: floods, half-sent requests, connections that do nothing."""
 
 import socket
 import time
@@ -18,13 +18,13 @@ BUYERS = 200
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: checkout\r\n\r\n"
 REQUEST_OF_MUCH = REQUEST.replace(b"healthz", b"openapi.json")
 FLOOD_BYTES = 64 << 20
-FLOOD_MEMORY_MIB = 16  # far below the flood
-CROWD_MEMORY_MIB = 100  # about 7 KiB for each of the crowd, and room for whatever else happens
+FLOOD_MEMORY_MIB = 16  # far less than the flood
+CROWD_MEMORY_MIB = 100  # about 7 KiB per connection, and a margin
 
 
 @pytest.fixture(scope="module")
 def service(start_service: Callable[..., Service]) -> Service:
-    """A service with one worker, so that everybody meets in it."""
+    """A service with one worker, which all clients share."""
     return start_service(WEB_CONCURRENCY="1")
 
 
@@ -34,7 +34,7 @@ def connect_to(service: Service) -> socket.socket:
 
 
 def assert_answered(client: socket.socket, number: int) -> None:
-    """Read so many answers to REQUEST."""
+    """Read so many responses to REQUEST."""
     read = b""
     while read.count(b"HTTP/1.1 200 OK") < number or not read.endswith(b'{"status":"ok"}'):
         piece = client.recv(65536)
@@ -55,7 +55,7 @@ def memory_mib(process_id: int) -> float:
 
 
 def is_cut_off(client: socket.socket, step: bytes) -> bool:
-    """Whether a client that goes on slowly is cut off, rather than waited for."""
+    """Whether the service disconnects a client that keeps sending slowly."""
     deadline = time.monotonic() + PATIENCE_S
     client.settimeout(0.5)
     while time.monotonic() < deadline:
@@ -77,7 +77,7 @@ def drip(service: Service, start: bytes, step: bytes) -> bool:
 
 
 def never_read(service: Service, _start: bytes, _step: bytes) -> bool:
-    """Ask and ask, and hear no answer: in the end nothing can be sent any more, and then the connection is gone."""
+    """Send requests without reading responses until the buffers are full; returns whether the service disconnects."""
     deadline = time.monotonic() + PATIENCE_S
     with connect_to(service) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -101,7 +101,7 @@ SLOW: dict[str, tuple[Callable[[Service, bytes, bytes], bool], bytes, bytes]] = 
 
 @pytest.fixture(scope="module")
 def resting(service: Service) -> Iterator[socket.socket]:
-    """A client that has had an answer."""
+    """A client that has had a response and keeps its connection."""
     with connect_to(service) as client:
         client.sendall(REQUEST)
         assert_answered(client, 1)
@@ -110,7 +110,7 @@ def resting(service: Service) -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def slow(service: Service) -> Iterator[dict[str, "Future[bool]"]]:
-    """Slow clients of all kinds, at the same time as the other tests of this file: each takes seconds."""
+    """Slow clients of all kinds. They run beside the other tests of this file, because each takes seconds."""
     with ThreadPoolExecutor(len(SLOW)) as pool:
         yield {name: pool.submit(act, service, start, step) for name, (act, start, step) in SLOW.items()}
 
@@ -143,7 +143,7 @@ def test_buyers_are_served_beside_thousands_of_hostile_connections(service: Serv
     ],
 )
 def test_a_flood_does_not_grow_the_worker_s_memory(service: Service, flood: tuple[bytes, bytes]) -> None:
-    """The flood stops when its time is over, when it was cut off, or when nobody takes any more of it."""
+    """The flood ends when all is sent, or when the service disconnects or stops reading."""
     start, more = flood
     worker = worker_of(service)
     before_mib, most_mib = memory_mib(worker), 0.0
@@ -187,6 +187,6 @@ def test_a_slow_client_is_disconnected(slow: dict[str, "Future[bool]"], name: st
 def test_an_idle_keep_alive_connection_stays_open_for_longer(
     slow: dict[str, "Future[bool]"], resting: socket.socket
 ) -> None:
-    assert slow["stops halfway through its body"].result()  # who came after it is gone
+    assert slow["stops halfway through its body"].result()  # a client that connected later has been disconnected
     resting.sendall(REQUEST)
     assert_answered(resting, 1)

@@ -1,4 +1,4 @@
-"""Hypothesis drives the service over HTTP, against the model that the procedures are held to."""
+"""Hypothesis sends random sequences of requests and compares the responses with the model of the procedures."""
 
 import uuid
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Live stock: what listeners hear, how soon, how often, and what they cost."""
+"""Streams of live stock: content, delay, rate and cost."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from stack.servers import Servers
 from tests.http.support import Service, Shop, assert_common_headers, assert_problem, hold_request
 from tests.support import PATIENCE_S, Session, eventually, eventually_async
 
-TRIES = 5  # a busy machine may be late once, and not each time
+TRIES = 5  # a busy machine may delay some of them
 
 
 class Stream:
-    """A client that listens to a product, and keeps what it hears."""
+    """A client that listens to a product and records the events."""
 
     def __init__(self, client: httpx.AsyncClient, product_id: int, **headers: str) -> None:
         self.stock: list[int] = []
@@ -31,7 +31,7 @@ class Stream:
         self._request = client.build_request("GET", f"/api/products/{product_id}/stock/stream", headers=headers)
 
     async def listen(self) -> None:
-        """Read to the end."""
+        """Read the stream to its end."""
         self.response = await self._client.send(self._request, stream=True)
         try:
             async for line in self.response.aiter_lines():
@@ -47,13 +47,13 @@ class Stream:
             await self.response.aclose()
 
     def has_begun(self) -> bool:
-        """Whether it has heard anything."""
+        """Whether it has received anything."""
         return bool(self.stock or self.comments)
 
 
 @asynccontextmanager
 async def listening(service: Service, product_id: int, number: int = 1, **headers: str) -> AsyncIterator[list[Stream]]:
-    """So many clients that listen; all have heard something when the block begins, and leave at its end."""
+    """So many listeners; each has received something when the block begins, and disconnects at its end."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S, limits=limits, trust_env=False) as client:
         clients = [Stream(client, product_id, **headers) for _ in range(number)]
@@ -68,7 +68,7 @@ async def listening(service: Service, product_id: int, number: int = 1, **header
 
 
 async def seconds_until_told(stream: Stream, change: Callable[[], Awaitable[int]]) -> float:
-    """How long after a change was answered the stream tells of it."""
+    """The seconds between a change's response and its event."""
     stock = await change()
     started_at = time.monotonic()
     await eventually_async(lambda: stream.stock[-1] == stock)
@@ -76,7 +76,7 @@ async def seconds_until_told(stream: Stream, change: Callable[[], Awaitable[int]
 
 
 async def is_told_within_a_second(stream: Stream, change: Callable[[], Awaitable[int]]) -> bool:
-    """Whether it is, of a few changes."""
+    """Whether the event of one of a few changes arrives within a second."""
     for _ in range(TRIES):
         if await seconds_until_told(stream, change) < 1:
             return True
@@ -85,7 +85,7 @@ async def is_told_within_a_second(stream: Stream, change: Callable[[], Awaitable
 
 @pytest.fixture
 def product_id(session: Session) -> int:
-    """A product with plenty of stock."""
+    """A product of 1,000 units."""
     return session.create_product(stock=1000)
 
 

@@ -1,4 +1,4 @@
-"""A trace leads from a request through its batch to the CALL; without a place to send it to, there is none."""
+"""Traces: spans of requests, batches and calls, and their links; without an endpoint there are none."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ ERROR = 2
 
 
 class Span(NamedTuple):
-    """What the tests look at of a span."""
+    """The parts of a span that the tests check."""
 
     name: str
     kind: int
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes traces as a collector does."""
+    """A server that receives traces as a collector does."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Intake)
@@ -43,11 +43,11 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """What OTEL_EXPORTER_OTLP_ENDPOINT is to be."""
+        """The value for OTEL_EXPORTER_OTLP_ENDPOINT."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def named(self, name: str, **attributes: Any) -> list[Span]:
-        """The spans of a name and with these attributes, in which _ stands for a dot."""
+        """The spans with this name and these attributes; _ stands for a dot in the names of attributes."""
         wanted = {key.replace("_", "."): value for key, value in attributes.items()}
         return [span for span in list(self.spans) if span.name == name and wanted.items() <= span.attributes.items()]
 
@@ -68,7 +68,7 @@ class _Intake(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def value_of(value: Any) -> Any:
@@ -101,7 +101,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def traced(start_service: Callable[..., Service], collector: Collector) -> Service:
-    """A service that sends its traces at once."""
+    """A service that exports its spans at once."""
     return start_service(
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         OTEL_BSP_SCHEDULE_DELAY="50",

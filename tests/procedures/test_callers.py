@@ -1,4 +1,4 @@
-"""Keys, holds and orders of one caller are nobody else's."""
+"""Idempotency keys, holds and orders belong to the caller that made them."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def hold(product_id: int, caller: str | None, quantity: int = 1) -> dict[str, ob
 
 
 def hold_of(session: Session, product_id: int, caller: str) -> int:
-    """A new hold that a caller made."""
+    """Create a hold as a caller; returns its id."""
     (row,) = session.batch("create_holds", [{"product_id": product_id, "quantity": 1, "caller": caller}])
     hold_id: int = row["hold_id"]
     return hold_id
@@ -95,7 +95,7 @@ def test_a_hold_can_be_ordered_only_by_its_caller_and_by_a_dba(session: Session)
 @pytest.mark.parametrize("procedure", ["get_holds", "extend_holds", "release_holds", "get_orders", "start_payments"])
 @pytest.mark.parametrize("caller", [None, {"name": "web"}, ["web"], "x" * 2000])
 def test_an_invalid_caller_finds_nothing(session: Session, procedure: str, caller: object) -> None:
-    """Only an id without a caller, or the caller without a name, is a DBA's."""
+    """Only an id without a caller, or with an empty one, finds the rows of all callers."""
     product_id = session.create_product(stock=10)
     kind = "hold" if "hold" in procedure else "order"
     row_id = session.create_hold(product_id) if kind == "hold" else session.create_order(product_id)

@@ -1,4 +1,4 @@
-"""cancel_order: cancel a pending order and return its stock."""
+"""cancel_order: cancel a pending order and return its units."""
 
 from tests.support import Session
 

@@ -1,4 +1,4 @@
-"""cancel_orders: cancel pending orders and return their stock."""
+"""cancel_orders: cancel pending orders and return their units."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""change_product: change what is sold."""
+"""change_product: change name, price and maximum per hold."""
 
 from decimal import Decimal
 

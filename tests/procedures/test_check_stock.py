@@ -1,4 +1,4 @@
-"""check_stock and the view stock_levels: units in no state, or in two, are found."""
+"""check_stock and the view stock_levels: they find units in no state and units in two."""
 
 import re
 
@@ -39,7 +39,7 @@ def test_a_lost_unit_and_a_unit_sold_twice_are_found(session: Session, drift: in
 
 @pytest.mark.parametrize(("drift", "repair"), [(-2, "available"), (2, "available"), (2, "total")])
 def test_the_runbook_s_repair_removes_a_difference(session: Session, drift: int, repair: str) -> None:
-    """Units lost; units promised twice that are available still; and such that are with buyers."""
+    """Lost units; units sold twice of which some are available; and units sold twice that buyers have."""
     product_id = session.create_product(stock=5)
     session.create_hold(product_id, 3 if repair == "available" else 4)
     session.execute("UPDATE stock SET available = available + %s WHERE product_id = %s", drift, product_id)

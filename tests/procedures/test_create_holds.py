@@ -8,7 +8,7 @@ from tests.support import Row, Session
 
 
 def hold(product_id: Any, quantity: Any, key: Any = None, **members: Any) -> Row:
-    """A request; without a key it carries none."""
+    """A request, with a key if one is given."""
     return {
         "product_id": product_id,
         "quantity": quantity,
@@ -132,7 +132,7 @@ def test_due_holds_of_all_products_in_a_batch_expire_before_a_shortage_is_final(
 
 
 def limited_product(session: Session, stock: int, maximum: int) -> int:
-    """A product of which each customer may have so many units."""
+    """Create a product with a maximum per customer; returns its id."""
     product_id = session.create_product(stock=stock)
     session.call("set_selling_rules", product_id, None, None, maximum)
     return product_id

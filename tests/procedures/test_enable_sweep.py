@@ -15,7 +15,7 @@ EVENT = (
 
 @pytest.fixture
 def alter_event(session: Session) -> Iterator[Callable[[str], None]]:
-    """Alters the EVENT, which is disabled again after the test."""
+    """A function that alters the EVENT, which is disabled again after the test."""
 
     def alter(state: str) -> None:
         session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due {state}")

@@ -1,4 +1,4 @@
-"""Procedures do their work whatever the session is set to, and leave nothing open in it."""
+"""Procedures work with any settings of the session, and leave no transaction open."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ def test_a_read_inside_a_transaction_leaves_it_open(session: Session, connect: C
 
 
 def test_procedures_work_with_sql_safe_updates(session: Session) -> None:
-    """What `mysql --safe-updates` sets, and MySQL Workbench by default."""
+    """`mysql --safe-updates` and, by default, MySQL Workbench set these."""
     product_id = session.create_product(stock=9)
     session.execute("SET sql_safe_updates = 1, sql_select_limit = 1000, max_join_size = 1000000")
     released = session.call("create_hold", product_id, 1, None)[0]["hold_id"]

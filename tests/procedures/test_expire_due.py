@@ -1,4 +1,4 @@
-"""expire_due: expire due holds, cancel overdue orders, return their stock."""
+"""expire_due: expire due holds, cancel overdue orders, return their units."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""extend_hold: give an active hold more time, once."""
+"""extend_hold: extend an active hold, once."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ START_S = 2_000_000_000
 
 
 def deadline(session: Session, hold_id: int) -> datetime:
-    """When a hold expires."""
+    """The deadline of a hold."""
     expires_at: datetime = session.call("get_hold", hold_id)[0]["expires_at"]
     return expires_at
 

@@ -1,4 +1,4 @@
-"""extend_holds: give active holds more time, each of them once."""
+"""extend_holds: extend active holds, each once."""
 
 from tests.support import Session
 

@@ -1,4 +1,4 @@
-"""get_metrics: what monitoring asks of the database, without a scan."""
+"""get_metrics: figures for monitoring, read without a scan."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tests.support import Row, Session
 
 
 def figures(session: Session) -> Row:
-    """The figures of the whole database."""
+    """The row of figures about the whole database."""
     row: Row = session.call_all("get_metrics")[1][0]
     return row
 
@@ -24,7 +24,7 @@ def test_expirations_are_counted_for_ever_whichever_procedure_sweeps(session: Se
     session.create_order(product_id)
     session.create_hold(product_id)
     session.travel(0)
-    session.create_hold(product_id, 3)  # finds the product short, and sweeps it
+    session.create_hold(product_id, 3)  # finds a shortage, and sweeps the product
     session.travel(10_000)
     session.call("expire_due", 1000)
     after = figures(session)

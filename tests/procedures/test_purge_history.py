@@ -1,4 +1,4 @@
-"""purge_history: delete what is past its time and what no sale needs, and nothing else."""
+"""purge_history: delete keys past their time and history that no sale needs, and nothing else."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def purge(session: Session, limit: int = 10_000) -> Row:
 
 
 def exists(session: Session, table: str, row_id: int) -> bool:
-    """Whether a row is still there."""
+    """Whether a row exists."""
     return bool(session.query(f"SELECT 1 FROM {table} WHERE id = %s", row_id))
 
 

@@ -1,4 +1,4 @@
-"""get_product(s), get_hold(s), get_order(s): one row by id, or a row an element."""
+"""get_product(s), get_hold(s), get_order(s): one row by id, or one row per element."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""release_hold: give back an active hold before its deadline."""
+"""release_hold: release an active hold before its deadline."""
 
 from tests.support import Session
 

@@ -1,4 +1,4 @@
-"""release_holds: give back active holds before their deadline."""
+"""release_holds: release active holds before their deadline."""
 
 import json
 

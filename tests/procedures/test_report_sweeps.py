@@ -1,4 +1,4 @@
-"""report_sweeps: hand out each sweep once."""
+"""report_sweeps: return each sweep once."""
 
 from tests.support import Session
 

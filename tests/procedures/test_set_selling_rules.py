@@ -79,7 +79,7 @@ def test_a_window_that_ends_before_it_starts_and_a_maximum_out_of_range_are_inva
 
 @pytest.fixture
 def other_zone(request: pytest.FixtureRequest, session: Session) -> Iterator[str]:
-    """A time zone other than UTC; "named" is one that has UTC's time and not its name."""
+    """A time zone other than UTC; "named" is one with UTC's time and another name."""
     if request.param != "named":
         yield request.param
         return
@@ -120,7 +120,7 @@ def test_a_time_with_an_offset_is_stored_as_utc(session: Session) -> None:
 
 @pytest.fixture
 def restart_mysql_at(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Restarts MySQL on a host whose time zone is another; the host's own is back after the test."""
+    """A function that restarts MySQL as on a host of another time zone; after the test the host's own is restored."""
 
     def restart(host_time_zone: str) -> None:
         monkeypatch.setenv("TZ", host_time_zone)

@@ -1,4 +1,4 @@
-"""settle_waiting_payments: mend what a crash left, and orphan what waited too long."""
+"""settle_waiting_payments: settle events that a crash left waiting, and orphan those that waited too long."""
 
 import pytest
 

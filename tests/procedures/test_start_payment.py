@@ -1,4 +1,4 @@
-"""start_payment: a pending order waits longer once its buyer is paying."""
+"""start_payment: extend the deadline of a pending order whose buyer is paying."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ START_S = 2_000_000_000
 
 
 def due_at(session: Session, order_id: int) -> datetime:
-    """When an order's payment is due."""
+    """The deadline of an order's payment."""
     moment: datetime = session.call("get_order", order_id)[0]["payment_due_at"]
     return moment
 
@@ -61,7 +61,7 @@ def test_a_started_order_is_cancelled_at_its_new_deadline(session: Session) -> N
 
 
 def test_the_payment_of_an_overdue_order_that_is_not_swept_can_start(session: Session) -> None:
-    """As it may still be paid: the stored status decides."""
+    """It can also still be paid: the stored status decides."""
     session.stand_at(str(START_S))
     order_id = session.create_order(session.create_product(stock=1))
     session.stand_at(str(START_S + 900))

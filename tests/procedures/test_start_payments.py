@@ -1,4 +1,4 @@
-"""start_payments: pending orders wait longer once their buyers are paying."""
+"""start_payments: extend the deadlines of pending orders whose buyers are paying."""
 
 from tests.support import Session
 

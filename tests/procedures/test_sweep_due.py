@@ -1,4 +1,4 @@
-"""The EVENT sweep_due: stock comes back by itself."""
+"""The EVENT sweep_due: expired units return to stock without a call."""
 
 import time
 from collections.abc import Iterator

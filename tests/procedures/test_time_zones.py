@@ -1,4 +1,4 @@
-"""A time means the same whatever the time zones of the server and of the session are."""
+"""Times are UTC, whatever the time zones of the server and of the session are."""
 
 import subprocess
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def london(servers: Servers) -> Iterator[str]:
 
 
 def sell(session: Session, time_zone: str) -> list[Any]:
-    """Sell in an empty database, in a session of that time zone; returns each answer, and all rows after it."""
+    """Run the sale in an empty database and a session of that time zone; returns each result, and all rows after it."""
     for table in TABLES:
         session.execute(f"TRUNCATE TABLE {table}")
     session.execute("UPDATE measurements SET holds_expired = 0, orders_expired = 0, stock_checked_at = NULL")
@@ -76,7 +76,7 @@ def test_every_procedure_returns_and_stores_the_same_in_any_time_zone(session: S
 
 
 def event_time_zone(session: Session) -> str:
-    """The time zone in which MySQL counts the EVENT's seconds."""
+    """The time zone of the EVENT's schedule."""
     (row,) = session.query(
         "SELECT time_zone AS zone FROM information_schema.events"
         " WHERE event_schema = DATABASE() AND event_name = 'sweep_due'"
@@ -87,7 +87,7 @@ def event_time_zone(session: Session) -> str:
 
 @pytest.mark.usefixtures("server_time_zone")
 def test_a_deploy_on_a_server_of_another_time_zone_uses_utc(servers: Servers) -> None:
-    """The migrations' own tables keep times in TIMESTAMP columns, which MySQL converts."""
+    """The tables of yoyo store times in TIMESTAMP columns, which MySQL converts."""
     with new_database(servers.mysql_url, "tests_time_zones_deploy") as url:
         session = Session(url)
         assert event_time_zone(session) == "+00:00"

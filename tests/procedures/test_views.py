@@ -1,4 +1,4 @@
-"""The views answer what an operator asks at midnight: what is held, what waits, what is owed, what sold."""
+"""The views for operators: what is held, what waits, what must be refunded, what was sold."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,12 +10,12 @@ from service.mysql_url import MysqlUrl
 from tests.support import PASSWORDS, Row, Session
 
 EPOCH = datetime(1970, 1, 1)
-START_S = 2_000_000_010  # a whole minute is 30 s away
+START_S = 2_000_000_010  # a whole minute begins 30 s later
 
 
 @pytest.fixture
 def operator(database_url: str) -> Iterator[Session]:
-    """A session of the operators' account, which may read views and no table."""
+    """A session with the operators' account, which may read the views."""
     session = Session(str(MysqlUrl.parse(database_url).for_account("checkout_dba", PASSWORDS["checkout_dba"])))
     yield session
     session.close()
@@ -23,7 +23,7 @@ def operator(database_url: str) -> Iterator[Session]:
 
 @pytest.fixture
 def product_id(session: Session) -> int:
-    """A product, while nothing else is held, pending or waiting."""
+    """A product; there are no other holds, orders and events."""
     session.stand_at(str(START_S + 10_000_000))
     session.call("expire_due", 100_000)
     session.travel(0)
@@ -45,7 +45,7 @@ def order(session: Session, product_id: int, **members: object) -> int:
 
 
 def at(session: Session, operator: Session, seconds: float) -> None:
-    """Let both clocks stand still so many seconds from the start."""
+    """Stop both sessions' clocks so many seconds after the start."""
     for each in (session, operator):
         each.stand_at(str(START_S + seconds))
 

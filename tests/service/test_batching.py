@@ -1,4 +1,4 @@
-"""The batcher alone, with send functions that do what a database might do."""
+"""The batcher, with send functions that behave as a database may."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -13,7 +13,7 @@ from tests.support import PATIENCE_S, eventually_async
 
 
 class SendError(Exception):
-    """A failure that says what it asks for."""
+    """An error with the reaction that it needs."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.name)
@@ -21,9 +21,9 @@ class SendError(Exception):
 
 
 class Database:
-    """What a batcher sends to: it remembers every batch, and can be closed for a while or made to fail.
+    """A stand-in for the database: it records every batch, and can be paused or made to fail.
 
-    fails  says of a batch which error it meets, if any
+    fails  returns the error for a batch, or None
     """
 
     def __init__(self, fails: Callable[[list[str]], BaseException | None] = lambda _batch: None) -> None:
@@ -35,7 +35,7 @@ class Database:
         self._fails = fails
 
     async def send(self, batch: list[str]) -> list[str]:
-        """Answer every request, or fail."""
+        """Answer every request of a batch, or raise its error."""
         self.batches.append(list(batch))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -54,12 +54,12 @@ class Database:
 
 
 def answer_to(request: str) -> str:
-    """What the database answers."""
+    """The answer to a request."""
     return f"answer to {request}"
 
 
 def batcher_of(send: Callable[[list[str]], Awaitable[list[str]]], **settings: Any) -> Batcher[str, str]:
-    """A batcher; a request's first letter is its lock group."""
+    """Create a batcher; a request's first letter is its lock group."""
     usual: dict[str, Any] = {"reason": str, "batch_limit": 100, "queue_limit": 1000, "deadline_s": PATIENCE_S}
 
     def classify(error: BaseException) -> Failure:
@@ -72,19 +72,19 @@ def batcher_of(send: Callable[[list[str]], Awaitable[list[str]]], **settings: An
 
 
 async def results(*futures: "asyncio.Future[str]") -> list[Any]:
-    """What became of requests: answers and errors, in order."""
+    """The answers and errors of requests, in order."""
     async with asyncio.timeout(PATIENCE_S):
         return await asyncio.gather(*futures, return_exceptions=True)
 
 
 def fail_while(failure: Failure, times: int) -> Callable[[list[str]], BaseException | None]:
-    """Fail so many times, whatever is sent."""
+    """Fail the next so many batches."""
     remaining = iter(range(times))
     return lambda _batch: SendError(failure) if next(remaining, None) is not None else None
 
 
 def fail_with(failure: Failure, request: str) -> Callable[[list[str]], BaseException | None]:
-    """Fail whenever a batch holds this request."""
+    """Fail every batch with this request."""
     return lambda batch: SendError(failure) if request in batch else None
 
 
@@ -294,7 +294,7 @@ async def test_a_lock_wait_timeout_fails_only_its_lock_group() -> None:
 
 @pytest.mark.parametrize("locked", ["a1", "m1", "z1"])
 async def test_a_lock_group_that_waits_does_not_delay_the_others_past_their_deadline(locked: str) -> None:
-    """Every attempt on the locked group takes half of a deadline, as a lock wait of 1 s does of 2 s."""
+    """Each attempt on the locked group takes half of the deadline, as a lock wait of 1 s is half of 2 s."""
 
     async def send(batch: list[str]) -> list[str]:
         if locked in batch:
@@ -334,12 +334,12 @@ async def test_a_drained_batcher_can_be_used_and_drained_again() -> None:
 
 
 async def send_too_few(_batch: list[str]) -> list[str]:
-    """A defect: an answer is missing."""
+    """A defect: returns too few answers."""
     return []
 
 
 async def send_cancelled(_batch: list[str]) -> list[str]:
-    """A defect: something inside cancelled the call."""
+    """A defect: the call is cancelled from within."""
     raise asyncio.CancelledError
 
 

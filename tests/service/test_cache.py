@@ -1,4 +1,4 @@
-"""The cache: as fresh as promised, never in the way, and never believed when it comes to selling."""
+"""ProductCache: versions, freshness, and a Redis that fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ def value(version: int, body: bytes = b"") -> Value:
 
 @pytest.fixture
 def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
-    """Redis itself, without the product under test."""
+    """A client of Redis, from which the product under test is deleted."""
     with redis.Redis.from_url(redis_url) as client:
         client.delete(f"product:{PRODUCT_ID}")
         yield client
@@ -31,7 +31,7 @@ def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
 
 @pytest.fixture
 async def cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker, and a patient one: what it keeps is under test, and not how busy this machine is."""
+    """The cache of one worker, without the short timeouts of the service, which a busy machine could exceed."""
     opened = ProductCache(Redis.from_url(redis_url))
     yield opened
     await opened.close()
@@ -39,19 +39,19 @@ async def cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  
 
 @pytest.fixture
 async def hasty_cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker, as the service has it."""
+    """The cache of one worker, with the timeouts of the service."""
     opened = ProductCache(connect_redis(redis_url))
     yield opened
     await opened.close()
 
 
 async def held(cache: ProductCache) -> bytes | None:
-    """What a reader gets."""
+    """The cached body of the product; None if it is missing or stale."""
     return (await cache.read([PRODUCT_ID])).get(PRODUCT_ID)
 
 
 async def publish(cache: ProductCache, offered: Value, age_s: float = 0) -> bytes:
-    """Offer a value; returns the body that is to be served."""
+    """Publish a value; returns the body to serve."""
     return (await cache.publish([offered], age_s))[PRODUCT_ID]
 
 

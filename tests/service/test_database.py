@@ -1,4 +1,4 @@
-"""One connection to a real MySQL: no answer is ever read as the answer to another question."""
+"""Connection: answers are never mixed up, errors are classified, broken connections are replaced."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.support import PATIENCE_S, Session
 
 GROUP_ERRNOS = (3100, 3101, 3781, 3782, 3783, 3796, 3797, 3798, 3799, 4094, 4311)
-# Syntax, unknown column, wrong argument count, CHECK, out of range; then an error of the registry.
+# Syntax, unknown column, wrong number of arguments, CHECK, out of range; the last is one of this project.
 DEFECT_ERRNOS = (1064, 1054, 1318, 3819, 1264, 1690, 30001)
 
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
-    """A connection under the administrator's account, which may CALL everything."""
+    """A connection with the administrator's account, which may CALL everything."""
     opened = Connection(Primary(MysqlUrl.parse(database_url)))
     yield opened
     await opened.close()
@@ -124,7 +124,7 @@ async def test_a_session_has_utc_autocommit_and_a_lock_wait_timeout_of_one_secon
 
 
 def test_a_reset_just_before_tls_fails_within_the_connect_timeout(database_url: str) -> None:
-    """The event loop of the service waits for ever here, left to itself."""
+    """uvloop, the service's event loop, would wait for ever."""
 
     async def call_twice(proxy: Proxy) -> None:
         connection = Connection(Primary(MysqlUrl.parse(proxy.url)), call_timeout_s=3 * PATIENCE_S)
@@ -187,7 +187,7 @@ def test_an_error_is_classified_and_named_by_its_errno(error: BaseException, fai
 
 TEXT = st.text(max_size=400)
 IDS = st.integers(-(2**63), 2**63 - 1)
-CALLERS = st.text(st.sampled_from("aZ09_.-"), max_size=64)  # as API_KEYS may name them
+CALLERS = st.text(st.sampled_from("aZ09_.-"), max_size=64)  # the names that API_KEYS accepts
 SCOPED_IDS = st.builds(ScopedId, IDS, CALLERS)
 
 
@@ -205,7 +205,7 @@ SCOPED_IDS = st.builds(ScopedId, IDS, CALLERS)
 def test_no_content_of_a_request_makes_a_call_fail(
     session: Session, procedure: str, requests: st.SearchStrategy[Any]
 ) -> None:
-    """So an errno outside the registry comes from the server or from a defect."""
+    """So an errno that is not one of this project means a fault of the server or a defect."""
 
     @given(st.lists(requests, min_size=1, max_size=4))
     def call(batch: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""MysqlUrl: what MYSQL_URL may say, and what the driver is told."""
+"""MysqlUrl: parsing of MYSQL_URL, and the driver's options."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Several hosts: the primary among them is found, kept, and looked for again; a read-only server answers nobody."""
+"""Several hosts in MYSQL_URL: connections find the primary and follow it when another host becomes primary."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ SHORT_PATIENCE_S = 0.5
 
 
 class Member:
-    """A server with the file's database and accounts. Each has data of its own, so a test can tell who answered."""
+    """A server with the file's database and accounts, and its own data, so that a test can tell who answered."""
 
     def __init__(self, server: Server, url: str) -> None:
         self.server = server
@@ -37,17 +37,17 @@ class Member:
             administrator.execute(statement)
 
     def become_primary(self) -> None:
-        """Take writes."""
+        """Accept writes."""
         self.execute("SET GLOBAL read_only = OFF")
 
     def become_secondary(self) -> None:
-        """Take no writes, whoever asks."""
+        """Refuse all writes."""
         self.execute("SET GLOBAL super_read_only = ON")
 
 
 @pytest.fixture(scope="module")
 def second_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MysqlServer]:
-    """A server beside that of the test run."""
+    """A second MySQL server."""
     folder = tmp_path_factory.mktemp("second")
     with socket_folder(folder) as sockets:
         server = MysqlServer(folder / "mysql", sockets, find_mysqld(), buffer_pool_mib=128)
@@ -58,7 +58,7 @@ def second_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MysqlSer
 
 @pytest.fixture(scope="module")
 def second_database_url(second_server: MysqlServer, database_url: str) -> Iterator[str]:
-    """The administrator's URL of a database of the same name there."""
+    """The administrator's URL of a database of the same name on the second server."""
     with new_database(str(second_server.url), MysqlUrl.parse(database_url).database) as url:
         yield url
 
@@ -84,7 +84,7 @@ def url_of(database_url: str, addresses: Sequence[Address], account: str = "chec
 
 @pytest.fixture
 def primary_of(database_url: str) -> Callable[..., Primary]:
-    """Makes what finds the primary among some addresses."""
+    """A function that creates a Primary for some addresses."""
 
     def make(*addresses: Address, patience_s: float = PATIENCE_S) -> Primary:
         return Primary(url_of(database_url, addresses), patience_s=patience_s)
@@ -94,7 +94,7 @@ def primary_of(database_url: str) -> Callable[..., Primary]:
 
 @pytest.fixture
 def closed_port() -> Address:
-    """Where nobody listens."""
+    """A port on which no program listens."""
     return Address(port=free_port())
 
 
@@ -105,7 +105,7 @@ async def port_of(connection: Connection) -> int:
 
 
 async def close(primary: Primary, *connections: Connection) -> None:
-    """Leave nothing open."""
+    """Close connections."""
     for connection in connections:
         await connection.close()
     await primary.close()
@@ -161,7 +161,7 @@ async def test_a_host_that_refuses_the_account_is_named(members: tuple[Member, M
 async def connections(
     members: tuple[Member, Member], primary_of: Callable[..., Primary]
 ) -> AsyncIterator[list[Connection]]:
-    """Three open connections to the primary, which share what they know of it."""
+    """Three open connections that share one Primary."""
     first, second = members
     primary = primary_of(first.address, second.address)
     opened = [Connection(primary) for _ in range(3)]
@@ -190,13 +190,13 @@ async def test_a_dead_primary_is_replaced_by_the_next(
     first.server.kill()
     try:
         second.become_primary()
-        for connection in connections:  # each has lost its own
+        for connection in connections:  # each connection is lost
             with pytest.raises((mysql.connector.Error, OSError)) as lost:
                 await port_of(connection)
             assert classify(lost.value) is Failure.RETRY
         with pytest.raises(
             (mysql.connector.Error, OSError)
-        ):  # the host is tried once more, and is in doubt from then on
+        ):  # the host is tried once more, then another one is looked for
             await port_of(connections[0])
         assert [await port_of(connection) for connection in connections] == [second.address.port] * 3
     finally:
@@ -233,7 +233,7 @@ async def test_a_slow_call_is_not_ended_while_its_host_is_primary(
 async def test_of_two_writable_hosts_the_new_one_is_the_primary(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
-    """A primary that was cut off from its group goes on for some seconds beside the new one, and commits nothing."""
+    """A primary that lost its group still accepts writes for some seconds, but commits none."""
     _, second = members
     second.become_primary()
     with pytest.raises((mysql.connector.Error, OSError)):
@@ -258,12 +258,12 @@ def test_deploy_cron_and_startup_checks_find_the_primary(
 
 @pytest.fixture
 def service(members: tuple[Member, Member], database_url: str, start_service: Callable[..., Service]) -> Service:
-    """A service that knows both hosts."""
+    """A service with both hosts in its URL."""
     return start_service(MYSQL_URL=str(url_of(database_url, [member.address for member in members])))
 
 
 def sweep_status(member: Member) -> str:
-    """Whether the EVENT runs on a server."""
+    """The status of the EVENT on a server."""
     with closing(Session(member.url)) as administrator:
         (event,) = administrator.query(
             "SELECT status AS status FROM information_schema.events WHERE event_schema = DATABASE()"

@@ -1,4 +1,4 @@
-"""Which MySQL server is used."""
+"""Which mysqld the stack chooses."""
 
 from pathlib import Path
 

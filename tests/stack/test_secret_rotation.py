@@ -1,4 +1,4 @@
-"""Secrets are made and changed as SECURITY.md says."""
+"""Secrets are generated and rotated as SECURITY.md describes."""
 
 import os
 import re
@@ -20,7 +20,7 @@ Reload = Callable[..., None]
 
 @pytest.fixture
 def reload(copy: Copy) -> Iterator[Reload]:
-    """Writes `.env` anew, has gunicorn read it, and waits until every worker is a new one; what it was comes back."""
+    """A function that writes `.env`, reloads gunicorn and waits for new workers; `.env` is restored after the test."""
     file = copy.folder / ".env"
     before = file.read_text()
     master = int((copy.folder / ".local/server/gunicorn/pid").read_text())
@@ -37,7 +37,7 @@ def reload(copy: Copy) -> Iterator[Reload]:
 
 
 def status_of_payment(copy: Copy, secret: str) -> int:
-    """What the webhook answers to an event of an order to come, which is signed with a secret."""
+    """The status of a webhook that is signed with a secret, for an order that does not exist."""
     body, now = '{"idempotency_key":"rotation","order_id":4000000,"status":"failure"}', datetime.now(UTC)
     headers = {
         "Content-Type": "application/json",
@@ -49,13 +49,13 @@ def status_of_payment(copy: Copy, secret: str) -> int:
 
 
 def status_of_read(copy: Copy, key: str | None) -> int:
-    """What reading product 1 answers to an API key."""
+    """The status of a read of product 1 with an API key."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx.get(f"http://127.0.0.1:{copy.port}/api/products/1", headers=headers).status_code
 
 
 def command_of_security(beginning: str) -> str:
-    """The command that SECURITY.md shows, by how it begins."""
+    """The command of SECURITY.md with this beginning."""
     (command,) = re.findall(rf"`({re.escape(beginning)}[^`]*)`", (PROJECT / "SECURITY.md").read_text())
     return str(command)
 

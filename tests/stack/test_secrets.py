@@ -1,4 +1,4 @@
-"""Passwords and secrets are in no log, no process list, no answer and no error."""
+"""Passwords and secrets appear in no log, process list, response or error message."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from service.mysql_url import MysqlUrl
 from tests.project_copy import WEBHOOK_SECRET, Copy
 
 LOOK_INTERVAL_S = 0.005
-SMALL_BYTES = 16 << 20  # MySQL's tables and redo logs are larger
+SMALL_BYTES = 16 << 20  # larger files are MySQL's tables and redo logs
 PRIVATE_FILES = {"passwords.json", "operator.cnf", "operator.env", "cron.env", "init.sql", "redis.conf"}
 JOBS = ("check_stock", "refresh_availability")
 HOLD = "curl -s http://127.0.0.1:8000/api/holds -H 'Content-Type: application/json' -d"
@@ -26,7 +26,7 @@ HOLD = "curl -s http://127.0.0.1:8000/api/holds -H 'Content-Type: application/js
 
 @pytest.fixture(scope="module")
 def secrets(copy: Copy) -> set[str]:
-    """Every secret of the running stack, as the files have it that are meant to."""
+    """All secrets of the running stack, read from its private files."""
     local = copy.folder / ".local" / "server"
     passwords = json.loads((local / "passwords.json").read_text()).values()
     administrator = re.search(r"IDENTIFIED BY '(.+?)'", (local / "mysql" / "init.sql").read_text())
@@ -38,7 +38,7 @@ def secrets(copy: Copy) -> set[str]:
 
 @contextmanager
 def watched_command_lines() -> Iterator[set[str]]:
-    """Every command line that any process of this machine has while the block runs, looked at again and again."""
+    """The command lines of all processes of this machine while the block runs."""
     seen: set[str] = set()
     is_over = threading.Event()
 
@@ -58,7 +58,7 @@ def watched_command_lines() -> Iterator[set[str]]:
 
 
 def assert_without(secrets: set[str], text: str, where: object) -> None:
-    """Check that none of the secrets is in a text, also not as a URL has it."""
+    """Check that a text has none of the secrets, neither plain nor percent-encoded."""
     found = [secret for secret in secrets if secret in text or quote(secret, safe="") in text]
     assert found == [], f"in {where}"
 
@@ -100,7 +100,7 @@ def test_only_private_files_hold_secrets(copy: Copy, secrets: set[str]) -> None:
 
 @pytest.fixture(scope="module")
 def idle_copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """A copy in which nothing runs."""
+    """A copy whose stack does not run."""
     return Copy(tmp_path_factory.mktemp("idle"))
 
 

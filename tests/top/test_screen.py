@@ -46,7 +46,7 @@ def test_top_refreshes_a_terminal_until_it_is_interrupted(copy: Copy) -> None:
 
 
 def read_terminal(controller: int) -> bytes:
-    """What a terminal shows next; nothing once its program has ended, which Linux tells by an error."""
+    """The next output in a terminal; empty when its program has ended, which Linux reports as EIO."""
     try:
         return os.read(controller, 65536)
     except OSError as error:
