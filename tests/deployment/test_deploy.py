@@ -50,7 +50,7 @@ def operator(service: Service, next_service: Service, nginx: Nginx, database_url
 
 @pytest.fixture
 def nginx(start_nginx: Callable[..., Nginx], service: Service) -> Nginx:
-    """nginx in front of the first instance."""
+    """Nginx in front of the first instance."""
     return start_nginx(service)
 
 

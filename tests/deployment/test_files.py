@@ -128,7 +128,7 @@ def test_systemd_accepts_the_units(units: list[Path]) -> None:
 
 
 def test_systemd_rates_the_units_as_hardened(units: list[Path]) -> None:
-    """systemd's exposure level goes from 0 to 100; a service without hardening has 96."""
+    """Systemd's exposure level goes from 0 to 100; a service without hardening has 96."""
     command = [*find("systemd-analyze", "systemd", "usr/bin/systemd-analyze"), "security", "--offline=true"]
     for unit in units:
         if unit.suffix == ".service":

@@ -32,7 +32,7 @@ def limited(start_service: Callable[..., Service]) -> Service:
 
 @pytest.fixture(scope="module")
 def nginx(start_nginx: Callable[..., Nginx], service: Service) -> Nginx:
-    """nginx in front of the service."""
+    """Nginx in front of the service."""
     return start_nginx(service)
 
 
