@@ -1,47 +1,66 @@
-"""The screen of script/top, for what no running stack shows at will."""
+"""`script/top` on a stack that `script/server` runs."""
 
-from typing import Any
+import errno
+import os
+import pty
+import re
+import signal
+import subprocess
+from pathlib import Path
 
-from rich.console import Console
+from tests.project_copy import NOTHING_RUNS, Copy
 
-from top.metrics import Scrape, Window
-from top.screen import render
-
-QUEUES = {
-    "checkout_mysql_up": [({}, 1.0)],
-    "checkout_queue_requests": [({"procedure": "create_holds"}, 0.0)],
-    "checkout_queue_limit_requests": [({"procedure": "create_holds"}, 1.0)],
-}
-
-
-def shown(**samples: Any) -> str:
-    """The screen of these samples, without colours."""
-    scrapes = [Scrape(at_s, {**QUEUES, **samples}) for at_s in (0, 1)]
-    console = Console(width=120, color_system=None)
-    with console.capture() as capture:
-        console.print(render("http://shop", Window(*scrapes), []))
-    return capture.get()
+LEAVE_SCREEN = b"\x1b[?1049l"
+SELL_OUT_AND_OWE_A_REFUND = (
+    "CALL create_product('Sold Out', 1, 40); CALL create_hold(2, 40, NULL);"
+    "CALL create_hold(1, 1, NULL); CALL create_order(2, NULL); CALL cancel_order(1);"
+    "CALL apply_payment('late', 1, 'success')"
+)
 
 
-def member(name: str, state: str, role: str) -> tuple[dict[str, str], float]:
-    """A sample of a member of the group."""
-    return {"member": name, "state": state, "role": role}, 1.0
+def test_top_prints_one_screen_of_what_the_stack_does(copy: Copy) -> None:
+    sold_out = copy.run(f'script/mysql -e "{SELL_OUT_AND_OWE_A_REFUND}"')
+    assert sold_out.returncode == 0, sold_out.stderr
+    top = copy.run("COLUMNS=100 script/top --once")
+    assert top.returncode == 0, top.stderr
+    assert re.search(r"\b2 +0 +40 +░+ ", top.stdout)
+    assert re.search(r"refunds due +1 ", top.stdout)
+    for name in ("holds", "refused", "orders", "payments", "sweep lag", "errors", "retries", "p99 ms", "queue 0"):
+        assert name in top.stdout
 
 
-def test_the_group_is_one_line_with_the_primary_and_what_is_wrong() -> None:
-    text = shown(
-        checkout_mysql_hosts=[({}, 3.0)],
-        checkout_group_members=[member("b:3306", "RECOVERING", "SECONDARY"), member("a:3306", "ONLINE", "PRIMARY")],
-        checkout_group_applier_queue_transactions=[({"member": "a:3306"}, 0.0), ({"member": "b:3306"}, 1234.0)],
-    )
-    line = "group   a:3306 primary   b:3306 RECOVERING   1 missing   1,234 transactions to apply"
-    assert line in [line.strip() for line in text.splitlines()]
+def test_top_goes_on_in_a_terminal_until_it_is_told_to_end(copy: Copy) -> None:
+    controller, terminal = pty.openpty()
+    top = subprocess.Popen(["script/top"], cwd=copy.folder, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while shown.count(b"the last") < 2:
+        shown += os.read(controller, 65536)
+    assert b"Health" in shown
+    top.send_signal(signal.SIGINT)
+    while chunk := read_terminal(controller):
+        shown += chunk
+    assert top.wait(10) == 0
+    os.close(controller)
+    assert LEAVE_SCREEN in shown.rpartition(b"the last")[2]
 
 
-def test_a_single_server_has_no_line_of_a_group() -> None:
-    assert "group" not in shown(checkout_mysql_hosts=[({}, 1.0)])
+def read_terminal(controller: int) -> bytes:
+    """What a terminal shows next; nothing once its program has ended, which Linux tells by an error."""
+    try:
+        return os.read(controller, 65536)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
 
 
-def test_an_event_that_does_not_run_stands_beside_the_sweep_lag() -> None:
-    assert "0 s, EVENT off" in shown(checkout_sweep_event_enabled=[({}, 0.0)])
-    assert "EVENT off" not in shown(checkout_sweep_event_enabled=[({}, 1.0)])
+def test_top_says_whom_it_asked_in_vain(copy: Copy) -> None:
+    top = copy.run("script/top --once http://127.0.0.1:1")
+    assert (top.returncode, top.stdout) == (1, "")
+    assert top.stderr.startswith("script/top: http://127.0.0.1:1 does not answer: ")
+
+
+def test_without_a_running_stack_top_names_the_command_that_starts_one(tmp_path: Path) -> None:
+    ran = Copy(tmp_path).run("script/top")
+    assert (ran.returncode, ran.stderr) == (1, f"script/top: {NOTHING_RUNS}\n")
