@@ -20,11 +20,11 @@ def test_a_sale_sells_every_unit_once_and_is_drawn(copy: Copy) -> None:
     assert {"available", "held", "pending", "sold", "99th percentile", "median"} <= set(texts)
 
 
-def test_the_deadlines_of_the_stack_are_as_before(copy: Copy) -> None:
+def test_a_finished_demo_has_restored_the_deadlines(copy: Copy) -> None:
     assert copy.run(DEADLINES).stdout == USUAL_DEADLINES
 
 
-def test_a_demo_that_is_stopped_puts_the_deadlines_back(copy: Copy) -> None:
+def test_a_stopped_demo_restores_the_deadlines(copy: Copy) -> None:
     """It is stopped as soon as the deadlines are short."""
     stopped = copy.run(
         f"script/demo --buyers 100 --deadline-s 3 & until {DEADLINES} | grep -q 'payment_ttl_s.3$'; do :; done; "
@@ -34,7 +34,7 @@ def test_a_demo_that_is_stopped_puts_the_deadlines_back(copy: Copy) -> None:
     assert copy.run(DEADLINES).stdout == USUAL_DEADLINES
 
 
-def test_a_signature_that_is_refused_is_said(copy: Copy) -> None:
+def test_a_refused_signature_is_reported(copy: Copy) -> None:
     demo = copy.run("WEBHOOK_SECRETS= script/demo --units 5 --buyers 20 --deadline-s 2")
     assert demo.returncode == 1
     assert re.search("script/demo: POST /api/payments/webhook gave 401", demo.stderr)
