@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from top.metrics import Scrape, Window
-from top.screen import screen
+from top.screen import render
 
 QUEUES = {
     "checkout_mysql_up": [({}, 1.0)],
@@ -19,7 +19,7 @@ def shown(**samples: Any) -> str:
     scrapes = [Scrape(at_s, {**QUEUES, **samples}) for at_s in (0, 1)]
     console = Console(width=120, color_system=None)
     with console.capture() as capture:
-        console.print(screen("http://shop", Window(*scrapes), []))
+        console.print(render("http://shop", Window(*scrapes), []))
     return capture.get()
 
 
