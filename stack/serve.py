@@ -162,7 +162,7 @@ def _write_operator_files(
 ) -> None:
     """What script/mysql, script/top and script/demo read, and the environment of a cron program run by hand."""
     operator = administrator.for_account("checkout_dba", passwords["checkout_dba"])
-    write_private(running.folder / "operator.cnf", _option_file(operator))
+    write_private(running.folder / "operator.cnf", client_option_file(operator))
     program = ["mysql"] if os.environ.get("MYSQL_URL") else find_mysql_client()
     client = shlex.join([*program, f"--defaults-file={running.folder}/operator.cnf"])
     find_host = ""
@@ -176,8 +176,8 @@ def _write_operator_files(
     write_private(running.folder / "cron.env", f"MYSQL_URL='{cron}'\nREDIS_URL='{running.redis_url}'\n")
 
 
-def _option_file(url: MysqlUrl) -> str:
-    """The URL in the words of MySQL's own clients."""
+def client_option_file(url: MysqlUrl) -> str:
+    """An option file with which the mysql client connects to the database of a URL, its session in UTC."""
     unix_socket = url.options.get("unix_socket")
     (host, port), *others = url.hosts
     address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {host}", f"port = {port}"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate.accounts import procedures_of
 from service import deploy as service_deploy
 from service.deploy import deploy
-from tests.contract.accounts import procedures_of
 
 # A SELECT that answers, up to its FROM or its end; one with INTO does not.
 ANSWER = re.compile(r"^((?: {4}){1,2})(SELECT\b(?:(?!\bINTO\b|;).)*?)(?=\n\1FROM\b| FROM \w+;|;)", re.M | re.S)

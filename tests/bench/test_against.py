@@ -15,8 +15,8 @@ from bench.revision import WORKING_TREE, Revision
 from bench.runner import AGAINST, Parameters, Runner
 from bench.scenarios import measure
 from stack.servers import PROJECT, Servers
-from tests.conftest import PASSWORDS
-from tests.copies import copy_project
+from tests.project_copy import copy_project
+from tests.support import PASSWORDS
 
 SHORTEST = Parameters(rounds=1, seconds=1, warm_up_seconds=0)
 TABLE = "CREATE TABLE notes (id BIGINT NOT NULL PRIMARY KEY) COMMENT = 'a table that only the other commit has';\n"

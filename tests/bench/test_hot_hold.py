@@ -13,7 +13,7 @@ from bench.report import Report
 from bench.runner import Parameters, Runner
 from bench.scenarios import measure
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
+from tests.support import PASSWORDS
 
 SHORTEST = Parameters(rounds=1, seconds=1, warm_up_seconds=0, max_variants=1)
 

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from tests.contract.routines import ROUTINES
+from docs.generate.routines import ROUTINES
 
 REGISTRY = {
     int(errno): slug for errno, slug in re.findall(r"WHEN (\d+) THEN '(\w+)'", ROUTINES["raise_error"].statement)

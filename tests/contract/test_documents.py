@@ -9,9 +9,13 @@ import msgspec
 import pytest
 import yaml
 
+from docs.generate.accounts import PUBLIC_PROCEDURES
+from docs.generate.database import new_database
+from docs.generate.procedures import READABLE, VIEWS, used_by, write_page
+from docs.generate.sale import SALE
 from service.deploy import ROOT
 from service.settings import Settings
-from tests.contract.reference import reference
+from stack.servers import Servers
 from tests.support import Session
 
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
@@ -61,10 +65,16 @@ def test_every_page_of_the_folder_is_linked_from_the_readme() -> None:
     assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= linked
 
 
-def test_the_reference_is_what_the_headers_say() -> None:
-    assert (ROOT / "docs" / "procedures.md").read_text() == reference(), (
-        "regenerate it: python -m tests.contract.reference > docs/procedures.md"
-    )
+def test_the_page_of_procedures_is_what_their_headers_and_the_sale_generate(servers: Servers) -> None:
+    with new_database(servers.mysql_url) as url:
+        assert (ROOT / "docs" / "procedures.md").read_text() == write_page(url), (
+            "generate it again: python -m docs.generate.procedures > docs/procedures.md"
+        )
+
+
+def test_the_sale_has_a_statement_for_every_public_procedure_and_every_readable_view() -> None:
+    views = {path.stem for path in VIEWS} & READABLE
+    assert {used_by(statement) for _, statement in SALE} == {*PUBLIC_PROCEDURES, *views}
 
 
 def test_every_alert_has_its_section_in_the_runbook_and_links_to_it() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.contract.routines import ROUTINES, RoutineFile
+from docs.generate.routines import ROUTINES, RoutineFile
 
 LONGEST_BODY = 90
 PARAMETER = re.compile(r"\b(IN|INOUT|OUT) (\w+) ")

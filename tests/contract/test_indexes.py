@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.contract.routines import ROUTINES
+from docs.generate.routines import ROUTINES
 from tests.support import Row, Session
 
 HOLDS = 3000

@@ -2,8 +2,8 @@
 
 import pytest
 
+from docs.generate.routines import ROUTINES
 from service.deploy import ROOT, read_routines
-from tests.contract.routines import ROUTINES
 from tests.support import Session
 
 

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from docs.generate.accounts import PUBLIC_PROCEDURES, procedures_of
+from docs.generate.routines import ROUTINES
 from service.mysql_url import MysqlUrl
-from tests.conftest import PASSWORDS
-from tests.contract.accounts import PUBLIC_PROCEDURES, procedures_of
-from tests.contract.routines import ROUTINES
-from tests.support import Session
+from tests.support import PASSWORDS, Session
 
 APP = {
     "apply_payments",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stack.servers import PROJECT
-from tests.copies import Copy
+from tests.project_copy import Copy
 
 # A console holds commands with their outputs; a script is run whole, and the block behind it shows its output.
 BLOCK = re.compile(r"^```console\n(.*?)^```$|^```sh\n(.*?)^```\n\n```\w+\n(.*?)^```$", re.M | re.S)

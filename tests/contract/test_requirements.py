@@ -17,6 +17,7 @@ REQUIREMENTS = {
     "top": "requirements-top.txt",
     "demo": "requirements-demo.txt",
     "bench": "requirements-dev.txt",
+    "docs": "requirements-dev.txt",
     "tests": "requirements-dev.txt",
 }
 TRACING = Path("service/tracing.py")

@@ -15,9 +15,8 @@ import redis
 from service.deploy import OWNER
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
 from tests.later_release import later_release
-from tests.support import Session
+from tests.support import PASSWORDS, Session
 
 JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
 WAIT_S = 10

@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployment.nginx import Nginx
-from tests.http.conftest import app_url, redis_url, service, start_service, stopping
 from tests.http.support import Service
-
-__all__ = ["app_url", "redis_url", "service", "start_service", "stopping"]
 
 
 @pytest.fixture(scope="session")

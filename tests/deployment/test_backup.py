@@ -11,11 +11,10 @@ from service.mysql_url import MysqlUrl
 from stack.mysql import MysqlServer
 from stack.programs import find_mysqld
 from stack.servers import socket_folder
-from tests.conftest import PASSWORDS
 from tests.deployment.guide import Operator
 from tests.faults.ledger import Ledger, steady_load
-from tests.http.support import Service, Shop, eventually
-from tests.support import Session
+from tests.http.support import Service, Shop
+from tests.support import PASSWORDS, Session, eventually
 
 Accepted = set[tuple[str, str]]
 

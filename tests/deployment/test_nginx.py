@@ -15,8 +15,8 @@ import pytest
 
 from service.requests import BODY_LIMIT_BYTES
 from tests.deployment.nginx import INSIDE, OUTSIDE, Nginx
-from tests.http.support import PATIENCE_S, Service, Shop, assert_problem, eventually, hold_request
-from tests.support import Session
+from tests.http.support import Service, Shop, assert_problem, hold_request
+from tests.support import PATIENCE_S, Session, eventually
 
 HOLD = "/api/holds"
 BODY_START = (

@@ -13,24 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import httpx
+import mysql.connector
 
-from tests.http.support import (
-    PATIENCE_S,
-    POLL_INTERVAL_S,
-    Service,
-    async_client,
-    eventually_async,
-    hold_request,
-    order_request,
-    payment_request,
-)
-from tests.support import Row, Session
+from tests.http.support import Service, async_client, hold_request, order_request, payment_request
+from tests.support import PATIENCE_S, POLL_INTERVAL_S, Row, Session, eventually_async
 
 BUYERS = 16
 THINK_S = (0.02, 0.15)  # between a buyer's requests
 BACK_WITHIN_S = 3
 PLENTY, SCARCE = 1_000_000, 60  # units: of one product there is enough, the other is sold out again and again
 REPLAYS = 60  # accepted requests that are sent once more at the end
+UNKNOWN_THREAD = 1094
 INSUFFICIENT_STOCK, HOLD_EXPIRED = 30102, 30202
 RESULT = {"hold": "hold_id", "order": "order_id", "payment": "order_id"}  # a payment has no id of its own
 
@@ -422,3 +415,16 @@ def assert_no_breach(breaches: list[str]) -> None:
 def assert_nobody_noticed(load: Load) -> None:
     """Check that every buyer was served at once, or told that the product is sold out."""
     assert load.ledger.statuses().keys() <= {200, 201, 202, 409}, load.ledger.statuses()
+
+
+def kill_connections(session: Session) -> None:
+    """Kill every connection of the service to this database, busy or not."""
+    for row in session.query(
+        "SELECT processlist_id AS id FROM performance_schema.threads"
+        " WHERE processlist_db = DATABASE() AND processlist_user = 'checkout_app'"
+    ):
+        try:
+            session.execute(f"KILL {row['id']}")
+        except mysql.connector.Error as error:
+            if error.errno != UNKNOWN_THREAD:  # it has ended meanwhile
+                raise

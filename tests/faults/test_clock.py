@@ -17,10 +17,9 @@ from service.mysql_url import MysqlUrl
 from stack import packages, programs
 from stack.mysql import MysqlServer
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
 from tests.faults.ledger import HOLD_EXPIRED, steady_load
-from tests.http.support import Service, eventually
-from tests.support import Session, new_database
+from tests.http.support import Service
+from tests.support import PASSWORDS, Session, eventually, new_database
 
 HOUR_S = 3600
 PACKAGE = "libfaketime"

@@ -5,18 +5,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import mysql.connector
 import pytest
 
-from tests.faults.ledger import assert_nobody_noticed, steady_load
+from tests.faults.ledger import assert_nobody_noticed, kill_connections, steady_load
 from tests.http.proxy import Loss, Proxy, proxy_of
-from tests.http.support import Service, eventually, hold_request, is_waited_for
-from tests.support import Session
+from tests.http.support import Service, hold_request
+from tests.support import Session, eventually, is_waited_for
 
 LOSSES = 4
 LATENCY_S = 0.2
 BLACK_HOLE_S = 5
-UNKNOWN_THREAD = 1094
 
 
 @pytest.fixture(scope="module")
@@ -117,16 +115,3 @@ def provoke_deadlock(service: Service, watcher: Session, rival: Session) -> None
         rival.execute(record, key)
         rival.execute("ROLLBACK")
         assert answer.result().status_code == 201
-
-
-def kill_connections(session: Session) -> None:
-    """Kill every other connection to this database, busy or not."""
-    for row in session.query(
-        "SELECT processlist_id AS id FROM performance_schema.threads"
-        " WHERE processlist_db = DATABASE() AND processlist_user = 'checkout_app'"
-    ):
-        try:
-            session.execute(f"KILL {row['id']}")
-        except mysql.connector.Error as error:
-            if error.errno != UNKNOWN_THREAD:  # it has ended by itself
-                raise

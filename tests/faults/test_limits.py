@@ -13,11 +13,9 @@ from service.mysql_url import MysqlUrl
 from stack import programs
 from stack.mysql import MysqlServer
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
-from tests.faults.ledger import Load, steady_load
-from tests.faults.test_connections import kill_connections
-from tests.http.support import PATIENCE_S, Service, assert_problem, eventually, hold_request
-from tests.support import Session, new_database
+from tests.faults.ledger import Load, kill_connections, steady_load
+from tests.http.support import Service, assert_problem, hold_request
+from tests.support import PASSWORDS, PATIENCE_S, Session, eventually, new_database
 
 DISK_MIB = 400
 MYSQL_LOOKS_AGAIN_S = 60

@@ -13,8 +13,8 @@ import pytest
 from service import deploy as service_deploy
 from service.deploy import deploy
 from tests.faults.ledger import HOLD_EXPIRED, assert_nobody_noticed, snapshot, steady_load
-from tests.http.support import Service, eventually
-from tests.support import Session, race
+from tests.http.support import Service
+from tests.support import Session, eventually, race
 
 SWEEPERS = 4
 DUE = 1000

@@ -20,8 +20,7 @@ import redis
 
 from service.deploy import deploy
 from stack.servers import Servers
-from tests.faults.ledger import HOLD_EXPIRED, Load, steady_load
-from tests.faults.test_connections import kill_connections
+from tests.faults.ledger import HOLD_EXPIRED, Load, kill_connections, steady_load
 from tests.http.support import Service
 from tests.support import Session
 

@@ -1,12 +1,10 @@
-"""What the HTTP tests share: the service as real processes, its clients, and the shape of an error."""
+"""Helpers of tests that speak HTTP: the service as real processes, its clients, and checks of responses."""
 
 import asyncio
-import inspect
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
 from typing import Any
@@ -15,11 +13,9 @@ import httpx
 
 from stack.process import Server, children, free_port
 from stack.servers import PROJECT
-from tests.support import Session
+from tests.support import PATIENCE_S, eventually
 
 CLIENTS = 64
-POLL_INTERVAL_S = 0.02
-PATIENCE_S = 20  # far beyond any promise: only a defect takes so long
 COMMAND = [sys.executable, "-m", "gunicorn", "-c", str(PROJECT / "gunicorn.conf.py"), "service.app:create_app()"]
 DEFECTS = ("Traceback", "unexpected_error", "batcher_failed")
 
@@ -217,34 +213,3 @@ def assert_common_headers(response: httpx.Response) -> None:
     """Check what every answer carries."""
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Request-Id"]
-
-
-async def eventually_async(condition: Callable[[], Any]) -> None:
-    """Poll a condition, or the coroutine of one, until it is true."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            result = condition()
-            if await result if inspect.isawaitable(result) else result:
-                return
-            await asyncio.sleep(POLL_INTERVAL_S)
-
-
-def is_waited_for(session: Session, holder: Session) -> bool:
-    """Whether a transaction waits for a lock that another session holds."""
-    return bool(
-        session.query(
-            "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
-            " JOIN performance_schema.threads AS holder ON holder.thread_id = wait_.blocking_thread_id"
-            " WHERE holder.processlist_id = %s",
-            holder.connection.connection_id,
-        )
-    )
-
-
-def eventually(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
-    """Poll a condition until it is true; returns what it returned."""
-    deadline = time.monotonic() + within_s
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"not within {within_s} s"
-        time.sleep(POLL_INTERVAL_S)
-    return result

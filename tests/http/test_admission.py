@@ -13,9 +13,8 @@ import httpx
 import pytest
 
 from stack.servers import Servers
-from tests.http.support import PATIENCE_S, Service, hold_request
-from tests.procedures.model import NOBODYS_ID
-from tests.support import Session
+from tests.http.support import Service, hold_request
+from tests.support import NOBODYS_ID, PATIENCE_S, Session
 
 QUEUE, DEADLINE_S = 8, 1
 PROMISE_MS = 50

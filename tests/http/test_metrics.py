@@ -12,14 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stack.servers import Servers
-from tests.http.support import (
-    Service,
-    Shop,
-    eventually,
-    hold_request,
-    payment_request,
-)
-from tests.support import Session
+from tests.http.support import Service, Shop, hold_request, payment_request
+from tests.support import Session, eventually
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

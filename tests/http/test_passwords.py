@@ -11,10 +11,8 @@ import redis
 
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
 from tests.http.support import Service, Shop
-from tests.http.test_startup import refusal  # noqa: F401 a fixture
-from tests.support import Session
+from tests.support import PASSWORDS, Session
 
 NEW = "new/ password"
 
@@ -42,7 +40,7 @@ def redis_administrator(servers: Servers) -> Iterator["redis.Redis[bytes]"]:
 
 
 def test_a_service_goes_on_while_passwords_change_and_the_next_has_the_new_ones(
-    refusal: Callable[..., str],  # noqa: F811 the fixture
+    refusal: Callable[..., str],
     *,
     start_service: Callable[..., Service],
     session: Session,

@@ -12,21 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from stack.errors import StackError
 from stack.process import Server
-from stack.servers import Servers
 from tests.http.proxy import Loss, Proxy, proxy_of
-from tests.http.support import (
-    Service,
-    Shop,
-    assert_problem,
-    eventually,
-    hold_request,
-    is_waited_for,
-    order_request,
-    payment_request,
-)
-from tests.support import Session
+from tests.http.support import Service, Shop, assert_problem, hold_request, order_request, payment_request
+from tests.support import Session, eventually, is_waited_for
 
 LOSSES = [Loss.CONNECTION, Loss.ANSWER]
 
@@ -216,19 +205,6 @@ def test_a_full_queue_refuses_at_once_and_what_was_accepted_is_answered(
         assert answer.headers["Retry-After"]
         assert answer.headers["Idempotency-Key"]
     assert session.available(product_id) == 100 - (len(answers) - len(refused))
-
-
-@pytest.fixture
-def mysql_server(servers: Servers) -> Iterator[Server]:
-    """The MySQL of this run, to pause and to kill; it runs again after the test."""
-    try:
-        server = servers.mysql
-    except StackError as error:
-        pytest.skip(str(error))
-    yield server
-    if not server.is_running():
-        server.start()
-    server.resume()
 
 
 def test_while_mysql_says_nothing_everybody_is_told_to_come_back_and_may(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.http.support import Service, async_client, eventually, hold_request, is_waited_for
-from tests.support import Session
+from tests.http.support import Service, async_client, hold_request
+from tests.support import Session, eventually, is_waited_for
 
 
 def test_an_idle_connection_does_not_hold_up_the_stop(start_service: Callable[..., Service]) -> None:

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from bench.hostile_connections import HALF_A_BODY, HEADERS, ConnectionCounts, attack
-from tests.http.support import PATIENCE_S, Service, eventually, hold_request
-from tests.support import Session
+from tests.http.support import Service, hold_request
+from tests.support import PATIENCE_S, Session, eventually
 
 BUYERS = 200
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: checkout\r\n\r\n"

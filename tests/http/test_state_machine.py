@@ -11,9 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from service.errors import ERRORS
 from tests.http.support import hold_request, order_request, payment_request
-from tests.procedures.model import AVAILABLE, NOBODYS_ID, ORDERS_TO_COME, Model, and_next, latest
-from tests.procedures.test_state_machine import if_held, if_ordered
-from tests.support import Row, Session
+from tests.procedures.model import AVAILABLE, ORDERS_TO_COME, Model, and_next, if_held, if_ordered, latest
+from tests.support import NOBODYS_ID, Row, Session
 
 positions = st.integers(0, 11)  # of a thing among the latest ones
 keys = st.one_of(st.none(), st.integers(1, 12).map(str))

@@ -11,21 +11,9 @@ import pytest
 import redis
 
 from service import streams
-from service.procedure_client import ProcedureClient
-from service.settings import Settings
-from service.streams import Listener, StockFeed
 from stack.servers import Servers
-from tests.http.support import (
-    PATIENCE_S,
-    Service,
-    Shop,
-    assert_common_headers,
-    assert_problem,
-    eventually,
-    eventually_async,
-    hold_request,
-)
-from tests.support import Session
+from tests.http.support import Service, Shop, assert_common_headers, assert_problem, hold_request
+from tests.support import PATIENCE_S, Session, eventually, eventually_async
 
 TRIES = 5  # a busy machine may be late once, and not each time
 
@@ -148,25 +136,6 @@ async def test_without_redis_changes_are_told_all_the_same(
         servers.redis.resume()
 
 
-async def test_a_subscription_is_replaced_when_its_time_is_over(
-    gate: ProcedureClient, redis_url: str, product_id: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "SUBSCRIPTION_S", 0.1)
-    listener = await listen(StockFeed(gate.read_product, gate.cache), product_id)
-    await anext(listener)
-    with redis.Redis.from_url(redis_url) as store:
-
-        def subscribers() -> set[str]:
-            return {client["id"] for client in store.client_list("pubsub")}
-
-        try:
-            await eventually_async(subscribers)
-            first = subscribers()
-            await eventually_async(lambda: subscribers() and not subscribers() & first)
-        finally:
-            await listener.close()
-
-
 async def test_many_changes_are_few_events_of_which_the_last_is_right(service: Service, product_id: int) -> None:
     async with listening(service, product_id) as (stream,):
         started_at = time.monotonic()
@@ -252,44 +221,3 @@ def test_a_stream_needs_an_api_key_where_there_are_any(start_service: Callable[.
     service = start_service(API_KEYS=f"shop:{'0' * 64}", WEB_CONCURRENCY="1")
     with service.client() as client:
         assert client.get(f"/api/products/{product_id}/stock/stream").status_code == 401
-
-
-@pytest.fixture
-async def gate(app_url: str, redis_url: str) -> AsyncIterator[ProcedureClient]:
-    """The service's way to MySQL and Redis, in this process."""
-    opened = ProcedureClient(Settings(mysql_url=app_url, redis_url=redis_url))
-    yield opened
-    await opened.close()
-
-
-async def listen(feed: StockFeed, product_id: int) -> Listener:
-    """A listener of a product that exists."""
-    listener = await feed.listen(product_id, "")
-    assert listener is not None
-    return listener
-
-
-async def test_a_silent_stream_has_heartbeats(
-    gate: ProcedureClient, product_id: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
-    listener = await listen(StockFeed(gate.read_product, gate.cache), product_id)
-    said = [await anext(listener) for _ in range(3)]
-    await listener.close()
-    assert said[0].startswith(b"id: 1\ndata: {")
-    assert said[1:] == [b":\n\n"] * 2
-
-
-async def test_who_is_slow_gets_the_latest_and_not_what_was_missed(
-    gate: ProcedureClient, session: Session, product_id: int
-) -> None:
-    feed = StockFeed(gate.read_product, gate.cache)
-    slow, quick = await listen(feed, product_id), await listen(feed, product_id)
-    await anext(slow)
-    await anext(quick)
-    for _ in range(3):
-        session.create_hold(product_id)
-        await anext(quick)
-    assert b'"available_stock":997' in await anext(slow)
-    await slow.close()
-    await quick.close()

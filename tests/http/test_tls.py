@@ -21,12 +21,10 @@ from service.mysql_url import MysqlUrl
 from service.primary import Primary
 from stack.process import free_port
 from stack.programs import find_mysql_client
-from stack.serve import _option_file
+from stack.serve import client_option_file
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
-from tests.http.support import Service, Shop, eventually
-from tests.http.test_startup import refusal  # noqa: F401 a fixture
-from tests.support import Session
+from tests.http.support import Service, Shop
+from tests.support import PASSWORDS, Session, eventually
 
 AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
 CERTIFICATES = {
@@ -179,7 +177,7 @@ def test_a_mysql_without_tls_is_refused(
 
 @pytest.mark.parametrize("certificate", [*WRONG, "none"])
 def test_nothing_starts_on_a_mysql_that_is_another(
-    refusal: Callable[..., str],  # noqa: F811 the fixture
+    refusal: Callable[..., str],
     *,
     app_url: str,
     database_url: str,
@@ -209,7 +207,7 @@ def test_deploys_cron_programs_and_operators_use_tls_too(
         done = subprocess.run([sys.executable, "-m", f"cron.{job}", "--once"], env=environment, capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
     option_file = tmp_path / "operator.cnf"
-    option_file.write_text(_option_file(MysqlUrl.parse(accounts["checkout_dba"])))
+    option_file.write_text(client_option_file(MysqlUrl.parse(accounts["checkout_dba"])))
     client = [*find_mysql_client(), f"--defaults-file={option_file}", "-e", "SHOW STATUS LIKE 'Ssl_cipher'"]
     assert "TLS" in subprocess.run(client, capture_output=True, text=True, check=True).stdout
 

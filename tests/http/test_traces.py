@@ -12,8 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from stack.process import free_port
 from stack.servers import PROJECT, Servers
-from tests.http.support import Service, eventually, hold_request
-from tests.support import Session
+from tests.http.support import Service, hold_request
+from tests.support import Session, eventually
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SERVER, CLIENT = 2, 3

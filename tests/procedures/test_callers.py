@@ -55,14 +55,6 @@ def test_no_caller_is_the_caller_without_a_name(session: Session) -> None:
     assert row["hold_id"] == again["hold_id"] == by_hand["hold_id"]
 
 
-@pytest.mark.parametrize("caller", ["x" * 65, "é" * 33])
-def test_a_caller_has_at_most_64_bytes(session: Session, caller: str) -> None:
-    product_id = session.create_product(stock=10)
-    assert session.errnos("create_holds", [hold(product_id, caller)]) == [30001]
-    hold_id = session.create_hold(product_id)
-    assert session.errnos("create_orders", [{"hold_id": hold_id, "caller": caller}]) == [30001]
-
-
 @pytest.mark.parametrize("procedure", ["get_holds", "extend_holds", "release_holds"])
 def test_a_hold_is_found_by_its_caller_and_by_a_dba_and_by_nobody_else(session: Session, procedure: str) -> None:
     product_id = session.create_product(stock=10)

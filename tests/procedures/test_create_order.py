@@ -42,20 +42,6 @@ def test_an_order_keeps_the_price_it_was_made_at(session: Session) -> None:
     assert session.call("get_order", order_id)[0]["amount"] == Decimal("20.00")
 
 
-@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
-@pytest.mark.parametrize("key", ["", "k" * 256, "k" * 300, "ä" * 128])
-def test_a_malformed_key_is_refused_and_changes_nothing(session: Session, sql_mode: str, key: str) -> None:
-    hold_id = session.create_hold(session.create_product(stock=1))
-    session.execute("SET sql_mode = %s", sql_mode)
-    assert session.errno("create_order", hold_id, key) == 30001
-    assert session.status_of("hold", hold_id) == "active"
-
-
-@pytest.mark.parametrize(("hold_id", "errno"), [(None, 30001), (0, 30001), (-1, 30001), (2**63 - 1, 30201)])
-def test_a_hold_that_cannot_be_is_refused(session: Session, hold_id: int | None, errno: int) -> None:
-    assert session.errno("create_order", hold_id, None) == errno
-
-
 def test_a_hold_is_expired_from_its_deadline_on(session: Session) -> None:
     product_id = session.create_product(stock=2)
     session.stand_at("2000000000")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.accounts import PUBLIC_PROCEDURES
-from tests.contract.routines import ROUTINES
+from docs.generate.accounts import PUBLIC_PROCEDURES
+from docs.generate.routines import ROUTINES
 from tests.support import Session
 
 

@@ -117,8 +117,3 @@ def test_more_than_a_transaction_holds_is_swept_in_one_call(session: Session) ->
     assert sweep["holds"] == 200
     assert expire(session)["holds"] == 100
     assert session.available(product_id) == 1300
-
-
-@pytest.mark.parametrize("limit", [None, 0, -1, 100_001, 2**63 - 1])
-def test_a_limit_out_of_range_is_malformed(session: Session, limit: int | None) -> None:
-    assert session.errno("expire_due", limit) == 30001

@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-import pytest
-
 from tests.support import Session
 
 EPOCH = datetime(1970, 1, 1)
@@ -92,8 +90,3 @@ def test_a_retry_of_the_hold_still_gets_its_first_answer(session: Session) -> No
     (first,) = session.call("create_hold", product_id, 1, "extended")
     session.call("extend_hold", first["hold_id"])
     assert session.call("create_hold", product_id, 1, "extended") == [{**first, "replayed": 1}]
-
-
-@pytest.mark.parametrize(("hold_id", "errno"), [(None, 30001), (0, 30001), (-1, 30001), (2**63 - 1, 30201)])
-def test_a_hold_that_cannot_be_is_refused(session: Session, hold_id: int | None, errno: int) -> None:
-    assert session.errno("extend_hold", hold_id) == errno

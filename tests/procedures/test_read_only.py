@@ -1,50 +1,45 @@
-"""A read-only server may be behind its primary: no procedure answers there, and views do."""
+"""On a read-only server, which may be behind its primary, every procedure refuses; views can be read."""
 
 import json
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.accounts import PUBLIC_PROCEDURES
-from tests.procedures.test_every_argument import ARGUMENTS
-from tests.procedures.test_every_transaction import CALLS, Scene, arguments_of
+from docs.generate.accounts import PUBLIC_PROCEDURES
+from docs.generate.procedures import VIEWS
+from tests.procedures.arguments import ARGUMENTS, BATCHES
 from tests.support import Session
 
 READ_ONLY = 1290
-BATCH_READS = {"get_holds", "get_orders", "get_products"}
-VIEWS = ("active_holds", "pending_orders", "refunds_due", "sales_per_minute", "stock_levels", "waiting_payments")
 
 
 @pytest.fixture(params=["read_only", "super_read_only"])
-def read_only(request: pytest.FixtureRequest, session: Session) -> Iterator[Callable[[], None]]:
-    """Makes the server read-only when it is called; it takes writes again after the test."""
+def make_read_only(request: pytest.FixtureRequest, session: Session) -> Iterator[Callable[[], None]]:
+    """A function that makes the server read-only; it accepts writes again after the test."""
     yield lambda: session.execute(f"SET GLOBAL {request.param} = ON")
     session.execute("SET GLOBAL read_only = OFF")
 
 
-@pytest.mark.parametrize("procedure", PUBLIC_PROCEDURES)
-def test_no_procedure_answers(session: Session, read_only: Callable[[], None], procedure: str) -> None:
-    product_id = session.create_product(stock=5)
-    scene = Scene(product_id, session.create_hold(product_id), session.create_order(product_id), "no such payment")
-    arguments = arguments_of(procedure, scene) if procedure in CALLS else ARGUMENTS.get(procedure, [])
-    if procedure in BATCH_READS:
-        arguments = [json.dumps([product_id])]
-    read_only()
-    error = session.error(f"CALL {procedure}({', '.join(['%s'] * len(arguments))})", *arguments)
-    assert error.errno == READ_ONLY
+def test_every_procedure_refuses(session: Session, make_read_only: Callable[[], None]) -> None:
+    make_read_only()
+    for procedure in PUBLIC_PROCEDURES:
+        arguments = [json.dumps([BATCHES[procedure]])] if procedure in BATCHES else ARGUMENTS.get(procedure, [])
+        places = ", ".join(["%s"] * len(arguments))
+        assert session.error(f"CALL {procedure}({places})", *arguments).errno == READ_ONLY, procedure
 
 
-def test_what_old_rows_would_refuse_is_not_refused(session: Session, read_only: Callable[[], None]) -> None:
+def test_a_call_that_would_be_refused_for_other_reasons_is_refused_for_this_one(
+    session: Session, make_read_only: Callable[[], None]
+) -> None:
     """A hold of too many units writes nothing, so MySQL alone would not stop it."""
     product_id = session.create_product(stock=1)
-    read_only()
+    make_read_only()
     assert session.error("CALL create_hold(%s, 2, NULL)", product_id).errno == READ_ONLY
     assert session.error("CALL get_hold(1000000000)").errno == READ_ONLY
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_views_answer(session: Session, read_only: Callable[[], None], view: str) -> None:
+def test_every_view_can_be_read(session: Session, make_read_only: Callable[[], None]) -> None:
     product_id = session.create_product(stock=5)
-    read_only()
-    rows = session.query(f"SELECT * FROM {view}")
-    assert view != "stock_levels" or product_id in [row["product_id"] for row in rows]
+    make_read_only()
+    rows = {path.stem: session.query(f"SELECT * FROM {path.stem}") for path in VIEWS}
+    assert product_id in [row["product_id"] for row in rows["stock_levels"]]

@@ -1,7 +1,5 @@
 """release_hold: give back an active hold before its deadline."""
 
-import pytest
-
 from tests.support import Session
 
 
@@ -45,8 +43,3 @@ def test_a_hold_is_expired_from_its_deadline_on(session: Session) -> None:
     session.call("expire_due", 1000)
     assert session.errno("release_hold", too_late) == 30202
     assert session.available(product_id) == 5
-
-
-@pytest.mark.parametrize(("hold_id", "errno"), [(None, 30001), (0, 30001), (-1, 30001), (2**63 - 1, 30201)])
-def test_a_hold_that_cannot_be_is_refused(session: Session, hold_id: int | None, errno: int) -> None:
-    assert session.errno("release_hold", hold_id) == errno

@@ -105,8 +105,3 @@ def test_the_limit_bounds_a_call(session: Session) -> None:
         session.call("apply_payment", f"bounded {number}", 10**8, "success")
     session.travel(DAY_S + 1)
     assert [len(session.call("settle_waiting_payments", 2)) for _ in range(4)] == [2, 2, 1, 0]
-
-
-@pytest.mark.parametrize("limit", [None, 0, -1, 1001, 2**63 - 1])
-def test_a_limit_out_of_range_is_malformed(session: Session, limit: int | None) -> None:
-    assert session.errno("settle_waiting_payments", limit) == 30001

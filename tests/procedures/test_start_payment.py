@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-import pytest
-
 from tests.support import Session
 
 EPOCH = datetime(1970, 1, 1)
@@ -83,8 +81,3 @@ def test_only_a_pending_order_may_start(session: Session) -> None:
     session.call("apply_payment", "after the start", started, "failure")
     assert session.errno("start_payment", started) == 30303
     assert session.available(product_id) == 2
-
-
-@pytest.mark.parametrize(("order_id", "errno"), [(None, 30001), (0, 30001), (-1, 30001), (2**63 - 1, 30301)])
-def test_an_order_that_cannot_be_is_refused(session: Session, order_id: int | None, errno: int) -> None:
-    assert session.errno("start_payment", order_id) == errno

@@ -7,8 +7,7 @@ from decimal import Decimal
 import pytest
 
 from service.mysql_url import MysqlUrl
-from tests.conftest import PASSWORDS
-from tests.support import Row, Session
+from tests.support import PASSWORDS, Row, Session
 
 EPOCH = datetime(1970, 1, 1)
 START_S = 2_000_000_010  # a whole minute is 30 s away

@@ -1,4 +1,4 @@
-"""What sql/accounts.sql grants."""
+"""The grants of sql/accounts.sql."""
 
 import re
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from service.batching import ATTEMPT_LIMIT, Batcher, Failure
 from service.errors import DatabaseUnavailable, Overloaded
-from tests.http.support import PATIENCE_S, eventually_async
+from tests.support import PATIENCE_S, eventually_async
 
 
 class SendError(Exception):

@@ -17,9 +17,8 @@ from stack.mysql import MysqlServer
 from stack.process import Server, free_port
 from stack.programs import find_mysqld
 from stack.servers import Servers, socket_folder
-from tests.conftest import PASSWORDS
-from tests.http.support import PATIENCE_S, Service, Shop, assert_problem, eventually, hold_request
-from tests.support import Session, group_of_one, new_database
+from tests.http.support import Service, Shop, assert_problem, hold_request
+from tests.support import PASSWORDS, PATIENCE_S, Session, eventually, group_of_one, new_database
 
 SHORT_PATIENCE_S = 3
 

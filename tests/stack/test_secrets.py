@@ -15,8 +15,7 @@ import pytest
 from service.cache import connect_redis
 from service.errors import SettingsError
 from service.mysql_url import MysqlUrl
-from tests.copies import Copy
-from tests.operations.conftest import SECRET
+from tests.project_copy import WEBHOOK_SECRET, Copy
 
 LOOK_INTERVAL_S = 0.005
 SMALL_BYTES = 16 << 20  # MySQL's tables and redo logs are larger
@@ -34,7 +33,7 @@ def secrets(copy: Copy) -> set[str]:
     redis = re.search(r"^requirepass (.+)$", (local / "redis" / "redis.conf").read_text(), re.M)
     assert administrator
     assert redis
-    return {SECRET, SECRET.removeprefix("whsec_"), *passwords, administrator[1], redis[1]}
+    return {WEBHOOK_SECRET, WEBHOOK_SECRET.removeprefix("whsec_"), *passwords, administrator[1], redis[1]}
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from standardwebhooks import Webhook
 
 from stack.process import children
 from stack.servers import PROJECT
-from tests.copies import Copy
-from tests.http.support import eventually
-from tests.operations.conftest import API_KEY, SECRET
+from tests.project_copy import API_KEY, WEBHOOK_SECRET, Copy
+from tests.support import eventually
 
 Reload = Callable[..., None]
 
@@ -34,7 +33,7 @@ def reload(copy: Copy) -> Iterator[Reload]:
 
     yield write_and_reload
     write_and_reload(before)
-    eventually(lambda: status_of_payment(copy, SECRET) == 202 and status_of_read(copy, API_KEY) == 200)
+    eventually(lambda: status_of_payment(copy, WEBHOOK_SECRET) == 202 and status_of_read(copy, API_KEY) == 200)
 
 
 def status_of_payment(copy: Copy, secret: str) -> int:
@@ -63,19 +62,19 @@ def command_of_security(beginning: str) -> str:
 
 def test_a_webhook_secret_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
     new = copy.run(command_of_security("echo")).stdout.strip()
-    eventually(lambda: (status_of_payment(copy, SECRET), status_of_payment(copy, new)) == (202, 401))
-    reload(f"WEBHOOK_SECRETS={SECRET},{new}")
-    eventually(lambda: (status_of_payment(copy, SECRET), status_of_payment(copy, new)) == (202, 202))
+    eventually(lambda: (status_of_payment(copy, WEBHOOK_SECRET), status_of_payment(copy, new)) == (202, 401))
+    reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET},{new}")
+    eventually(lambda: (status_of_payment(copy, WEBHOOK_SECRET), status_of_payment(copy, new)) == (202, 202))
     reload(f"WEBHOOK_SECRETS={new}")
-    eventually(lambda: (status_of_payment(copy, SECRET), status_of_payment(copy, new)) == (401, 202))
+    eventually(lambda: (status_of_payment(copy, WEBHOOK_SECRET), status_of_payment(copy, new)) == (401, 202))
 
 
 def test_a_reload_that_cannot_be_is_refused_and_the_service_goes_on(copy: Copy, reload: Reload) -> None:
-    reload(f"WEBHOOK_SECRETS={SECRET},whsec_typo")
+    reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET},whsec_typo")
     eventually(lambda: "The settings stay as they were: " in copy.output())
     assert "whsec_typo" not in copy.output()
     eventually(lambda: copy.output().rpartition("The settings stay")[2].count("ASGI server listening") >= 2)
-    eventually(lambda: status_of_payment(copy, SECRET) == 202)
+    eventually(lambda: status_of_payment(copy, WEBHOOK_SECRET) == 202)
 
 
 def test_an_api_key_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
@@ -83,9 +82,9 @@ def test_an_api_key_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -
         copy.run(command_of_security("key=") + '; echo "$key"').stdout.replace("  -", "").split()[::-1]
         for _ in range(2)
     )
-    reload(f"WEBHOOK_SECRETS={SECRET}", f"API_KEYS=shop:{old_digest}")
+    reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET}", f"API_KEYS=shop:{old_digest}")
     eventually(lambda: [status_of_read(copy, key) for key in (None, old, new)] == [401, 200, 401])
-    reload(f"WEBHOOK_SECRETS={SECRET}", f"API_KEYS=shop:{old_digest},shop:{new_digest}")
+    reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET}", f"API_KEYS=shop:{old_digest},shop:{new_digest}")
     eventually(lambda: [status_of_read(copy, key) for key in (None, old, new)] == [401, 200, 200])
-    reload(f"WEBHOOK_SECRETS={SECRET}", f"API_KEYS=shop:{new_digest}")
+    reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET}", f"API_KEYS=shop:{new_digest}")
     eventually(lambda: [status_of_read(copy, key) for key in (None, old, new)] == [401, 401, 200])

@@ -14,7 +14,7 @@ from service.access import RateLimits
 from service.cache import ProductCache, Value, connect_redis
 from stack.process import Server
 from stack.servers import PROJECT
-from tests.http.support import eventually_async
+from tests.support import eventually_async
 
 PRODUCT_ID = 1_000_001  # no database has so many products
 CALLS = 8  # more than the limits have connections

@@ -1,4 +1,4 @@
-"""The routines of sql/procedures as their own files describe them."""
+"""The routines of sql/procedures, as the headers of their files describe them."""
 
 import re
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class RoutineFile:
 
     @cached_property
     def purpose(self) -> str:
-        """The first sentence of the header, behind the routine's name."""
+        """The first sentence of the header, without the routine's name."""
         return self.header[0].partition(": ")[2].removesuffix(".")
 
     @cached_property
@@ -50,22 +50,22 @@ class RoutineFile:
 
     @cached_property
     def raised(self) -> set[int]:
-        """The errnos that the header says a CALL raises."""
+        """The errnos that a CALL raises, by the header."""
         return _errnos(self.sections["Errors"].partition("in errno:")[0])
 
     @cached_property
     def answered(self) -> set[int]:
-        """The errnos that the header says an element's row may carry."""
+        """The errnos that the row of a batch's element may have, by the header."""
         return _errnos(self.sections["Errors"].partition("in errno:")[2])
 
     @cached_property
     def statement(self) -> str:
-        """What comes behind the header, without comments."""
+        """The CREATE statement, without comments."""
         return re.sub(r"^\s*--.*$", "", self.text, flags=re.M)
 
     @cached_property
     def body(self) -> list[str]:
-        """The lines behind the COMMENT clause."""
+        """The lines after the COMMENT clause."""
         lines = self.text.splitlines()
         (comment,) = (number for number, line in enumerate(lines) if re.match(r"COMMENT '", line))
         return lines[comment + 1 :]

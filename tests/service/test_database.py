@@ -19,8 +19,7 @@ from service.mysql_url import MysqlUrl
 from service.primary import Primary
 from service.rows import HoldRequest, OrderRequest, PaymentEvent, ScopedId
 from tests.http.proxy import Loss, Proxy, proxy_of
-from tests.http.support import PATIENCE_S
-from tests.support import Session
+from tests.support import PATIENCE_S, Session
 
 GROUP_ERRNOS = (3100, 3101, 3781, 3782, 3783, 3796, 3797, 3798, 3799, 4094, 4311)
 # Syntax, unknown column, wrong argument count, CHECK, out of range; then an error of the registry.

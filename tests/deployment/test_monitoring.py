@@ -16,8 +16,8 @@ from service.deploy import ROOT
 from stack import packages
 from stack.process import Server, free_port
 from stack.servers import Servers
-from tests.http.support import Service, Shop, eventually, hold_request
-from tests.support import Session, group_of_one
+from tests.http.support import Service, Shop, hold_request
+from tests.support import Session, eventually, group_of_one
 
 FOLDER = ROOT / "deployment" / "prometheus"
 ALERTS = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
