@@ -20,6 +20,7 @@ from service.errors import (
 )
 from service.logs import configure_logs
 from service.metrics import RequestMetrics
+from service.mysql_url import MysqlUrl
 from service.openapi import OpenApiResource
 from service.procedure_client import ProcedureClient
 from service.requests import set_idempotency_key_header
@@ -134,5 +135,5 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/docs/{name}", DocsFileResource())
     app.add_route("/healthz", LivenessResource())
     app.add_route("/readyz", ReadinessResource(procedures))
-    app.add_route("/metrics", MetricsResource(procedures))
+    app.add_route("/metrics", MetricsResource(procedures, len(MysqlUrl.parse(settings.mysql_url).hosts)))
     return app

@@ -167,7 +167,7 @@ class Subscription:
 
     async def next(self, within_s: float) -> Value | None:
         """Return the next newer value, None when none comes in time; raises RedisUnavailable."""
-        async with self._breaker.command("subscribe", timeout_s=None):
+        async with self._breaker.command("subscribe", within_s + SUBSCRIBE_TIMEOUT_S):
             message = await self._messages.get_message(timeout=within_s)
         if message is None:
             return None

@@ -24,6 +24,7 @@ from service.rows import (
     Figures,
     Health,
     Hold,
+    Member,
     Order,
     Page,
     Product,
@@ -206,4 +207,5 @@ class ProcedureClient:
     async def _send_metrics(self, connection: Connection, requests: list[None]) -> list[DatabaseMetrics]:
         result_sets = await connection.call("get_metrics")
         (health,), (figures,) = find_rows(Health, result_sets), find_rows(Figures, result_sets)
-        return [DatabaseMetrics(health, figures, find_rows(Stock, result_sets))] * len(requests)
+        stock, members = find_rows(Stock, result_sets), find_rows(Member, result_sets)
+        return [DatabaseMetrics(health, figures, stock, members)] * len(requests)

@@ -25,11 +25,13 @@ class RedisUnavailable(Exception):
 
 
 def connection_pool(url: str) -> ConnectionPool:
-    """Return a pool whose connections fail fast. Raises SettingsError when the URL cannot be parsed."""
+    """Return a pool of connections for a circuit breaker. Raises SettingsError when the URL cannot be parsed."""
     try:
         return ConnectionPool.from_url(
             url,
-            socket_timeout=TIMEOUT_S,
+            # The circuit breaker limits the time of a command. The timeout of redis-py would apply to each of its steps
+            # and, with Python 3.11, sometimes lose the cancellation of a task.
+            socket_timeout=None,
             socket_connect_timeout=TIMEOUT_S,
             # No retry. Every error closes the connection: a server that answers READONLY, NOREPLICAS or OOM keeps it
             # open, but after a failover the same address leads to another server.
@@ -57,12 +59,11 @@ class CircuitBreaker:
         return time.monotonic() < self._open_until
 
     @asynccontextmanager
-    async def command(self, act: str, timeout_s: float | None = TIMEOUT_S) -> AsyncIterator[None]:
+    async def command(self, act: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[None]:
         """Run a block that sends commands to Redis, for `timeout_s` at most; raises RedisUnavailable."""
         if self.is_open():
             raise RedisUnavailable
         try:
-            # The timeouts of a connection apply to each step: connecting, sending a script, running it.
             async with asyncio.timeout(timeout_s):
                 yield
         except (RedisError, OSError) as error:

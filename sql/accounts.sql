@@ -4,6 +4,10 @@
 
 CREATE USER IF NOT EXISTS checkout_owner@localhost ACCOUNT LOCK;
 GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON * TO checkout_owner@localhost;
+-- What get_metrics tells of a replication group.
+GRANT SELECT ON performance_schema.replication_group_members TO checkout_owner@localhost;
+GRANT SELECT ON performance_schema.replication_group_member_stats TO checkout_owner@localhost;
+
 CREATE USER IF NOT EXISTS checkout_app@'%' IDENTIFIED BY RANDOM PASSWORD;
 CREATE USER IF NOT EXISTS checkout_cron@'%' IDENTIFIED BY RANDOM PASSWORD;
 CREATE USER IF NOT EXISTS checkout_dba@'%' IDENTIFIED BY RANDOM PASSWORD;

@@ -1,7 +1,9 @@
-"""Virtual environments: made, brought up to date; and the project's own, `.venv`, entered.
+"""Creates virtual environments and keeps them up to date.
 
-`python3 -m stack.virtual_environment requirements.txt -m stack` is `.venv/bin/python -m stack` with all that
-requirements.txt asks for. Standard library only: it runs before there is an environment.
+`python3 -m stack.virtual_environment requirements.txt -m stack` installs requirements.txt into the project's own
+environment, `.venv`, if necessary, and then runs `.venv/bin/python -m stack`.
+
+This module uses the standard library only, because it runs before any package is installed.
 """
 
 import hashlib
@@ -22,7 +24,10 @@ OLDEST_PYTHON = (3, 11)
 
 
 def bring_up_to_date(requirements: Path, folder: Path = FOLDER) -> Path:
-    """Have in a folder what a requirements file asks for; what else was installed there stays. Returns its Python."""
+    """Install a requirements file into the environment of a folder, and return its Python; raises StackError.
+
+    The environment is created if there is none. Packages of other requirements files stay installed.
+    """
     python = folder / "bin/python"
     local = PROJECT / ".local"
     local.mkdir(exist_ok=True)
@@ -48,33 +53,33 @@ def _is_up_to_date(requirements: Path, folder: Path) -> bool:
 
 
 def _runs_this_python(python: Path) -> bool:
-    """Whether an environment's Python still works and is of the version that runs this."""
+    """Whether an environment has a Python of the version that runs this program; raises StackError if it fails."""
     return python.exists() and output_of([str(python), "-c", "import sys; print(sys.version)"]).strip() == sys.version
 
 
 def _create(folder: Path) -> None:
-    """Make one anew: there is none, its Python is another one by now, or an installation was killed half-way."""
+    """Create an environment, replacing one with another Python or one whose installation was interrupted."""
     has_pip = importlib.util.find_spec("ensurepip") is not None
     options = ["--clear"] if has_pip else ["--clear", "--without-pip"]
     output_of([sys.executable, "-m", "venv", *options, str(folder)])
-    if not has_pip:  # Debian without python3-venv
+    if not has_pip:  # the Debian package python3-venv is missing
         wheel = next((packages.unpacked(["python3-pip-whl"]) / "usr/share/python-wheels").glob("pip-*.whl"))
         output_of([f"{folder}/bin/python", f"{wheel}/pip", "install", "--no-index", "--no-deps", str(wheel)])
 
 
 def _stamp(requirements: Path, folder: Path) -> Path:
-    """The file that says what has been installed completely."""
+    """The file that records, after a complete installation, the fingerprint of what was installed."""
     return folder / f"{requirements.name}.installed"
 
 
 def fingerprint(requirements: Path) -> str:
-    """What is the same for requirements files that install the same packages for the same Python."""
+    """Return a hash of a requirements file, the files that it includes, and the version of Python."""
     texts = [sys.version, *(path.read_text() for path in _with_included(requirements))]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _with_included(requirements: Path) -> list[Path]:
-    """A requirements file and those that it includes with -r."""
+    """Return a requirements file and those that it includes with -r."""
     files = [requirements]
     for line in requirements.read_text().splitlines():
         if line.startswith("-r "):
@@ -83,7 +88,7 @@ def _with_included(requirements: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Bring `.venv` up to date with the first argument, then become its Python with the others."""
+    """Install the first argument into `.venv`, then replace this process by its Python with the other arguments."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     requirements, *arguments = sys.argv[1:]
     if sys.version_info < OLDEST_PYTHON:
@@ -94,7 +99,7 @@ def main() -> None:
         sys.exit(f"cannot prepare {FOLDER.name}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    os.execv(python, [str(python), *arguments])  # noqa: S606 the point: same process, so signals reach it
+    os.execv(python, [str(python), *arguments])  # noqa: S606 the process stays the same, so signals reach it
 
 
 if __name__ == "__main__":

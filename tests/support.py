@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import mysql.connector
 from hypothesis import settings
 
 from service.deploy import OWNER, deploy
 from service.mysql_url import MysqlUrl
+from service.primary import find_primary
+from stack.process import free_port
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -27,12 +30,11 @@ PATIENCE_S = 20  # far longer than anything under test may take, so that only a 
 
 
 class Session:
-    """One connection to a database."""
+    """One connection to a database, of several hosts to the primary."""
 
     def __init__(self, url: str) -> None:
-        self.connection = mysql.connector.connect(
-            **MysqlUrl.parse(url).driver_options(), use_pure=True, autocommit=True
-        )
+        server = find_primary(MysqlUrl.parse(url))
+        self.connection = mysql.connector.connect(**server.driver_options(), use_pure=True, autocommit=True)
         self.cursor: Any = self.connection.cursor(dictionary=True)
 
     def execute(self, statement: str, *parameters: Any) -> list[list[Row]]:
@@ -228,3 +230,22 @@ def new_database(administrator_url: str, name: str) -> Iterator[str]:
     # A new session, because a test may have restarted MySQL.
     with closing(Session(server_url)) as server:
         server.execute(f"DROP DATABASE {name}")
+
+
+@contextmanager
+def group_of_one(administrator_url: str) -> Iterator[str]:
+    """Make a server the only member of a replication group while the block runs; yields the member's host and port."""
+    component = "COMPONENT 'file://component_group_replication_flow_control_stats'"
+    settings = {"group_name": uuid4(), "local_address": f"127.0.0.1:{free_port()}", "bootstrap_group": "ON"}
+    with closing(Session(administrator_url)) as administrator:
+        administrator.execute("INSTALL PLUGIN group_replication SONAME 'group_replication.so'")
+        administrator.execute(f"INSTALL {component}")
+        for name, value in settings.items():
+            administrator.execute(f"SET GLOBAL group_replication_{name} = '{value}'")
+        administrator.execute("START GROUP_REPLICATION")
+        (row,) = administrator.query("SELECT CONCAT(@@hostname, ':', @@port) AS member")
+        yield row["member"]
+        administrator.execute("STOP GROUP_REPLICATION")
+        administrator.execute("SET GLOBAL read_only = OFF")
+        administrator.execute(f"UNINSTALL {component}")
+        administrator.execute("UNINSTALL PLUGIN group_replication")

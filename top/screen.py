@@ -1,6 +1,6 @@
 """The screen of script/top: the state of a service on one page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,6 +32,7 @@ def render(service_url: str, window: Window, holds: Sequence[float]) -> Renderab
         return Group(_title(service_url, window), Text("MySQL does not answer the service", "bold red"))
     return Group(
         _title(service_url, window),
+        *_members(window),
         _columns(_sale(window, holds), _health(window)),
         _columns(_calls(window), _stock(window)),
     )
@@ -40,6 +41,31 @@ def render(service_url: str, window: Window, holds: Sequence[float]) -> Renderab
 def _title(service_url: str, window: Window) -> Text:
     seconds = window.last.at_s - window.first.at_s
     return Text.assemble((service_url, "bold"), f"   rates of the last {seconds:.0f} s")
+
+
+def _members(window: Window) -> list[Text]:
+    """Render a line with the members of the replication group; no line without a group.
+
+    A member is red if it is not ONLINE; so are hosts of MYSQL_URL that are no members.
+    """
+    last = window.last
+    members = sorted((labels for labels, _ in last.samples.get("checkout_group_members", [])), key=_name_of)
+    if not members:
+        return []
+    line = Text("group")
+    for member in members:
+        is_online = member["state"] == "ONLINE"
+        shown = member["role"].lower() if is_online else member["state"]
+        line.append("   ").append_text(_red_if(f"{member['member']} {shown}", not is_online))
+    missing = last.total("checkout_mysql_hosts") - len(members)
+    if missing > 0:
+        line.append("   ").append_text(_red_if(f"{missing:.0f} missing", True))
+    queued = last.total("checkout_group_applier_queue_transactions")
+    return [line.append(f"   {queued:,.0f} transactions to apply")]
+
+
+def _name_of(member: Mapping[str, str]) -> str:
+    return member["member"]
 
 
 def _sale(window: Window, holds: Sequence[float]) -> Panel:
@@ -71,7 +97,9 @@ def _health(window: Window) -> Panel:
     degraded = window.rate("checkout_cache_reads_total", result="degraded")
     differences = last.total("checkout_stock_differences")
     table = _table("", "")
-    table.add_row("sweep lag", _red_if(f"{sweep_lag_s:.0f} s", sweep_lag_s > MAX_SWEEP_LAG_S))
+    is_enabled = bool(last.total("checkout_sweep_event_enabled"))
+    lag = f"{sweep_lag_s:.0f} s" if is_enabled else f"{sweep_lag_s:.0f} s, EVENT off"
+    table.add_row("sweep lag", _red_if(lag, sweep_lag_s > MAX_SWEEP_LAG_S or not is_enabled))
     table.add_row("refunds due", _red_if(f"{refunds:,.0f}", refunds > 0))
     table.add_row("payments waiting", f"{last.total('checkout_payments_waiting'):,.0f}")
     table.add_row("errors", _red_if(f"{errors:,.1f}/s", errors > 0))

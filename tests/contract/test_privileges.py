@@ -109,7 +109,8 @@ def grants(session: Session, account: str, database: str) -> set[str]:
     """SHOW GRANTS of an account, without grants on databases of other tests."""
     rows = session.query(f"SHOW GRANTS FOR {account}")
     shown = {grant for row in rows for grant in row.values()}
-    return {grant for grant in shown if f"`{database}`." in grant or not re.search(r" ON (\w+ )?`", grant)}
+    databases = rf"`(?!(?:{database}|performance_schema)`)"
+    return {grant for grant in shown if not re.search(rf" ON (\w+ )?{databases}", grant)}
 
 
 def executes(database: str, account: str, procedures: set[str]) -> set[str]:
@@ -145,7 +146,9 @@ def test_a_dba_is_an_operator(session: Session, database: str) -> None:
 
 def test_the_owner_has_its_database_and_cannot_log_in(session: Session, database: str) -> None:
     account = "`checkout_owner`@`localhost`"
+    group = ("replication_group_members", "replication_group_member_stats")
     assert grants(session, "checkout_owner@localhost", database) == {
+        *(f"GRANT SELECT ON `performance_schema`.`{table}` TO {account}" for table in group),
         f"GRANT USAGE ON *.* TO {account}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON `{database}`.* TO {account}",
     }

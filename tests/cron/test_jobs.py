@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from service.deploy import OWNER
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 from tests.later_release import later_release
@@ -95,6 +96,15 @@ def test_a_missing_setting_is_named(environment: dict[str, str]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert "MYSQL_URL is not set" in done.stderr
+
+
+def test_sweep_due_lets_an_event_run_that_replication_disabled(run: Run, session: Session) -> None:
+    session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE ON REPLICA")
+    try:
+        assert run("sweep_due") == (0, [])
+        assert session.call("get_health")[0]["is_sweep_enabled"] == 1
+    finally:
+        session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE")
 
 
 def test_sweep_due_returns_stock_and_logs_each_sweep_once(run: Run, session: Session) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.deploy import OWNER, read_routines
+from service.deploy import read_routines
 from service.mysql_url import MysqlUrl
 from stack.mysql import MysqlServer
 from stack.programs import find_mysqld
@@ -15,6 +15,8 @@ from tests.deployment.guide import Operator
 from tests.faults.ledger import Ledger, steady_load
 from tests.http.support import Service, Shop
 from tests.support import PASSWORDS, Session, eventually
+
+pytestmark = pytest.mark.usefixtures("sweep_every_second")
 
 Accepted = set[tuple[str, str]]
 
@@ -27,12 +29,6 @@ def empty_server(tmp_path: Path) -> Iterator[MysqlServer]:
         server.start()
         yield server
         server.stop()
-
-
-@pytest.fixture(autouse=True)
-def _sweep(session: Session) -> None:
-    """Sweep every second, as in production."""
-    session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due ENABLE")
 
 
 def accepted_by(ledger: Ledger) -> Accepted:

@@ -17,7 +17,7 @@ from stack import packages
 from stack.process import Server, free_port
 from stack.servers import Servers
 from tests.http.support import Service, Shop, hold_request
-from tests.support import Session, eventually
+from tests.support import Session, eventually, group_of_one
 
 FOLDER = ROOT / "deployment" / "prometheus"
 ALERTS = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -87,9 +87,19 @@ class Prometheus(Server):
 
 
 @pytest.fixture(scope="module")
-def busy_service(start_service: Callable[..., Service], servers: Servers, database_url: str) -> Service:
-    """A service that has sold, refused, been paid, lost Redis, waited for a lock and given up."""
-    service = start_service(REQUEST_DEADLINE_S="0.5")
+def busy_service(start_service: Callable[..., Service], servers: Servers, database_url: str) -> Iterator[Service]:
+    """A service that has sold, refused, been paid, lost Redis, waited for a lock and given up.
+
+    Its MySQL is the only member of a group, so that every metric has its series.
+    """
+    with group_of_one(database_url):
+        service = start_service(REQUEST_DEADLINE_S="0.5")
+        keep_busy(service, servers, database_url)
+        yield service
+
+
+def keep_busy(service: Service, servers: Servers, database_url: str) -> None:
+    """Cause every event that the service counts."""
     session, dba = Session(database_url), Session(database_url)
     product_id = session.create_product(stock=10)
     with service.client() as client:
@@ -110,7 +120,6 @@ def busy_service(start_service: Callable[..., Service], servers: Servers, databa
     session.call_all("record_stock_check", 0)
     session.close()
     dba.close()
-    return service
 
 
 @pytest.fixture(scope="module")

@@ -56,12 +56,6 @@ class Service(Server):
         except httpx.TransportError:
             return 0
 
-    @property
-    def process_id(self) -> int:
-        """The process id of gunicorn's master."""
-        assert self._child, "the service was not started"
-        return self._child.pid
-
     def reload(self) -> None:
         """Reload (SIGHUP), and return when new workers have replaced all old ones."""
         old = self.workers()
@@ -75,10 +69,6 @@ class Service(Server):
         self._signal(SIGKILL)
         self._child.wait()
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans))
-
-    def exit_code(self) -> int | None:
-        """The exit code of the service; None while it runs."""
-        return self._child.poll() if self._child else None
 
     def workers(self) -> set[int]:
         """The ids of the worker processes."""

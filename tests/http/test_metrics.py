@@ -197,6 +197,8 @@ def test_figures_of_mysql_are_current(session: Session, shop: Shop, metrics: Met
     assert metrics.value("expirations_total", kind="hold") > expired
     assert metrics.value("expirations_total", kind="order") >= 0
     assert metrics.value("sweep_lag_seconds") == 0
+    assert metrics.value("sweep_event_enabled") == 0
+    assert metrics.value("mysql_hosts") == 1
     assert metrics.value("stock_differences") == 2
     assert abs(metrics.value("stock_checked_timestamp_seconds") - datetime.now(UTC).timestamp()) < 60
     assert metrics.value("stock_available_units", product_id=str(product_id)) == 6

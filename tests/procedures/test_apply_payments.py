@@ -88,6 +88,15 @@ def test_a_key_twice_in_a_batch_is_one_event(session: Session) -> None:
     assert len(session.query("SELECT 1 FROM payment_events WHERE order_id = %s", order_id)) == 1
 
 
+def test_an_event_that_an_equal_connection_id_recorded_on_another_server_is_a_redelivery(session: Session) -> None:
+    """Only what was recorded during this call is new, and an earlier primary recorded its events before."""
+    order_id = session.create_order(session.create_product(stock=5))
+    session.batch("apply_payments", [event("equal id", order_id)])
+    session.execute("UPDATE payment_events SET recorded_by = CONNECTION_ID() WHERE order_id = %s", order_id)
+    rows = session.batch("apply_payments", [event("equal id", order_id), event("equal id, other key", order_id)])
+    assert [(row["replayed"], row["outcome"]) for row in rows] == [(1, "applied"), (0, "refund_due")]
+
+
 def test_a_thousand_events_fit_a_batch(session: Session) -> None:
     product_id = session.create_product(stock=1000)
     holds = session.batch("create_holds", [{"product_id": product_id, "quantity": 1}] * 1000)

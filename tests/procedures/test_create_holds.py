@@ -109,6 +109,27 @@ def test_a_replayed_batch_gives_the_first_answers(session: Session) -> None:
     assert session.available(product_id) == 44
 
 
+def test_a_hold_that_an_equal_connection_id_inserted_on_another_server_is_nobody_elses(session: Session) -> None:
+    """A batch finds its holds by connection id and position; those of an earlier primary have lower ids."""
+    product_id = limited_product(session, stock=20, maximum=9)
+    before = [
+        row["hold_id"]
+        for row in session.batch("create_holds", [hold(product_id, 1, customer_id=name) for name in ("ada", "bob")])
+    ]
+    session.execute("UPDATE holds SET inserted_by = CONNECTION_ID() WHERE product_id = %s", product_id)
+    rows = session.batch(
+        "create_holds", [hold(product_id, 2, customer_id="ada"), hold(product_id, 3, customer_id="bob")]
+    )
+    assert {row["hold_id"] for row in rows}.isdisjoint(before)
+    assert [session.call("get_hold", row["hold_id"])[0]["quantity"] for row in rows] == [2, 3]
+    units = session.query(
+        "SELECT customer_id, SUM(quantity) AS units FROM customer_units WHERE product_id = %s"
+        " GROUP BY customer_id ORDER BY customer_id",
+        product_id,
+    )
+    assert [int(row["units"]) for row in units] == [3, 4]
+
+
 def test_generated_keys_are_purged_sooner(session: Session) -> None:
     product_id = session.create_product(stock=5)
     session.batch(

@@ -60,3 +60,9 @@ def test_the_stock_of_the_newest_thousand_products_is_returned(session: Session)
     stock = session.call_all("get_metrics")[2]
     assert [row["product_id"] for row in stock] == list(range(1_001_000, 1_000_000, -1))
     session.execute("DELETE FROM stock WHERE product_id > 1000000")
+
+
+def test_a_server_outside_a_group_has_no_members(session: Session) -> None:
+    *_, members = session.call_all("get_metrics")
+    assert members == []
+    assert figures(session)["flow_control_throttles"] is None

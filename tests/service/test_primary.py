@@ -18,9 +18,9 @@ from stack.process import Server, free_port
 from stack.programs import find_mysqld
 from stack.servers import Servers, socket_folder
 from tests.http.support import Service, Shop, assert_problem, hold_request
-from tests.support import PASSWORDS, PATIENCE_S, Session, eventually, new_database
+from tests.support import PASSWORDS, PATIENCE_S, Session, eventually, group_of_one, new_database
 
-SHORT_PATIENCE_S = 0.5
+SHORT_PATIENCE_S = 3
 
 
 class Member:
@@ -164,7 +164,7 @@ async def connections(
     """Three open connections that share one Primary."""
     first, second = members
     primary = primary_of(first.address, second.address)
-    opened = [Connection(primary) for _ in range(3)]
+    opened = [Connection(primary, call_timeout_s=10 * PATIENCE_S) for _ in range(3)]
     for connection in opened:
         assert await port_of(connection) == first.address.port
     yield opened
@@ -237,7 +237,7 @@ async def test_of_two_writable_hosts_the_new_one_is_the_primary(
     _, second = members
     second.become_primary()
     with pytest.raises((mysql.connector.Error, OSError)):
-        await connections[0].execute("DO SLEEP(3)")
+        await connections[0].execute("DO SLEEP(600)")
     assert [await port_of(connection) for connection in connections] == [second.address.port] * 3
 
 
@@ -307,3 +307,18 @@ def test_no_read_only_host_answers_a_read(
         assert "checkout_mysql_up 0.0" in client.get("/metrics").text
         first.become_primary()
         eventually(lambda: client.get(f"/api/orders/{order_id}").status_code == 200)
+
+
+def test_the_metrics_tell_the_members_of_the_group(
+    second_database_url: str, start_service: Callable[..., Service]
+) -> None:
+    url = url_of(second_database_url, MysqlUrl.parse(second_database_url).hosts)
+    with group_of_one(second_database_url) as name:
+        service = start_service(MYSQL_URL=str(url), WEB_CONCURRENCY="1")
+        with service.client() as client:
+            told = client.get("/metrics").text
+    member = f'member="{name}"'
+    assert f'checkout_group_members{{{member},role="PRIMARY",state="ONLINE"}} 1.0' in told
+    for queue in ("applier", "certifier"):
+        assert f"checkout_group_{queue}_queue_transactions{{{member}}} 0.0" in told
+    assert "checkout_group_flow_control_throttles_total 0.0" in told
