@@ -36,7 +36,6 @@ GRANT EXECUTE ON PROCEDURE check_stock TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE expire_due TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE get_products TO checkout_cron@'%';
-GRANT EXECUTE ON PROCEDURE list_products TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE purge_history TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE record_stock_check TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE report_sweeps TO checkout_cron@'%';

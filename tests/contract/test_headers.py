@@ -61,8 +61,3 @@ def test_headers_of_batch_procedures_name_their_members() -> None:
     for name in ("create_holds", "create_orders", "apply_payments"):
         members = set(re.findall(r"PATH '\$\.(\w+)'", ROUTINES[name].statement))
         assert members <= set(re.findall(r'"(\w+)"', ROUTINES[name].sections["In"]))
-
-
-def test_no_feature_is_newer_than_mysql_8_4() -> None:
-    newer = r"\bVECTOR\b|CREATE OR REPLACE|JSON_DUALITY|\bEXPLAIN INTO\b|LANGUAGE JAVASCRIPT|\bQUALIFY\b"
-    assert [routine.name for routine in ROUTINES.values() if re.search(newer, routine.statement, re.I)] == []

@@ -7,6 +7,7 @@ import pytest
 
 from docs.generate.accounts import PUBLIC_PROCEDURES, procedures_of
 from docs.generate.routines import ROUTINES
+from service.deploy import ROOT
 from service.mysql_url import MysqlUrl
 from tests.support import PASSWORDS, Session
 
@@ -31,7 +32,6 @@ CRON = {
     "enable_sweep",
     "expire_due",
     "get_products",
-    "list_products",
     "purge_history",
     "record_stock_check",
     "report_sweeps",
@@ -161,6 +161,14 @@ def test_the_expected_lists_equal_the_accounts_file() -> None:
     assert {*procedures_of("checkout_cron")} == CRON
     assert {*procedures_of("checkout_operator")} == OPERATOR
     assert set(PUBLIC_PROCEDURES) == APP | CRON | OPERATOR
+
+
+def test_the_service_and_cron_call_every_procedure_that_their_accounts_may_execute() -> None:
+    """Both find the primary, which may have to enable the EVENT."""
+    primary = (ROOT / "service" / "primary.py").read_text()
+    for folder, procedures in (("service", APP), ("cron", CRON)):
+        code = primary + "".join(path.read_text() for path in (ROOT / folder).glob("*.py"))
+        assert {name for name in procedures if not re.search(rf"\b{name}\b", code)} == set()
 
 
 def test_the_app_account_cannot_access_a_table_or_view(session: Session, app: Session) -> None:
