@@ -53,4 +53,4 @@ def test_what_monitoring_asks_is_answered(client: httpx.Client, session: Session
 
 
 def test_a_worker_starts(start_service: Callable[..., Service]) -> None:
-    assert start_service().readiness() == 200
+    assert start_service().answers()

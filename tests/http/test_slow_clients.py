@@ -176,7 +176,7 @@ def test_who_does_not_ask_is_cut_off_and_makes_room_where_a_worker_takes_nobody_
             assert one_too_many.recv(1) == b""
         assert is_cut_off(silent, b"")
         assert is_cut_off(slow, b"x")
-        eventually(lambda: service.readiness() == 200)
+        eventually(service.answers)
 
 
 @pytest.mark.parametrize("name", SLOW)
