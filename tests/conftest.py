@@ -40,11 +40,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in soaks]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _passwords() -> None:
+    """Set the passwords that a deploy gives the accounts."""
+    for account, password in PASSWORDS.items():
+        os.environ[f"{account.upper()}_PASSWORD"] = password
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """A private MySQL and Redis for this run, or the servers that MYSQL_URL and REDIS_URL name."""
-    for account, password in PASSWORDS.items():
-        os.environ[f"{account.upper()}_PASSWORD"] = password
     # Each worker of pytest-xdist starts its own servers.
     with stack_servers.start(os.environ.get("PYTEST_XDIST_WORKER", "test")) as started:
         yield started

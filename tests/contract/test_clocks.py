@@ -16,7 +16,7 @@ ZONED = re.compile(
 )
 
 
-def test_no_clock_is_read_but_utc() -> None:
+def test_sql_reads_no_clock_but_utc() -> None:
     """One procedure compares the two clocks, to find out what the time zone of its session is."""
     found = {name: ZONED.findall(text) for name, text in CODE.items()}
     assert {name: words for name, words in found.items() if words} == {"set_selling_rules.sql": ["NOW"]}

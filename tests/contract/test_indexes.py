@@ -125,7 +125,7 @@ def test_a_hot_query_uses_its_index(filled: Session, query: Query) -> None:
         assert plan[table]["rows"] <= query.most_rows, plan
 
 
-def test_the_register_of_refunds_reads_refunds_and_what_waits_only(filled: Session) -> None:
+def test_the_view_refunds_due_reads_only_refunds_and_waiting_events(filled: Session) -> None:
     plan = {row["table"]: row for row in filled.query("EXPLAIN FORMAT = TRADITIONAL SELECT * FROM refunds_due")}
     assert (plan["event_"]["key"], plan["event_"]["type"]) == ("payment_events_by_outcome", "range")
     assert (plan["order_"]["key"], plan["order_"]["type"]) == ("PRIMARY", "eq_ref")
@@ -157,13 +157,13 @@ def rows_read(session: Session, procedure: str, *arguments: object) -> int:
         ("get_metrics", (), 1000),
     ],
 )
-def test_a_call_reads_no_more_rows_than_it_acts_on(
+def test_a_call_reads_only_the_rows_that_it_changes(
     filled: Session, procedure: str, arguments: tuple[object, ...], most_rows: int
 ) -> None:
     assert rows_read(filled, procedure, *arguments) <= most_rows
 
 
-def test_a_shortage_reads_due_rows_only(filled: Session) -> None:
+def test_a_shortage_reads_only_due_rows(filled: Session) -> None:
     product_id = filled.create_product(stock=1)
     before = filled.query("SHOW SESSION STATUS LIKE 'Handler_read_next'")
     assert filled.errno("create_hold", product_id, 2, None) == 30102

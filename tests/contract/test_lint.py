@@ -23,7 +23,7 @@ def test_a_linter_finds_nothing(command: tuple[str, ...]) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-def test_sqlfluff_reads_every_routine_whole(tmp_path: Path) -> None:
+def test_sqlfluff_fails_on_sql_that_it_cannot_parse(tmp_path: Path) -> None:
     """What it cannot parse goes unread: that fails, too."""
     broken = tmp_path / "broken.sql"
     broken.write_text("CREATE PROCEDURE broken()\nBEGIN\n    SELECT 1 FROM;\nEND\n")

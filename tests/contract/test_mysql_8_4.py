@@ -19,21 +19,21 @@ CODE = {
 WORDS = set((ROOT / "tests/contract/mysql_8_4_words.txt").read_text().split())
 
 
-def test_no_word_is_younger_than_mysql_8_4() -> None:
+def test_no_keyword_is_newer_than_mysql_8_4() -> None:
     used = {word for text in CODE.values() for word in re.findall(r"\b[A-Z][A-Z_]+\b", text)}
     assert used <= WORDS, f"find {used - WORDS} in the manual of MySQL 8.4, then add them to mysql_8_4_words.txt"
 
 
-def test_no_function_is_called_in_small_letters_past_that_list() -> None:
+def test_only_functions_of_the_project_are_called_in_lower_case() -> None:
     ours = {path.stem for path in (ROOT / "sql/procedures").glob("*.sql")}
     for path, text in CODE.items():
         assert set(re.findall(r"(?<![\w.])([a-z]\w*)\(", text)) <= ours, path
 
 
-def test_no_old_words_stand_in_a_younger_order() -> None:
+def test_no_syntax_is_newer_than_mysql_8_4() -> None:
     for path, text in CODE.items():
         assert not re.search(r"\bVIEW IF NOT EXISTS\b", text), f"{path}: since 9.1"
 
 
-def test_such_a_server_is_taken() -> None:
+def test_the_oldest_accepted_server_is_mysql_8_4() -> None:
     assert OLDEST_MYSQL == (8, 4)

@@ -49,7 +49,7 @@ def recorded_in(session: Session) -> Accepted:
     return {(row["kind"], row["k"]) for row in rows}
 
 
-def test_what_was_acknowledged_before_a_dump_is_there_after_a_restore(
+def test_everything_accepted_before_a_dump_exists_after_a_restore(
     service: Service, database_url: str, redis_url: str, tmp_path: Path, empty_server: MysqlServer
 ) -> None:
     name = MysqlUrl.parse(database_url).database

@@ -61,7 +61,7 @@ def _changed_routine(session: Session) -> None:
 
 
 @pytest.mark.usefixtures("_changed_routine")
-def test_no_client_sees_a_deploy(
+def test_no_client_notices_a_deploy(
     operator: Operator, nginx: Nginx, service: Service, next_service: Service, database_url: str
 ) -> None:
     with steady_load(nginx, database_url) as load:

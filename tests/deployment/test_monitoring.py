@@ -142,7 +142,7 @@ def test_promtool_accepts_the_settings_and_the_alerts() -> None:
     assert f"{len(ALERTS)} rules found" in checked.stdout
 
 
-def test_every_alert_fires_on_its_own_cause_and_none_while_all_is_well() -> None:
+def test_every_alert_fires_on_its_own_cause_and_none_on_a_healthy_service() -> None:
     cases = Path(__file__).with_name("alerts.yml")
     tested = promtool("test", "rules", str(cases))
     assert tested.returncode == 0, tested.stdout + tested.stderr
@@ -150,14 +150,14 @@ def test_every_alert_fires_on_its_own_cause_and_none_while_all_is_well() -> None
     assert named[1:] == [alert["alert"] for alert in ALERTS]
 
 
-def test_promtool_has_nothing_to_say_against_the_metrics(busy_service: Service) -> None:
+def test_promtool_accepts_the_metrics(busy_service: Service) -> None:
     with busy_service.client() as client:
         checked = promtool("check", "metrics", given=client.get("/metrics").text)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("place", EXPRESSIONS)
-def test_every_expression_is_understood_and_finds_its_series(prometheus: Prometheus, place: str) -> None:
+def test_every_expression_is_valid_and_finds_its_series(prometheus: Prometheus, place: str) -> None:
     expression = EXPRESSIONS[place]
     prometheus.query(expression)
     selectors = SELECTOR.findall(expression)
@@ -166,7 +166,7 @@ def test_every_expression_is_understood_and_finds_its_series(prometheus: Prometh
         assert prometheus.query(selector), f"{selector} finds nothing"
 
 
-def test_every_label_that_an_expression_or_a_text_names_exists(prometheus: Prometheus) -> None:
+def test_every_label_in_an_expression_or_a_text_exists(prometheus: Prometheus) -> None:
     named = {
         label
         for expression in EXPRESSIONS.values()
@@ -178,20 +178,20 @@ def test_every_label_that_an_expression_or_a_text_names_exists(prometheus: Prome
     assert named <= set(prometheus.get("labels"))
 
 
-def test_every_metric_of_the_service_is_watched(prometheus: Prometheus) -> None:
+def test_every_metric_of_the_service_is_used_by_an_alert_or_a_panel(prometheus: Prometheus) -> None:
     told = {name for name in prometheus.get("label/__name__/values") if name.startswith("checkout_")}
     parts = re.compile(r"_(bucket|sum|count)$")
     watched = {parts.sub("", name) for name in re.findall(r"\bcheckout_\w+", " ".join(EXPRESSIONS.values()))}
     assert {parts.sub("", name) for name in told} == watched
 
 
-def test_a_healthy_service_raises_no_alert_that_pages(prometheus: Prometheus) -> None:
+def test_a_healthy_service_fires_no_alert_that_pages(prometheus: Prometheus) -> None:
     quiet = {"CheckoutDown", "CheckoutMysqlDown", "CheckoutStockDiffers", "CheckoutSweepLags", "CheckoutQueueFull"}
     firing = {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]}
     assert not firing & quiet
 
 
-def test_every_alert_says_what_it_is_about_and_where_to_read_on() -> None:
+def test_every_alert_has_a_summary_a_description_a_runbook_and_a_severity() -> None:
     for alert in ALERTS:
         assert set(alert["annotations"]) == {"summary", "description", "runbook"}
         assert alert["annotations"]["runbook"] == f"docs/runbook.md#{alert['alert'].lower()}"

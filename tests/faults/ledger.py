@@ -269,7 +269,8 @@ class Load:
     """Buyers who hold, order and pay until they are stopped, in a thread of their own.
 
     Every second buyer asks again at once where nothing was promised, under the same key; the others walk away, and
-    their requests are settled at the end. One more client pays for orders that do not exist yet.
+    their requests are settled at the end. One more client pays for orders that do not exist yet, and another sends one
+    hold under one key all the time.
     """
 
     def __init__(self, service: Service, ledger: Ledger) -> None:
@@ -331,6 +332,7 @@ class Load:
             for number in range(BUYERS):
                 group.create_task(self._buy_on(number))
             group.create_task(self._pay_ahead())
+            group.create_task(self._repeat_a_hold())
 
     async def _buy_on(self, number: int) -> None:
         async with async_client(self._service.url) as client:
@@ -366,6 +368,15 @@ class Load:
                 return answer.document if answer.accepts else None
             if number % 2 or self._is_over.is_set():
                 return None
+
+    async def _repeat_a_hold(self) -> None:
+        """Send one hold under one key from beginning to end; the ledger knows whether it was made once."""
+        key = str(uuid.uuid4())
+        entry = self.ledger.record("hold", key, hold_request(self.ledger.products[0], 1, key))
+        async with async_client(self._service.url) as client:
+            while not self._is_over.is_set():
+                await self.ledger.ask(client, entry)
+                await asyncio.sleep(THINK_S[1])
 
     async def _pay_ahead(self) -> None:
         """Deliver payments of orders that are about to be made."""

@@ -79,7 +79,7 @@ def stepped_mysql(servers: Servers) -> Iterator[SteppedMysql]:
         server.stop()
 
 
-def test_a_clock_that_jumps_an_hour_ahead_and_two_back_loses_nothing(
+def test_nothing_is_lost_when_mysql_s_clock_jumps_an_hour_ahead_and_two_back(
     stepped_mysql: SteppedMysql, start_service: Callable[..., Service]
 ) -> None:
     with new_database(str(stepped_mysql.url), "stepped") as url, closing(Session(url)) as session:

@@ -31,7 +31,7 @@ def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Serv
 
 
 @pytest.mark.parametrize("loss", [Loss.REQUEST, Loss.CONNECTION, Loss.ANSWER])
-def test_a_reset_before_a_call_or_during_it_or_after_its_commit_is_not_noticed(
+def test_no_client_notices_a_reset_before_a_call_during_it_or_after_its_commit(
     distant_service: Service, database_url: str, proxy: Proxy, loss: Loss
 ) -> None:
     with steady_load(distant_service, database_url) as load:
@@ -43,7 +43,7 @@ def test_a_reset_before_a_call_or_during_it_or_after_its_commit_is_not_noticed(
     assert_nobody_noticed(load)
 
 
-def test_a_distance_of_200_ms_is_a_delay_and_nothing_else(
+def test_no_client_sees_an_error_when_mysql_is_200_ms_away(
     distant_service: Service, database_url: str, proxy: Proxy
 ) -> None:
     with steady_load(distant_service, database_url) as load:
@@ -53,7 +53,7 @@ def test_a_distance_of_200_ms_is_a_delay_and_nothing_else(
     assert_nobody_noticed(load)
 
 
-def test_a_black_hole_swallows_nothing_that_was_promised(
+def test_nothing_accepted_is_lost_while_no_packet_gets_through(
     distant_service: Service, database_url: str, proxy: Proxy
 ) -> None:
     with steady_load(distant_service, database_url) as load:
@@ -64,9 +64,7 @@ def test_a_black_hole_swallows_nothing_that_was_promised(
     assert distant_service.events("database_unavailable", reason="no_answer")
 
 
-def test_an_administrator_who_kills_connections_is_not_noticed(
-    service: Service, database_url: str, session: Session
-) -> None:
+def test_no_client_notices_killed_connections(service: Service, database_url: str, session: Session) -> None:
     with steady_load(service, database_url) as load:
         for _ in range(5):
             # A batch has three attempts: this one's retries are over before the next kill.
@@ -75,7 +73,7 @@ def test_an_administrator_who_kills_connections_is_not_noticed(
     assert_nobody_noticed(load)
 
 
-def test_a_deadlock_is_not_noticed(service: Service, database_url: str, connect: Callable[[], Session]) -> None:
+def test_no_client_notices_a_deadlock(service: Service, database_url: str, connect: Callable[[], Session]) -> None:
     """A DBA's transaction and the service's wait for each other; the DBA's is the heavier one and wins."""
     watcher, rival = connect(), connect()
     deadlocks = len(service.events("call_retry", errno=1213))
@@ -86,7 +84,7 @@ def test_a_deadlock_is_not_noticed(service: Service, database_url: str, connect:
     assert_nobody_noticed(load)
 
 
-def test_a_lock_that_is_held_too_long_loses_nothing(
+def test_nothing_accepted_is_lost_when_a_lock_is_held_for_too_long(
     service: Service, database_url: str, connect: Callable[[], Session]
 ) -> None:
     dba = connect()

@@ -48,7 +48,7 @@ def in_vain(session: Session) -> Iterator[Session]:
 
 
 @pytest.mark.parametrize("breach", DEFECTS)
-def test_the_ledger_finds_what_is_lost_or_sold_twice_or_stuck(
+def test_the_ledger_finds_lost_holds_units_sold_twice_and_stuck_payments(
     load: Load, paid: Entry, in_vain: Session, breach: str
 ) -> None:
     assert load.ledger.breaches(in_vain, settled=True) == []

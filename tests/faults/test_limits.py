@@ -34,7 +34,7 @@ def assert_told_why(service: Service, load: Load, reason: str) -> None:
     eventually(lambda: load.ledger.statuses()[503] > 0)
 
 
-def test_a_read_only_mysql_is_named_and_service_is_back_when_it_may_write_again(
+def test_the_log_names_a_read_only_mysql_and_service_returns_when_it_accepts_writes(
     service: Service, database_url: str, session: Session
 ) -> None:
     with steady_load(service, database_url) as load:
@@ -46,7 +46,7 @@ def test_a_read_only_mysql_is_named_and_service_is_back_when_it_may_write_again(
         load.assert_back_in_service()
 
 
-def test_a_mysql_without_connections_left_is_named_and_service_is_back_when_there_are_some(
+def test_the_log_names_a_mysql_without_free_connections_and_service_returns_when_there_are_some(
     service: Service, database_url: str, session: Session
 ) -> None:
     before = session.query("SELECT @@max_connections AS n")[0]["n"]
@@ -74,7 +74,7 @@ def test_a_mysql_without_connections_left_is_named_and_service_is_back_when_ther
         ("SET GLOBAL offline_mode = ON", "SET GLOBAL offline_mode = OFF", "offline_mode"),
     ],
 )
-def test_an_account_that_mysql_does_not_serve_is_answered_503_on_every_call(
+def test_every_call_is_503_while_mysql_refuses_the_service_s_account(
     service: Service, session: Session, forbid: str, permit: str, reason: str
 ) -> None:
     product_id = session.create_product(stock=10)
@@ -148,7 +148,7 @@ def start_small_mysql(servers: Servers) -> Iterator[Callable[..., SmallMysql]]:
         yield start
 
 
-def test_a_full_disk_is_named_and_service_is_back_when_there_is_room(
+def test_the_log_names_a_full_disk_and_service_returns_when_there_is_room(
     start_small_mysql: Callable[..., SmallMysql], start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
     """The binary log has room elsewhere."""
@@ -162,7 +162,7 @@ def test_a_full_disk_is_named_and_service_is_back_when_there_is_room(
 
 @pytest.mark.soak
 @pytest.mark.timeout(2 * MYSQL_LOOKS_AGAIN_S + PATIENCE_S)
-def test_a_full_disk_with_the_binary_log_is_silence_until_mysql_looks_again(
+def test_a_full_disk_with_the_binary_log_stops_answers_until_mysql_checks_again(
     start_small_mysql: Callable[..., SmallMysql], start_service: Callable[..., Service]
 ) -> None:
     """MySQL tells its own error log, answers nobody, and looks for room once a minute."""

@@ -14,7 +14,7 @@ PAUSE_S = 5
 
 
 @pytest.mark.timeout(300)
-def test_a_mysql_that_is_killed_at_random_moments_loses_nothing(
+def test_nothing_accepted_is_lost_when_mysql_is_killed_at_random(
     service: Service, database_url: str, mysql_server: Server
 ) -> None:
     seed = random.randrange(1_000_000)
@@ -29,14 +29,16 @@ def test_a_mysql_that_is_killed_at_random_moments_loses_nothing(
     assert_asked_again(load)
 
 
-def test_a_mysql_that_is_restarted_loses_nothing(service: Service, database_url: str, mysql_server: Server) -> None:
+def test_nothing_accepted_is_lost_when_mysql_restarts(
+    service: Service, database_url: str, mysql_server: Server
+) -> None:
     with steady_load(service, database_url) as load:
         mysql_server.restart()
         load.assert_back_in_service()
     assert_asked_again(load)
 
 
-def test_a_mysql_that_stands_still_for_5_s_loses_nothing(
+def test_nothing_accepted_is_lost_when_mysql_is_frozen_for_5_s(
     service: Service, database_url: str, mysql_server: Server
 ) -> None:
     with steady_load(service, database_url) as load:

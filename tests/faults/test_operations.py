@@ -27,7 +27,7 @@ PENDING_MIGRATIONS = {
 }
 
 
-def test_a_worker_that_is_killed_takes_no_promise_along(service: Service, database_url: str) -> None:
+def test_nothing_accepted_is_lost_when_a_worker_is_killed(service: Service, database_url: str) -> None:
     with steady_load(service, database_url) as load:
         while load.ledger.statuses()[0] == 0:  # nobody was in the middle of a request
             workers = service.workers()
@@ -37,7 +37,7 @@ def test_a_worker_that_is_killed_takes_no_promise_along(service: Service, databa
             load.assert_back_in_service()
 
 
-def test_a_master_that_is_killed_leaves_no_worker_behind_and_can_be_started_again(
+def test_workers_end_when_the_master_is_killed_and_the_service_can_start_again(
     service: Service, database_url: str
 ) -> None:
     with steady_load(service, database_url) as load:
@@ -46,9 +46,7 @@ def test_a_master_that_is_killed_leaves_no_worker_behind_and_can_be_started_agai
         load.assert_back_in_service()
 
 
-def test_a_stop_under_load_loses_nothing_and_leaves_nothing_that_nobody_was_told(
-    service: Service, database_url: str
-) -> None:
+def test_a_stop_under_load_answers_every_request_that_takes_effect(service: Service, database_url: str) -> None:
     with steady_load(service, database_url) as load:
         service.stop()
         load.stop()
@@ -57,9 +55,7 @@ def test_a_stop_under_load_loses_nothing_and_leaves_nothing_that_nobody_was_told
         service.start()
 
 
-def test_a_reload_under_load_loses_nothing_and_leaves_nothing_that_nobody_was_told(
-    service: Service, database_url: str
-) -> None:
+def test_a_reload_under_load_answers_every_request_that_takes_effect(service: Service, database_url: str) -> None:
     with steady_load(service, database_url) as load:
         service.reload()
         load.assert_back_in_service()
@@ -68,7 +64,7 @@ def test_a_reload_under_load_loses_nothing_and_leaves_nothing_that_nobody_was_to
             assert load.ledger.untold(session) == []
 
 
-def test_a_deploy_that_replaces_every_routine_is_not_noticed(
+def test_no_client_notices_a_deploy_that_replaces_every_routine(
     service: Service, database_url: str, session: Session
 ) -> None:
     with steady_load(service, database_url) as load:
@@ -78,7 +74,7 @@ def test_a_deploy_that_replaces_every_routine_is_not_noticed(
     assert_nobody_noticed(load)
 
 
-def test_a_deploy_that_migrates_tables_in_use_is_not_noticed(
+def test_no_client_notices_a_deploy_that_migrates_tables_in_use(
     service: Service, database_url: str, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next release is this one with three more migrations."""
@@ -94,7 +90,7 @@ def test_a_deploy_that_migrates_tables_in_use_is_not_noticed(
     assert session.query("SELECT note FROM stock LIMIT 1") == [{"note": None}]
 
 
-def test_stock_comes_back_when_it_is_needed_while_the_event_scheduler_is_off(
+def test_expired_stock_is_sold_again_while_the_event_scheduler_is_off(
     service: Service, database_url: str, session: Session
 ) -> None:
     with steady_load(service, database_url, refusals=[HOLD_EXPIRED]) as load, short_holds(session):
@@ -110,7 +106,7 @@ def test_stock_comes_back_when_it_is_needed_while_the_event_scheduler_is_off(
         load.wait_until_served()
 
 
-def test_sweeps_that_overlap_give_every_unit_back_once(
+def test_overlapping_sweeps_return_every_unit_once(
     service: Service, database_url: str, connect: Callable[[], Session]
 ) -> None:
     sessions = [connect() for _ in range(SWEEPERS)]

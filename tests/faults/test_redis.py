@@ -22,7 +22,7 @@ ACCOUNT, PASSWORD = "checkout", "secret"
 NO_LIMIT = "1000000/second"  # counted, and never reached
 
 
-def test_a_redis_that_is_killed_is_not_noticed(service: Service, database_url: str, redis_server: Server) -> None:
+def test_no_client_notices_a_killed_redis(service: Service, database_url: str, redis_server: Server) -> None:
     with steady_load(service, database_url) as load:
         redis_server.kill()
         load.wait_until_served(3)
@@ -31,7 +31,7 @@ def test_a_redis_that_is_killed_is_not_noticed(service: Service, database_url: s
     assert_nobody_noticed(load)
 
 
-def test_a_redis_that_stands_still_for_5_s_is_not_noticed(
+def test_no_client_notices_a_redis_that_is_frozen_for_5_s(
     service: Service, database_url: str, redis_server: Server
 ) -> None:
     with steady_load(service, database_url) as load:
@@ -43,7 +43,7 @@ def test_a_redis_that_stands_still_for_5_s_is_not_noticed(
     assert service.events("cache_degraded")
 
 
-def test_a_redis_that_is_flushed_is_not_noticed(service: Service, database_url: str, redis_url: str) -> None:
+def test_no_client_notices_a_flushed_redis(service: Service, database_url: str, redis_url: str) -> None:
     with steady_load(service, database_url) as load, closing(redis.Redis.from_url(redis_url)) as client:
         for _ in range(10):
             client.flushall()
@@ -86,7 +86,7 @@ def redis_nodes(tmp_path: Path) -> Iterator[list[RedisNode]]:
         yield nodes
 
 
-def test_a_failover_of_redis_behind_one_address_is_not_noticed_and_everything_uses_the_new_primary(
+def test_no_client_notices_a_failover_of_redis_and_everything_uses_the_new_primary(
     start_service: Callable[..., Service], database_url: str, session: Session, redis_nodes: list[RedisNode]
 ) -> None:
     old, new = redis_nodes

@@ -131,7 +131,7 @@ class Harm:
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-def test_minutes_of_load_and_faults_lose_nothing_and_leave_nothing_behind(
+def test_minutes_of_load_with_random_faults_lose_nothing_and_leak_nothing(
     service: Service, servers: Servers, database_url: str, redis_url: str, request: pytest.FixtureRequest
 ) -> None:
     seed = random.randrange(1_000_000)

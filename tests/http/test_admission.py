@@ -97,14 +97,14 @@ def test_a_full_queue_and_a_passed_deadline_are_answered_within_50_ms(clients: l
     pytest.fail(f"{after_deadline_ms:.0f} ms after the deadline, {full_ms:.0f} ms where the queue was full")
 
 
-def test_whoever_was_sent_away_is_served_afterwards(service: Service, session: Session) -> None:
+def test_the_service_accepts_requests_again_afterwards(service: Service, session: Session) -> None:
     product_id = session.create_product(stock=1)
     with service.client() as client:
         assert client.request(**hold_request(product_id)).status_code == 201
 
 
 @pytest.mark.usefixtures("frozen_worker")
-def test_the_kernel_queues_hundreds_of_connections_for_a_worker_that_does_not_accept_them(service: Service) -> None:
+def test_hundreds_of_connections_wait_in_the_accept_queue_of_a_frozen_worker(service: Service) -> None:
     """A connection that finds the accept queue full is dropped; the client tries again a second later, or gives up."""
     with connected(service, NEWCOMERS) as connections:
         assert len(connections) == NEWCOMERS

@@ -17,7 +17,7 @@ SHOWN_ADDRESS = "http://127.0.0.1:8000"
 SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()
 
 
-def test_the_page_loads_nothing_but_what_the_service_answers(client: httpx.Client) -> None:
+def test_the_page_loads_only_files_that_the_service_has(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.headers["Content-Type"].startswith("text/html")
     loaded = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page.text)
@@ -27,7 +27,7 @@ def test_the_page_loads_nothing_but_what_the_service_answers(client: httpx.Clien
             assert client.get(address).status_code == 200, address
 
 
-def test_the_browser_is_told_to_ask_nobody_else(client: httpx.Client) -> None:
+def test_the_content_security_policy_allows_only_the_service(client: httpx.Client) -> None:
     policy = client.get("/docs").headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none';")
     sources = set(re.findall(r"[^;\s]+", re.sub(r"[\w-]+-(?:src|uri|action|ancestors)\b", "", policy)))
@@ -39,7 +39,7 @@ def test_the_browser_is_told_to_ask_nobody_else(client: httpx.Client) -> None:
     }
 
 
-def test_every_operation_has_its_example() -> None:
+def test_every_operation_has_an_example() -> None:
     names = [
         operation["operationId"]
         for operations in PATHS.values()
@@ -73,7 +73,7 @@ def run(
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_example_works_again_and_again(run: Callable[[str], str], name: str) -> None:
+def test_every_example_can_be_pasted_twice(run: Callable[[str], str], name: str) -> None:
     for _ in range(2):
         assert run(EXAMPLES[name])
 

@@ -234,7 +234,7 @@ def scene(shop: Shop, session: Session) -> Scene:
 
 
 @pytest.mark.parametrize(("name", "status"), DESCRIBED)
-def test_every_described_status_is_answered_as_described(
+def test_every_status_of_the_openapi_document_is_answered_as_described(
     name: str, status: int, scene: Scene, servers: Servers, request: pytest.FixtureRequest
 ) -> None:
     service = request.getfixturevalue({401: "guarded", 429: "limited", 503: "hurried"}.get(status, "service"))

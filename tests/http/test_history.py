@@ -43,7 +43,7 @@ def test_a_legal_history_is_explained(history: list[Act]) -> None:
 
 
 @pytest.mark.parametrize("history", ILLEGAL.values(), ids=ILLEGAL)
-def test_an_illegal_history_is_found_out(history: list[Act]) -> None:
+def test_an_illegal_history_is_not_explained(history: list[Act]) -> None:
     assert unexplained(3, history) != []
 
 

@@ -39,7 +39,7 @@ def redis_administrator(servers: Servers) -> Iterator["redis.Redis[bytes]"]:
         client.execute_command("ACL SETUSER", "default", f">{urlsplit(servers.redis_url).password}", "<new")
 
 
-def test_a_service_goes_on_while_passwords_change_and_the_next_has_the_new_ones(
+def test_a_running_service_keeps_serving_while_passwords_change_and_the_next_uses_the_new_ones(
     refusal: Callable[..., str],
     *,
     start_service: Callable[..., Service],

@@ -212,7 +212,7 @@ def assert_explained(stock: dict[int, int], histories: dict[int, list[Act]]) -> 
         assert not left, f"no order explains {len(left)} of {len(history)} acts on product {product_id}: {left[:5]}"
 
 
-def test_what_concurrent_clients_see_has_a_legal_order(
+def test_the_history_of_concurrent_clients_is_linearizable(
     service: Service, session: Session, connect: Callable[[], Session]
 ) -> None:
     for name in ("hold_ttl_s", "hold_extension_s", "payment_ttl_s"):

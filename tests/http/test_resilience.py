@@ -58,7 +58,7 @@ def count(session: Session, table: str) -> int:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("key", [None, "the client's"])
-def test_a_hold_whose_answer_was_lost_is_made_once(
+def test_a_hold_is_created_once_when_mysql_s_answer_is_lost(
     distant_service: Service, session: Session, proxy: Proxy, loss: Loss, key: str | None
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -74,7 +74,7 @@ def test_a_hold_whose_answer_was_lost_is_made_once(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_an_order_whose_answer_was_lost_is_made_once(
+def test_an_order_is_created_once_when_mysql_s_answer_is_lost(
     distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy, loss: Loss
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -88,7 +88,7 @@ def test_an_order_whose_answer_was_lost_is_made_once(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_whatever_else_lost_its_answer_takes_effect_once(
+def test_every_other_call_takes_effect_once_when_mysql_s_answer_is_lost(
     distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy, loss: Loss
 ) -> None:
     product_id = session.create_product(stock=9)
@@ -114,7 +114,7 @@ def test_whatever_else_lost_its_answer_takes_effect_once(
     assert session.available(product_id) == 8
 
 
-def test_a_connection_that_falls_silent_costs_one_answer_and_not_the_next_ones(
+def test_a_silent_connection_fails_one_request_and_is_replaced(
     distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -159,7 +159,7 @@ class Crowd:
         return answers
 
 
-def test_a_lock_that_a_dba_holds_on_one_product_stalls_only_that_product(
+def test_a_dba_s_lock_on_one_product_delays_only_that_product(
     service: Service, client: httpx.Client, connect: Callable[[], Session]
 ) -> None:
     dba, session = connect(), connect()
@@ -176,7 +176,7 @@ def test_a_lock_that_a_dba_holds_on_one_product_stalls_only_that_product(
     assert {answer.status_code for answer in crowd.answers()} <= {201, 503}
 
 
-def test_a_full_queue_refuses_at_once_and_what_was_accepted_is_answered(
+def test_a_full_queue_is_503_at_once_and_queued_requests_are_answered(
     start_service: Callable[..., Service], connect: Callable[[], Session]
 ) -> None:
     """One request is in flight and waits for a DBA's lock; of ten more, two fit into the queue."""
@@ -207,7 +207,7 @@ def test_a_full_queue_refuses_at_once_and_what_was_accepted_is_answered(
     assert session.available(product_id) == 100 - (len(answers) - len(refused))
 
 
-def test_while_mysql_says_nothing_everybody_is_told_to_come_back_and_may(
+def test_requests_are_503_while_mysql_is_frozen_and_succeed_when_they_are_repeated(
     service: Service, client: httpx.Client, session: Session, shop: Shop, mysql_server: Server
 ) -> None:
     product_id = session.create_product(stock=5)

@@ -116,7 +116,7 @@ def slow(service: Service) -> Iterator[dict[str, "Future[bool]"]]:
 
 
 @pytest.mark.usefixtures("resting", "slow")
-def test_buyers_are_served_among_thousands_who_are_in_the_way(service: Service, session: Session) -> None:
+def test_buyers_are_served_beside_thousands_of_hostile_connections(service: Service, session: Session) -> None:
     product_id = session.create_product(stock=BUYERS)
     before_mib = memory_mib(worker_of(service))
     with attack(service.url, ConnectionCounts(silent=5_000, slow_headers=100, half_body=100, garbage=20)):
@@ -142,7 +142,7 @@ def test_buyers_are_served_among_thousands_who_are_in_the_way(service: Service, 
         pytest.param((HALF_A_BODY + b" " * 79, REQUEST), id="requests behind one that waits"),
     ],
 )
-def test_a_flood_takes_no_memory_without_bound(service: Service, flood: tuple[bytes, bytes]) -> None:
+def test_a_flood_does_not_grow_the_worker_s_memory(service: Service, flood: tuple[bytes, bytes]) -> None:
     """The flood stops when its time is over, when it was cut off, or when nobody takes any more of it."""
     start, more = flood
     worker = worker_of(service)
@@ -157,7 +157,7 @@ def test_a_flood_takes_no_memory_without_bound(service: Service, flood: tuple[by
     assert most_mib - before_mib < FLOOD_MEMORY_MIB
 
 
-def test_a_long_request_that_was_sent_behind_others_is_waited_for(service: Service) -> None:
+def test_a_long_request_behind_pipelined_ones_is_answered(service: Service) -> None:
     header = b"X-Padding: " + b"x" * 8000 + b"\r\n"
     with connect_to(service) as client:
         client.sendall(REQUEST * 10 + REQUEST[:-2] + header * 30)
@@ -166,7 +166,7 @@ def test_a_long_request_that_was_sent_behind_others_is_waited_for(service: Servi
         assert_answered(client, 1)
 
 
-def test_who_does_not_ask_is_cut_off_and_makes_room_where_a_worker_takes_nobody_any_more(
+def test_a_worker_without_free_connections_closes_silent_ones(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service(WEB_CONCURRENCY="1", GUNICORN_CMD_ARGS="--worker-connections 4 --keep-alive 2")
@@ -180,11 +180,11 @@ def test_who_does_not_ask_is_cut_off_and_makes_room_where_a_worker_takes_nobody_
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_client_that_is_stuck_is_cut_off(slow: dict[str, "Future[bool]"], name: str) -> None:
+def test_a_slow_client_is_disconnected(slow: dict[str, "Future[bool]"], name: str) -> None:
     assert slow[name].result()
 
 
-def test_a_client_may_rest_between_its_requests_for_longer(
+def test_an_idle_keep_alive_connection_stays_open_for_longer(
     slow: dict[str, "Future[bool]"], resting: socket.socket
 ) -> None:
     assert slow["stops halfway through its body"].result()  # who came after it is gone

@@ -121,7 +121,7 @@ def connect(url: str) -> None:
 
 
 @pytest.mark.usefixtures("mysql_is_ours")
-def test_everything_sells_over_tls(
+def test_a_sale_works_over_tls_to_mysql_and_redis(
     start_service: Callable[..., Service],
     session: Session,
     app_url: str,
@@ -148,7 +148,7 @@ def test_everything_sells_over_tls(
 
 @pytest.mark.parametrize("certificate", WRONG)
 @pytest.mark.parametrize("options", [{}, {"ssl_verify_identity": "true"}])
-def test_a_mysql_that_is_another_is_refused(
+def test_a_mysql_with_a_wrong_certificate_is_refused(
     app_url: str, secured: Callable[..., str], mysql_presents: Present, certificate: str, options: dict[str, str]
 ) -> None:
     mysql_presents(certificate)
@@ -156,7 +156,7 @@ def test_a_mysql_that_is_another_is_refused(
         connect(secured(app_url, **options))
 
 
-def test_another_host_of_the_authority_is_taken_where_that_is_wanted(
+def test_without_identity_verification_any_host_of_the_authority_is_accepted(
     app_url: str, secured: Callable[..., str], mysql_presents: Present
 ) -> None:
     mysql_presents("another host's")
@@ -176,7 +176,7 @@ def test_a_mysql_without_tls_is_refused(
 
 
 @pytest.mark.parametrize("certificate", [*WRONG, "none"])
-def test_nothing_starts_on_a_mysql_that_is_another(
+def test_service_and_deploy_refuse_a_mysql_with_a_wrong_certificate(
     refusal: Callable[..., str],
     *,
     app_url: str,
@@ -194,7 +194,7 @@ def test_nothing_starts_on_a_mysql_that_is_another(
 
 
 @pytest.mark.usefixtures("mysql_is_ours")
-def test_deploys_cron_programs_and_operators_use_tls_too(
+def test_deploy_cron_and_the_mysql_client_use_tls(
     database_url: str, secured: Callable[..., str], redis_presents: Callable[[str], str], tmp_path: Path
 ) -> None:
     assert "0 migrations applied" in deploy(secured(over_tcp(database_url)))
@@ -213,7 +213,7 @@ def test_deploys_cron_programs_and_operators_use_tls_too(
 
 
 @pytest.mark.parametrize("certificate", WRONG)
-def test_a_redis_that_is_another_is_left_alone_and_named(
+def test_a_redis_with_a_wrong_certificate_is_not_used_and_the_log_says_why(
     start_service: Callable[..., Service],
     *,
     session: Session,

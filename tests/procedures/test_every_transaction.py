@@ -92,14 +92,14 @@ def arguments_of(procedure: str, scene: Scene) -> list[Any]:
     return [json.dumps(argument) if isinstance(argument, list) else argument for argument in arguments]
 
 
-def test_headers_tell_which_procedures_own_their_transaction() -> None:
+def test_the_headers_say_which_procedures_own_their_transaction() -> None:
     owners = {name for name in PUBLIC_PROCEDURES if ROUTINES[name].sections["Txn"].startswith("its own")}
     assert owners == set(CALLS)
 
 
 @pytest.mark.parametrize("opening", ["START TRANSACTION", "SET autocommit = 0"])
 @pytest.mark.parametrize("procedure", CALLS)
-def test_a_mutation_inside_the_callers_transaction_is_refused_and_leaves_it_alive(
+def test_a_mutation_inside_the_callers_transaction_is_refused_and_leaves_it_open(
     session: Session, connect: Callable[[], Session], scene: Scene, opening: str, procedure: str
 ) -> None:
     observer = connect()

@@ -11,12 +11,12 @@ def figures(session: Session) -> Row:
     return row
 
 
-def test_the_first_row_is_that_of_get_health(session: Session) -> None:
+def test_the_first_result_set_is_that_of_get_health(session: Session) -> None:
     session.stand_at("2000000000")
     assert session.call_all("get_metrics")[0] == session.call("get_health")
 
 
-def test_expired_holds_and_orders_are_counted_for_ever_whoever_sweeps(session: Session) -> None:
+def test_expirations_are_counted_for_ever_whichever_procedure_sweeps(session: Session) -> None:
     product_id = session.create_product(stock=3)
     before = figures(session)
     session.travel(-5000)
@@ -32,7 +32,7 @@ def test_expired_holds_and_orders_are_counted_for_ever_whoever_sweeps(session: S
     assert after["orders_expired"] - before["orders_expired"] == 1
 
 
-def test_refunds_due_and_waiting_payments_are_those_of_now(session: Session) -> None:
+def test_refunds_due_and_waiting_payments_are_current(session: Session) -> None:
     def due_and_waiting() -> tuple[Any, Any]:
         row = figures(session)
         return row["refunds_due"], row["payments_waiting"]
@@ -47,7 +47,7 @@ def test_refunds_due_and_waiting_payments_are_those_of_now(session: Session) -> 
     assert due_and_waiting() == (0, 1)
 
 
-def test_the_newest_thousand_products_have_their_stock_told(session: Session) -> None:
+def test_the_stock_of_the_newest_thousand_products_is_returned(session: Session) -> None:
     product_id = session.create_product(stock=7)
     session.create_hold(product_id, 2)
     stock = session.call_all("get_metrics")[2]

@@ -9,7 +9,7 @@ def last_check(session: Session) -> Row:
     return {name: str(row[name]) for name in ("stock_differences", "stock_checked_at")}
 
 
-def test_the_last_check_is_remembered(session: Session) -> None:
+def test_the_last_check_is_stored(session: Session) -> None:
     assert last_check(session) == {"stock_differences": "0", "stock_checked_at": "None"}
     session.stand_at("2000000000")
     session.call_all("record_stock_check", 2)

@@ -3,7 +3,7 @@
 from tests.support import Session
 
 
-def test_each_sweep_is_handed_out_once_in_order(session: Session) -> None:
+def test_each_sweep_is_returned_once_in_order(session: Session) -> None:
     product_id = session.create_product(stock=9)
     swept = []
     for number in range(1, 4):

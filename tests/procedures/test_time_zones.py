@@ -68,9 +68,7 @@ def sell(session: Session, time_zone: str) -> list[Any]:
     return seen
 
 
-def test_every_procedure_answers_and_stores_the_same_in_a_session_of_any_time_zone(
-    session: Session, london: str
-) -> None:
+def test_every_procedure_returns_and_stores_the_same_in_any_time_zone(session: Session, london: str) -> None:
     expected = sell(session, "+00:00")
     assert {name for name, rows in expected if rows} >= {*VIEWS, *TABLES} - NEVER_FILLED
     for time_zone in ("+05:30", "-08:00", london):
@@ -88,7 +86,7 @@ def event_time_zone(session: Session) -> str:
 
 
 @pytest.mark.usefixtures("server_time_zone")
-def test_a_deploy_on_a_server_of_another_time_zone_counts_in_utc(servers: Servers) -> None:
+def test_a_deploy_on_a_server_of_another_time_zone_uses_utc(servers: Servers) -> None:
     """The migrations' own tables keep times in TIMESTAMP columns, which MySQL converts."""
     with new_database(servers.mysql_url, "tests_time_zones_deploy") as url:
         session = Session(url)

@@ -50,7 +50,7 @@ def at(session: Session, operator: Session, seconds: float) -> None:
         each.stand_at(str(START_S + seconds))
 
 
-def test_active_holds_are_what_is_held_now_by_whom_and_until_when(
+def test_active_holds_shows_current_holds_with_caller_customer_and_deadline(
     session: Session, operator: Session, product_id: int
 ) -> None:
     at(session, operator, 0)
@@ -86,7 +86,7 @@ def test_active_holds_are_what_is_held_now_by_whom_and_until_when(
     assert operator.query("SELECT hold_id FROM active_holds") == []
 
 
-def test_pending_orders_are_those_that_wait_for_their_payment(
+def test_pending_orders_shows_orders_that_wait_for_their_payment(
     session: Session, operator: Session, product_id: int
 ) -> None:
     at(session, operator, 0)
@@ -113,7 +113,7 @@ def test_pending_orders_are_those_that_wait_for_their_payment(
     ]
 
 
-def test_waiting_payments_are_those_whose_order_has_not_come(
+def test_waiting_payments_shows_events_whose_order_does_not_exist(
     session: Session, operator: Session, product_id: int
 ) -> None:
     at(session, operator, 0)
@@ -133,7 +133,7 @@ def test_waiting_payments_are_those_whose_order_has_not_come(
     assert operator.query("SELECT order_id FROM waiting_payments") == [], "orphaned, marked as such or not"
 
 
-def test_refunds_due_are_the_money_that_has_to_go_back(session: Session, operator: Session, product_id: int) -> None:
+def test_refunds_due_shows_payments_that_must_be_refunded(session: Session, operator: Session, product_id: int) -> None:
     at(session, operator, 0)
     paid, cancelled = order(session, product_id), order(session, product_id)
     for key, order_id in (("first", paid), ("second", paid), ("late", cancelled), ("orphan", cancelled + 100)):
@@ -157,7 +157,7 @@ def test_refunds_due_are_the_money_that_has_to_go_back(session: Session, operato
     assert operator.query("SELECT * FROM refunds_due") == []
 
 
-def test_sales_per_minute_count_what_was_paid(session: Session, operator: Session, product_id: int) -> None:
+def test_sales_per_minute_counts_paid_orders(session: Session, operator: Session, product_id: int) -> None:
     other_id = session.create_product(stock=5, price="1.00")
     at(session, operator, 0)
     orders = [order(session, product_id) for _ in range(5)]
@@ -187,6 +187,6 @@ def test_sales_per_minute_count_what_was_paid(session: Session, operator: Sessio
         ("waiting_payments", "payment_events", "payment_events_by_outcome"),
     ],
 )
-def test_a_view_reads_what_it_shows_and_not_the_history(session: Session, view: str, table: str, index: str) -> None:
+def test_a_view_reads_only_the_rows_that_it_shows(session: Session, view: str, table: str, index: str) -> None:
     plan = {row["table"]: row["key"] for row in session.query(f"EXPLAIN FORMAT = TRADITIONAL SELECT * FROM {view}")}
     assert plan[table] == index

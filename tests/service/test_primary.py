@@ -112,7 +112,7 @@ async def close(primary: Primary, *connections: Connection) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-async def test_the_primary_is_found_wherever_it_stands_in_the_url(
+async def test_the_primary_is_found_at_every_place_of_the_url(
     members: tuple[Member, Member], primary_of: Callable[..., Primary], order: tuple[int, int]
 ) -> None:
     first, _ = members
@@ -122,7 +122,7 @@ async def test_the_primary_is_found_wherever_it_stands_in_the_url(
     await close(primary, connection)
 
 
-async def test_hosts_that_are_dead_or_frozen_are_passed_over(
+async def test_dead_and_frozen_hosts_are_skipped(
     members: tuple[Member, Member], primary_of: Callable[..., Primary], closed_port: Address
 ) -> None:
     first, second = members
@@ -133,7 +133,7 @@ async def test_hosts_that_are_dead_or_frozen_are_passed_over(
     await close(primary, connection)
 
 
-async def test_without_a_primary_the_error_says_what_each_host_answered(
+async def test_without_a_primary_the_error_names_the_answer_of_each_host(
     members: tuple[Member, Member], primary_of: Callable[..., Primary], closed_port: Address
 ) -> None:
     _, second = members
@@ -148,9 +148,7 @@ async def test_without_a_primary_the_error_says_what_each_host_answered(
     assert PASSWORDS["checkout_app"] not in str(refused.value)
 
 
-async def test_a_host_that_refuses_the_account_is_told_from_the_others(
-    members: tuple[Member, Member], database_url: str
-) -> None:
+async def test_a_host_that_refuses_the_account_is_named(members: tuple[Member, Member], database_url: str) -> None:
     url = url_of(database_url, [member.address for member in members]).for_account("checkout_app", "wrong secret")
     primary = Primary(url, patience_s=SHORT_PATIENCE_S)
     with pytest.raises(PrimaryNotFound, match="Access denied") as refused:
@@ -173,7 +171,7 @@ async def connections(
     await close(primary, *opened)
 
 
-async def test_one_answer_of_a_server_that_is_no_longer_primary_moves_every_connection(
+async def test_one_answer_of_a_former_primary_moves_every_connection(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
     first, second = members
@@ -185,7 +183,7 @@ async def test_one_answer_of_a_server_that_is_no_longer_primary_moves_every_conn
     assert [await port_of(connection) for connection in connections] == [second.address.port] * 3
 
 
-async def test_a_primary_that_died_is_replaced_by_the_next(
+async def test_a_dead_primary_is_replaced_by_the_next(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
     first, second = members
@@ -205,7 +203,7 @@ async def test_a_primary_that_died_is_replaced_by_the_next(
         first.server.start()
 
 
-async def test_a_call_that_a_frozen_primary_never_answers_ends_when_there_is_another(
+async def test_a_call_to_a_frozen_primary_ends_when_another_host_is_primary(
     members: tuple[Member, Member], database_url: str
 ) -> None:
     first, second = members
@@ -222,7 +220,7 @@ async def test_a_call_that_a_frozen_primary_never_answers_ends_when_there_is_ano
     await close(primary, caller, idle)
 
 
-async def test_a_slow_call_stays_with_a_primary_that_is_well(
+async def test_a_slow_call_is_not_ended_while_its_host_is_primary(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
     first, _ = members
@@ -232,7 +230,7 @@ async def test_a_slow_call_stays_with_a_primary_that_is_well(
     assert await port_of(connections[1]) == first.address.port
 
 
-async def test_of_two_that_take_writes_the_one_that_was_not_primary_before_is_believed(
+async def test_of_two_writable_hosts_the_new_one_is_the_primary(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
     """A primary that was cut off from its group goes on for some seconds beside the new one, and commits nothing."""
@@ -243,7 +241,9 @@ async def test_of_two_that_take_writes_the_one_that_was_not_primary_before_is_be
     assert [await port_of(connection) for connection in connections] == [second.address.port] * 3
 
 
-def test_programs_find_the_primary_too(members: tuple[Member, Member], database_url: str, closed_port: Address) -> None:
+def test_deploy_cron_and_startup_checks_find_the_primary(
+    members: tuple[Member, Member], database_url: str, closed_port: Address
+) -> None:
     first, second = members
     addresses = [closed_port, second.address, first.address]
     first.execute("CREATE USER deployer@'%' IDENTIFIED BY 'deploys'")
@@ -271,9 +271,7 @@ def sweep_status(member: Member) -> str:
     return str(event["status"])
 
 
-def test_the_service_goes_on_and_deadlines_too_where_another_host_becomes_primary(
-    members: tuple[Member, Member], service: Service
-) -> None:
+def test_service_and_sweep_continue_on_the_new_primary(members: tuple[Member, Member], service: Service) -> None:
     first, second = members
     with closing(Session(first.url)) as administrator:
         product_id = administrator.create_product(stock=5)
@@ -292,7 +290,7 @@ def test_the_service_goes_on_and_deadlines_too_where_another_host_becomes_primar
     assert {line["hosts"][str(second.address)] for line in changed} == {"primary"}
 
 
-def test_no_host_that_is_read_only_answers_a_read(
+def test_no_read_only_host_answers_a_read(
     members: tuple[Member, Member], database_url: str, start_service: Callable[..., Service]
 ) -> None:
     first, _ = members

@@ -87,7 +87,7 @@ async def publish(cache: ProductCache, version: int) -> bytes:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_the_cache_leaves_a_redis_that_refuses_commands_and_uses_it_after_its_return(
+async def test_the_cache_stops_using_a_redis_that_refuses_commands_and_uses_it_after_its_return(
     administrator: Administrator, account_url: str, refusal: str
 ) -> None:
     async with AsyncExitStack() as opened:
@@ -113,7 +113,7 @@ async def test_the_cache_leaves_a_redis_that_refuses_commands_and_uses_it_after_
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_rate_limits_leave_a_redis_that_refuses_commands_and_count_again_after_its_return(
+async def test_rate_limits_are_open_while_redis_refuses_commands_and_count_again_afterwards(
     administrator: Administrator, account_url: str, refusal: str
 ) -> None:
     limits = RateLimits(account_url, parse("1000/hour"), None, [])

@@ -60,7 +60,7 @@ def command_of_security(beginning: str) -> str:
     return str(command)
 
 
-def test_a_webhook_secret_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
+def test_a_webhook_secret_is_generated_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
     new = copy.run(command_of_security("echo")).stdout.strip()
     eventually(lambda: (status_of_payment(copy, WEBHOOK_SECRET), status_of_payment(copy, new)) == (202, 401))
     reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET},{new}")
@@ -69,7 +69,7 @@ def test_a_webhook_secret_is_made_and_rotated_by_reloads(copy: Copy, reload: Rel
     eventually(lambda: (status_of_payment(copy, WEBHOOK_SECRET), status_of_payment(copy, new)) == (401, 202))
 
 
-def test_a_reload_that_cannot_be_is_refused_and_the_service_goes_on(copy: Copy, reload: Reload) -> None:
+def test_a_reload_with_an_invalid_setting_keeps_the_active_settings(copy: Copy, reload: Reload) -> None:
     reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET},whsec_typo")
     eventually(lambda: "The settings stay as they were: " in copy.output())
     assert "whsec_typo" not in copy.output()
@@ -77,7 +77,7 @@ def test_a_reload_that_cannot_be_is_refused_and_the_service_goes_on(copy: Copy, 
     eventually(lambda: status_of_payment(copy, WEBHOOK_SECRET) == 202)
 
 
-def test_an_api_key_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
+def test_an_api_key_is_generated_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
     (old, old_digest), (new, new_digest) = (
         copy.run(command_of_security("key=") + '; echo "$key"').stdout.replace("  -", "").split()[::-1]
         for _ in range(2)

@@ -63,7 +63,7 @@ def assert_without(secrets: set[str], text: str, where: object) -> None:
     assert found == [], f"in {where}"
 
 
-def test_what_people_do_shows_no_secret(copy: Copy, secrets: set[str]) -> None:
+def test_no_command_shows_a_secret_in_its_output_or_on_a_command_line(copy: Copy, secrets: set[str]) -> None:
     said = {}
     with watched_command_lines() as command_lines:
         for command in (
@@ -124,7 +124,7 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("kind", ["wrong password", "no plain characters"])
-def test_a_start_that_fails_shows_no_password(copy: Copy, idle_copy: Copy, program: str, kind: str) -> None:
+def test_a_failed_start_shows_no_password(copy: Copy, idle_copy: Copy, program: str, kind: str) -> None:
     port = re.search(r"^port += (\d+)", (copy.folder / ".local/server/mysql/my.cnf").read_text(), re.M)
     assert port
     url = MYSQL_URLS[kind].format(quoted=quote(PASSWORD, safe=""), port=port[1])
@@ -137,7 +137,7 @@ def test_a_start_that_fails_shows_no_password(copy: Copy, idle_copy: Copy, progr
 
 
 @pytest.mark.parametrize("kind", sorted(set(MYSQL_URLS) - {"wrong password"}))
-def test_a_url_of_mysql_that_means_nothing_is_not_shown(kind: str) -> None:
+def test_an_invalid_mysql_url_is_not_shown(kind: str) -> None:
     url = MYSQL_URLS[kind].format(quoted=quote(PASSWORD, safe=""), password=PASSWORD)
     with pytest.raises(SettingsError, match="MYSQL_URL") as refused:
         MysqlUrl.parse(url)
@@ -145,7 +145,7 @@ def test_a_url_of_mysql_that_means_nothing_is_not_shown(kind: str) -> None:
 
 
 @pytest.mark.parametrize("url", REDIS_URLS)
-def test_a_url_of_redis_that_means_nothing_is_not_shown(url: str) -> None:
+def test_an_invalid_redis_url_is_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match="REDIS_URL") as refused:
         connect_redis(url)
     assert "hunter" not in "".join(format_exception(refused.value))

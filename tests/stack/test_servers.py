@@ -115,7 +115,7 @@ def test_mysql_is_durable_and_runs_events_in_utc(second: Servers) -> None:
     assert list(settings[0].values()) == [1, 1, 1, "ON", "+00:00"]
 
 
-def test_a_killed_mysql_comes_back_at_the_same_address_with_every_commit(second: Servers) -> None:
+def test_a_killed_mysql_restarts_at_the_same_address_with_every_commit(second: Servers) -> None:
     """A kill -9 loses nothing that was committed."""
     session = Session(second.mysql_url)
     session.execute("DROP DATABASE IF EXISTS killed")
@@ -138,7 +138,7 @@ def test_a_server_restarted_from_a_thread_outlives_the_thread(second: Servers) -
     assert second.redis.answers()
 
 
-def test_a_frozen_server_answers_nobody_until_it_goes_on(second: Servers) -> None:
+def test_a_frozen_server_answers_only_after_it_is_resumed(second: Servers) -> None:
     """A pause is what a hanging server looks like: connections stay, answers do not come."""
     second.redis.pause()
     assert second.redis.is_running()
@@ -155,7 +155,7 @@ def test_a_port_is_free_when_nothing_listens_on_it(host: str, family: socket.Add
     assert port_is_free(host, port)
 
 
-def test_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
+def test_servers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     """A kill -9 of the starter leaves nobody behind."""
     command = [sys.executable, "-c", START_REDIS_AND_WAIT, str(tmp_path)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as starter:
@@ -176,7 +176,7 @@ def test_a_leftover_of_the_same_folder_is_killed(redis: RedisServer, tmp_path: P
         assert leftover.wait(10) == -signal.SIGKILL
 
 
-def test_another_program_with_the_pid_of_a_leftover_lives_on(redis: RedisServer, tmp_path: Path) -> None:
+def test_another_program_with_the_pid_of_a_leftover_is_not_killed(redis: RedisServer, tmp_path: Path) -> None:
     """The kernel gives a pid away again."""
     with idle_process() as stranger:
         (tmp_path / "pid").write_text(str(stranger.pid))
@@ -185,7 +185,7 @@ def test_another_program_with_the_pid_of_a_leftover_lives_on(redis: RedisServer,
 
 
 @pytest.mark.parametrize("content", ["", "999999999"])
-def test_a_useless_pid_file_stops_nobody(redis: RedisServer, tmp_path: Path, content: str) -> None:
+def test_an_invalid_pid_file_does_not_prevent_a_start(redis: RedisServer, tmp_path: Path, content: str) -> None:
     """It was being written when its run was killed, or its server is gone."""
     (tmp_path / "pid").write_text(content)
     redis.start()
