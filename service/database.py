@@ -175,10 +175,10 @@ class Connection:
     async def execute(self, statement: str, *arguments: Any) -> ResultSets:
         """Run any statement, as `call` does."""
         try:
+            connection = self._connection
+            if connection is None or connection.is_aborted:
+                connection = await self._open()
             async with asyncio.timeout(self._call_timeout_s):
-                connection = self._connection
-                if connection is None or connection.is_aborted:
-                    connection = await self._open()
                 connection.called_at = time.monotonic()
                 cursor = self._cursor
                 await cursor.execute(statement, arguments)
@@ -202,8 +202,9 @@ class Connection:
 
     async def _open(self) -> DriverConnection:
         self._connection = await self._primary.open()
-        self._cursor = await self._connection.cursor()
-        await self._cursor.execute(f"SET innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            self._cursor = await self._connection.cursor()
+            await self._cursor.execute(f"SET innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
         return self._connection
 
     def _discard(self, error: BaseException) -> None:

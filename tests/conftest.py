@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from service.deploy import OWNER
 from service.mysql_url import MysqlUrl
 from stack import servers as stack_servers
 from stack.errors import StackError
@@ -96,6 +98,13 @@ def connect(database_url: str) -> Iterator[Callable[[], Session]]:
 def session(connect: Callable[[], Session]) -> Session:
     """One session on the file's database."""
     return connect()
+
+
+@pytest.fixture(scope="module")
+def sweep_every_second(database_url: str) -> None:
+    """Enable the EVENT of the file's database, as in production."""
+    with closing(Session(database_url)) as session:
+        session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due ENABLE")
 
 
 @pytest.fixture

@@ -9,9 +9,6 @@ import pytest
 from stack import servers as stack_servers
 from stack.group import Group
 from stack.servers import PROJECT, Servers
-from tests.faults.conftest import _sweep
-
-__all__ = ["_sweep"]
 
 BUFFER_POOL_MIB = 64
 
@@ -36,3 +33,8 @@ def group(servers: Servers) -> Group:
     for member in servers.group.members:
         member.wait_until_online()
     return servers.group
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sweep(sweep_every_second: None) -> None:
+    """Sweep every second."""

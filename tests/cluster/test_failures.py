@@ -86,7 +86,7 @@ def test_without_a_majority_nothing_is_accepted_and_nothing_is_lost(
             member.kill()
         killed_at = time.monotonic()
         eventually(lambda: primary.status().state == "ERROR", within_s=PATIENCE_S)
-        assert service.readiness() == 503
+        assert service.status_of("/readyz") == 503
         assert accepted_since(load, killed_at + 1) == []
         group.start()
         load.wait_until_served(within_s=PATIENCE_S)
@@ -112,7 +112,7 @@ def test_deadlines_are_kept_by_the_new_primary(service: Service, database_url: s
     """Its EVENT is disabled when it becomes the primary; the service enables it."""
     killed = group.primary()
     killed.kill()
-    eventually(lambda: service.readiness() == 200, within_s=PATIENCE_S)
+    eventually(lambda: service.status_of("/readyz") == 200, within_s=PATIENCE_S)
     with closing(Session(database_url)) as session, service.client() as client, short_holds(session):
         product_id = session.create_product(stock=1)
         Shop(client).hold(product_id)

@@ -1,4 +1,4 @@
-"""The commands of the guides below deployment/, run as an operator would run them."""
+"""Runs the commands of the guides below deployment/ as an operator runs them."""
 
 import os
 import re
@@ -11,12 +11,12 @@ from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.servers import PROJECT
 
-# Asks the test to do what systemd or another machine would do, and waits until it has done it.
+# Asks the test to do what systemd or another machine does, and waits until it is done.
 ASK = '{command}() {{ echo "{command} $*" >&{asked}; read -r _ <&{done}; }}\n'
 
 
 def commands_of(guide: str, section: str) -> str:
-    """The commands of a section of a guide, as they are written."""
+    """The commands of a section of a guide."""
     text = (PROJECT / "deployment" / guide).read_text()
     found = re.search(rf"^## {section}\n.*?^```sh\n(.*?)^```", text, re.M | re.S)
     assert found, section
@@ -24,12 +24,12 @@ def commands_of(guide: str, section: str) -> str:
 
 
 class Operator:
-    """Somebody in front of a shell, with the files and programs of the guide in a folder of the test's own.
+    """An operator with a shell, and the files and programs of the guide in a folder of the test.
 
     guide     the page, below deployment/
-    members   the members of a group by name, for whom there is an option file each
-    units     what `systemctl …` and `ssh …` are to do, by the whole command
-    exchange  paths and names of the guide, and what stands here for them
+    members   the members of a group by name; each gets an option file
+    units     what `systemctl …` and `ssh …` do, by the whole command
+    exchange  paths and names in the guide, and the replacement for each
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Operator:
         self._write_programs()
 
     def release(self, name: str) -> None:
-        """Put this release where the guide expects it."""
+        """Link a release where the guide expects it."""
         (self._folder / "srv/checkout" / name).symlink_to(PROJECT)
 
     def run(self, section: str) -> str:
-        """Run a section's commands; returns what they printed."""
+        """Run the commands of a section; returns their output."""
         asked_read, asked = os.pipe()
         done, done_write = os.pipe()
         commands = commands_of(self._guide, section)
