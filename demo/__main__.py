@@ -25,11 +25,12 @@ from service.database import Connection
 from service.mysql_url import MysqlUrl
 from service.primary import Primary
 from service.settings import load_environment
-from stack import running
+from stack import members, running
 from stack.errors import StackError
 from stack.running import RunningStack
 
 SAMPLE_INTERVAL_S = 0.1
+FAILOVER_AT_S, DOWN_S = 1.5, 10
 DEADLINE_SETTINGS = ("hold_ttl_s", "payment_ttl_s")
 SELECT_LEVELS = "SELECT available_stock, held, pending, sold FROM stock_levels WHERE product_id = %s"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,8 +42,8 @@ async def run_sale(stack: RunningStack, options: argparse.Namespace, progress: P
     this_task = cast("asyncio.Task[Sale]", asyncio.current_task())
     for number in STOP_SIGNALS:  # cancelling restores the settings
         asyncio.get_running_loop().add_signal_handler(number, this_task.cancel)
-    operator = Connection(Primary(MysqlUrl.parse(stack.mysql_url)))
-    [[(product_id, *_)], *_] = await operator.call("create_product", "Flash sale demo", "100.00", options.units)
+    async with connected(stack) as operator:
+        [[(product_id, *_)], *_] = await operator.call("create_product", "Flash sale demo", "100.00", options.units)
     api_key, secrets = os.environ.get("API_KEY"), os.environ.get("WEBHOOK_SECRETS", "")
     client = Client(stack.service_url, options.connections, {"Authorization": f"Bearer {api_key}"} if api_key else {})
     buyers = Buyers(
@@ -54,44 +55,79 @@ async def run_sale(stack: RunningStack, options: argparse.Namespace, progress: P
         seed=options.seed,
     )
     sale = Sale(options.units, options.buyers, time.monotonic(), responses=buyers.responses, counts=buyers.counts)
+    sale.levels.append(StockLevels(0, options.units, 0, 0, 0))
     try:
-        async with shortened_deadlines(operator, options.deadline_s), asyncio.TaskGroup() as tasks:
-            levels = sample_stock_levels(stack, product_id, sale.started_at)
+        async with shortened_deadlines(stack, options.deadline_s), asyncio.TaskGroup() as tasks:
+            levels = sample_stock_levels(stack, product_id, sale.started_at, has_failover=options.failover)
             tasks.create_task(record_stock_levels(levels, sale, buyers, progress))
             tasks.create_task(buyers.run())
-        sale.differences = len((await operator.call("check_stock"))[0])
+            if options.failover:
+                tasks.create_task(kill_primary(sale))
+        async with connected(stack) as operator:
+            sale.differences = len((await operator.call("check_stock"))[0])
     finally:
         await client.close()
-        await operator.close()
     return sale
 
 
 @asynccontextmanager
-async def shortened_deadlines(operator: Connection, deadline_s: int) -> AsyncIterator[None]:
+async def connected(stack: RunningStack) -> AsyncIterator[Connection]:
+    """Open a connection as an operator during the block."""
+    primary = Primary(MysqlUrl.parse(stack.mysql_url))
+    connection = Connection(primary)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+        await primary.close()
+
+
+@asynccontextmanager
+async def shortened_deadlines(stack: RunningStack, deadline_s: int) -> AsyncIterator[None]:
     """Set the deadlines of new holds and orders to `deadline_s` during the block, then restore the settings.
 
     With the usual deadlines a sale would take a quarter of an hour.
     """
-    [before] = await operator.execute("SELECT name, value FROM settings WHERE name IN (%s, %s)", *DEADLINE_SETTINGS)
+    async with connected(stack) as operator:
+        [before] = await operator.execute("SELECT name, value FROM settings WHERE name IN (%s, %s)", *DEADLINE_SETTINGS)
     try:
-        for name in DEADLINE_SETTINGS:
-            await operator.call("change_setting", name, deadline_s)
+        await change_settings(stack, dict.fromkeys(DEADLINE_SETTINGS, deadline_s))
         yield
     finally:
-        for name, value in before:
+        await change_settings(stack, dict(before))
+
+
+async def change_settings(stack: RunningStack, values: dict[str, int]) -> None:
+    """Set settings, on whichever server is the primary now."""
+    async with connected(stack) as operator:
+        for name, value in values.items():
             await operator.call("change_setting", name, value)
 
 
-async def sample_stock_levels(stack: RunningStack, product_id: int, started_at: float) -> AsyncIterator[StockLevels]:
-    """Read a product's stock levels from MySQL ten times per second, without end."""
-    connection = Connection(Primary(MysqlUrl.parse(stack.mysql_url)))
-    try:
+async def kill_primary(sale: Sale) -> None:
+    """Kill the primary in the middle of the sale, and start it again when the others have long gone on."""
+    await asyncio.sleep(FAILOVER_AT_S)
+    (primary,) = (member for member in await asyncio.to_thread(members.ask, "show") if member["role"] == "PRIMARY")
+    await asyncio.to_thread(members.ask, "kill", str(primary["member"]))
+    sale.failed_at_s = time.monotonic() - sale.started_at
+    await asyncio.sleep(DOWN_S)
+    await asyncio.to_thread(members.ask, "start", str(primary["member"]))
+
+
+async def sample_stock_levels(
+    stack: RunningStack, product_id: int, started_at: float, *, has_failover: bool
+) -> AsyncIterator[StockLevels]:
+    """Read a product's stock levels from MySQL ten times per second, without end; none while there is no primary."""
+    async with connected(stack) as operator:
         while True:
-            [[row]] = await connection.execute(SELECT_LEVELS, product_id)
+            try:
+                [[row]] = await operator.execute(SELECT_LEVELS, product_id)
+            except (mysql.connector.Error, OSError):
+                if not has_failover:
+                    raise
+                continue
             yield StockLevels(time.monotonic() - started_at, *(int(units) for units in row))
             await asyncio.sleep(SAMPLE_INTERVAL_S)
-    finally:
-        await connection.close()
 
 
 async def record_stock_levels(
@@ -127,6 +163,11 @@ def summary(sale: Sale) -> Table:
         f" {len(sale.responses):,} responses, {sale.busiest_second:,} in the busiest second",
         "check_stock()": "no difference" if sale.differences == 0 else f"{sale.differences} DIFFERENCES",
     }
+    if sale.failed_at_s is not None:
+        start, end = sale.gap
+        lines["failover"] = (
+            f"the primary was killed after {sale.failed_at_s:.1f} s; no request was accepted for {end - start:.1f} s"
+        )
     if repeated := counts["connection failed"] + counts["asked to retry"]:
         lines["repeated"] = f"{repeated} requests, under the same idempotency key"
     table = Table.grid(padding=(0, 2))
@@ -151,14 +192,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--deadline-s",
         type=_positive,
-        default=6,
-        help="seconds until a hold expires or an unpaid order is cancelled (default: 6)",
+        help="seconds until a hold expires or an unpaid order is cancelled (default: 6, with --failover 15)",
+    )
+    parser.add_argument(
+        "--failover",
+        action="store_true",
+        help="kill the primary in the middle of the sale, on the stack of script/server --members 3",
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same buyers (default: 1)")
     parser.add_argument(
         "--output", type=Path, default=DEFAULT_OUTPUT, help=f"file for the picture, SVG (default: {DEFAULT_OUTPUT})"
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.deadline_s = arguments.deadline_s or (15 if arguments.failover else 6)
+    return arguments
 
 
 def _positive(text: str) -> int:

@@ -26,6 +26,11 @@ class Response:
     duration_s: float
 
     @property
+    def received_at(self) -> float:
+        """When it was received (monotonic seconds)."""
+        return self.requested_at + self.duration_s
+
+    @property
     def is_error(self) -> bool:
         """Whether the status is an error."""
         return self.status >= HTTPStatus.BAD_REQUEST

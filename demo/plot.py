@@ -1,5 +1,7 @@
-"""The picture of a sale: units by state, requests per second, and latency over time."""
+"""The picture of a sale: units by state, responses per second, and latency over time."""
 
+from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 import matplotlib.style
@@ -8,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from demo.client import Response
 from demo.sale import Sale
 from stack.servers import PROJECT
 
@@ -21,13 +24,15 @@ def draw(sale: Sale, path: Path) -> None:
     """Write the picture of a sale as SVG."""
     figure = Figure(figsize=(9, 7), layout="constrained")
     panels = figure.subplots(3, 1, sharex=True, height_ratios=(5, 2, 2))
-    for axes, plot in zip(panels, (_plot_units, _plot_requests, _plot_latency), strict=True):
+    for axes, plot in zip(panels, (_plot_units, _plot_responses, _plot_latency), strict=True):
         plot(axes, sale)
         axes.tick_params(length=0)
         axes.yaxis.set_major_formatter("{x:,.0f}")
+        if sale.failed_at_s is not None:
+            axes.axvspan(sale.failed_at_s, sale.gap[1], color="0.5", alpha=0.25, linewidth=0)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[-1].set_xlabel("seconds since the sale opened")
-    panels[-1].set_xlim(sale.levels[0].at_s, sale.levels[-1].at_s)
+    panels[-1].set_xlim(0, sale.levels[-1].at_s)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="svg", metadata={"Date": None})
 
@@ -39,6 +44,15 @@ def _plot_units(axes: Axes, sale: Sale) -> None:
         seconds, heights, colors=STATE_COLOURS.values(), labels=STATE_COLOURS, edgecolor="white", linewidth=0.6
     )
     axes.set_ylim(0, sale.units)
+    if sale.failed_at_s is not None:
+        start, end = sale.gap
+        axes.text(
+            (sale.failed_at_s + end) / 2,
+            sale.units / 2,
+            f"the primary is killed:\nnothing is accepted\nfor {end - start:.1f} s",
+            ha="center",
+            va="center",
+        )
     axes.set_title(
         f"{sale.buyers:,} buyers, {sale.units:,} units: {sale.levels[-1].sold:,} sold, {sale.oversold} oversold",
         fontsize=15,
@@ -49,17 +63,22 @@ def _plot_units(axes: Axes, sale: Sale) -> None:
     axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1, handleheight=1)
 
 
-def _plot_requests(axes: Axes, sale: Sale) -> None:
+def _plot_responses(axes: Axes, sale: Sale) -> None:
     edges = np.arange(0, sale.levels[-1].at_s + WINDOW_S, WINDOW_S)
     bottom = np.zeros(len(edges) - 1)
-    for label, colour, is_error in (("accepted", "C0", False), ("refused", "C1", True)):
-        times = [
-            response.requested_at - sale.started_at for response in sale.responses if response.is_error == is_error
-        ]
+    answers: dict[str, tuple[str, Callable[[Response], bool]]] = {
+        "accepted": ("C0", lambda response: not response.is_error),
+        "refused": ("C1", lambda response: response.is_error and response.status != HTTPStatus.SERVICE_UNAVAILABLE),
+        "asked to retry (503)": ("#d64545", lambda response: response.status == HTTPStatus.SERVICE_UNAVAILABLE),
+    }
+    for label, (colour, is_shown) in answers.items():
+        times = [response.received_at - sale.started_at for response in sale.responses if is_shown(response)]
+        if not times:
+            continue
         rates = np.histogram(times, edges)[0] / WINDOW_S
         axes.stairs(bottom + rates, edges, baseline=bottom, fill=True, color=colour, label=label)
         bottom = bottom + rates
-    axes.set_ylabel("requests/s")
+    axes.set_ylabel("responses/s")
     axes.legend(loc="upper right")
 
 

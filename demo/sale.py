@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class Sale:
     responses: Sequence[Response] = ()
     counts: Counter[str] = field(default_factory=Counter)
     differences: int = 0  # rows of check_stock()
+    failed_at_s: float | None = None  # when the primary was killed, seconds after the start
 
     @property
     def oversold(self) -> int:
@@ -41,6 +43,12 @@ class Sale:
     def is_consistent(self) -> bool:
         """Whether no unit was oversold, check_stock() found no difference, and buyers were told of every unit sold."""
         return self.oversold == 0 and self.differences == 0 and self.levels[-1].sold == self.counts["success applied"]
+
+    @property
+    def gap(self) -> tuple[float, float]:
+        """The longest time without an accepted request: its beginning and end, seconds after the start."""
+        moments = sorted(response.received_at - self.started_at for response in self.responses if not response.is_error)
+        return max(pairwise(moments), key=lambda pair: pair[1] - pair[0])
 
     def latency_ms(self, share: float) -> float:
         """The duration that this share of the responses did not exceed."""

@@ -118,10 +118,13 @@ class Member(MysqlServer):
             return rows
 
     def run(self, file: str) -> None:
-        """Run the statements of a file in deployment/group-replication/ here as root."""
-        for statement in (DEPLOYMENT / file).read_text().split(";"):
-            if statement.strip():
-                self.execute(statement)
+        """Run the statements of a file in deployment/group-replication/ here as root. Raises StackError."""
+        try:
+            for statement in (DEPLOYMENT / file).read_text().split(";"):
+                if statement.strip():
+                    self.execute(statement)
+        except mysql.connector.Error as error:
+            raise StackError(f"{self.name}: {file}: {error}{self.see_log()}") from None
 
     def status(self) -> Status:
         """How the member is, by its own account."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import mysql.connector
 
@@ -49,16 +49,17 @@ ACTS_ON_MEMBER: dict[str, tuple[Callable[[Group, Member], object], str]] = {
 }
 
 
-def table(group: Group) -> str:
-    """A line for each member, as it describes itself."""
-    lines = [ROW.format(*HEADINGS)]
+def describe(group: Group) -> list[dict[str, Any]]:
+    """Every member as it describes itself, by the headings of the table."""
+    rows = []
     for member in group.members:
         status = member.status()
         process_id = member.process_id if member.is_running() else "-"
         reachable = f"{status.reachable} of {status.members}" if status.members else "-"
-        words = (process_id, status.process, status.state or "-", status.role or "-", reachable, status.queue)
-        lines.append(ROW.format(member.number, str(member.url.hosts[0]), *words))
-    return "\n".join(line.rstrip() for line in lines)
+        words = (process_id, status.process, status.state or "-", status.role or "-", reachable, int(status.queue))
+        values = (member.number, str(member.url.hosts[0]), *words)
+        rows.append(dict(zip(HEADINGS, values, strict=True)))
+    return rows
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -69,8 +70,8 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         self.lock = threading.Lock()
         super().__init__(str(path), _Handler)
 
-    def act(self, name: str, member: str | None) -> str:
-        """Do one thing and return the table of what came of it. Raises StackError or mysql.connector.Error."""
+    def act(self, name: str, member: str | None) -> list[dict[str, Any]]:
+        """Do one thing and return the members afterwards. Raises StackError or mysql.connector.Error."""
         if name != "show":
             with self.lock:
                 if name in ACTS_ON_GROUP:
@@ -80,17 +81,18 @@ class _Server(socketserver.ThreadingUnixStreamServer):
                         self.group.primary() if member == "primary" else self.group.member(int(cast("str", member)))
                     )
                     ACTS_ON_MEMBER[name][0](self.group, chosen)
-        return table(self.group)
+        return describe(self.group)
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    """One request, the JSON of an act and a member, and its answer: whether it was done, and what to print."""
+    """One request, the JSON of an act and a member, and its answer: the members, or why it was not done."""
 
     def handle(self) -> None:
+        answer: dict[str, Any]
         try:
-            answer = (True, cast("_Server", self.server).act(*json.loads(self.rfile.readline())))
+            answer = {"members": cast("_Server", self.server).act(*json.loads(self.rfile.readline()))}
         except (StackError, mysql.connector.Error) as error:
-            answer = (False, str(error))
+            answer = {"error": str(error)}
         self.wfile.write(json.dumps(answer).encode())
 
 
@@ -107,8 +109,8 @@ def listening(group: Group, folder: Path) -> Iterator[None]:
             thread.join()
 
 
-def ask(act: str, member: str | None = None) -> str:
-    """Have script/server do one thing; returns the table of members. Raises StackError."""
+def ask(act: str, member: str | None = None) -> list[dict[str, Any]]:
+    """Have script/server do one thing; returns the members afterwards, as `describe` does. Raises StackError."""
     running.find()
     path = (running.FOLDER / "sockets").readlink() / SOCKET
     if not path.exists():
@@ -116,10 +118,11 @@ def ask(act: str, member: str | None = None) -> str:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         connection.sendall(json.dumps([act, member]).encode() + b"\n")
-        was_done, text = json.loads(connection.makefile().read())
-    if not was_done:
-        raise StackError(text)
-    return str(text)
+        answer = json.loads(connection.makefile().read())
+    if "error" in answer:
+        raise StackError(answer["error"])
+    members: list[dict[str, Any]] = answer["members"]
+    return members
 
 
 def _member(text: str) -> str:
@@ -142,9 +145,11 @@ def main() -> None:
         command.add_argument("member", type=_member, help="number of the member, or primary")
     arguments = parser.parse_args()
     try:
-        print(ask(arguments.act or "show", getattr(arguments, "member", None)))
+        members = ask(arguments.act or "show", getattr(arguments, "member", None))
     except StackError as error:
         sys.exit(f"script/members: {error}")
+    for row in (HEADINGS, *(member.values() for member in members)):
+        print(ROW.format(*row))
 
 
 if __name__ == "__main__":

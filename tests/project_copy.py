@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stack.servers import PROJECT
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
 POLL_INTERVAL_S = 0.05
 
@@ -52,12 +52,16 @@ class Copy:
         inherited = {name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_PASSWORD"))}
         self._environment = {**inherited, "PORT": str(self.port)}
 
-    def start(self) -> str:
+    def start(self, *arguments: str) -> str:
         """Start `script/server` and wait until it is ready; returns its output so far."""
         self._output.parent.mkdir(exist_ok=True)
         with self._output.open("wb") as log:
             self._server = subprocess.Popen(
-                ["script/server"], cwd=self.folder, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+                ["script/server", *arguments],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while "Ready: " not in (output := self._output.read_text()):
