@@ -79,12 +79,16 @@ SCHEMAS: dict[str, Json] = {
     ),
     "CreatedHold": _object(hold_id=ID, expires_at=MOMENT),
     "Hold": _object(
-        ("order_id",),
+        ("unit_price", "order_id"),
         hold_id=ID,
         product_id=ID,
         quantity=UNITS,
         status={"enum": ["active", "ordered", "expired", "released"]},
         expires_at=MOMENT,
+        unit_price={
+            **MONEY,
+            "description": "The product's price when the hold was made. Holds that ended under release 0.9 have none.",
+        },
         order_id={**ID, "description": "the order that the hold became; only where it is ordered"},
     ),
     "ExtendedHold": _object(hold_id=ID, expires_at=MOMENT),

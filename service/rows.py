@@ -135,6 +135,7 @@ class Hold(NamedTuple):
     expires_at: datetime
     errno: int | None
     order_id: int | None
+    unit_price: Decimal | None
 
 
 class Order(NamedTuple):

@@ -14,6 +14,7 @@ CREATE TABLE `holds` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `product_id` bigint NOT NULL,
   `quantity` int NOT NULL COMMENT 'units',
+  `unit_price` decimal(12,2) DEFAULT NULL COMMENT 'the product''s price when the hold was made',
   `status` enum('active','ordered','expired','released') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'active',
   `expires_at` datetime NOT NULL COMMENT 'UTC; expired from this second on',
   `is_extended` tinyint(1) NOT NULL DEFAULT '0' COMMENT 'the deadline was moved, which is allowed once',

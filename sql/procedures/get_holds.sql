@@ -2,9 +2,10 @@
 --
 -- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
 --                            found unless that caller made it
--- Out     a row an element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
+-- Out     one row per element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
 --         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found),
---         order_id (NULL: not ordered, or its order is purged)
+--         order_id (NULL: not ordered, or its order is purged), unit_price (DECIMAL; the product's price when the
+--         hold was made; NULL: it ended under release 0.9)
 -- Errors  30001 invalid_request; in errno: 30201 hold_not_found
 -- Locks   none
 -- Retry   safe
@@ -23,7 +24,8 @@ BEGIN
         IF(hold.status = 'active' AND hold.expires_at <= UTC_TIMESTAMP(), 'expired', hold.status) AS status,
         hold.expires_at,
         IF(hold.id IS NULL, 30201, NULL) AS errno,
-        order_.id AS order_id
+        order_.id AS order_id,
+        hold.unit_price
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         element JSON PATH '$',

@@ -20,12 +20,11 @@ BEGIN
     DECLARE v_amount DECIMAL(20, 2);
     DECLARE v_order_ids LONGTEXT DEFAULT '';
     DECLARE c_chosen CURSOR FOR
-        SELECT hold.id, hold.product_id, hold.quantity, hold.quantity * product.price
+        SELECT hold.id, hold.product_id, hold.quantity, hold.quantity * hold.unit_price
         FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
             position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
         )) AS request
         STRAIGHT_JOIN holds AS hold ON hold.id = request.hold_id
-        STRAIGHT_JOIN products AS product ON product.id = hold.product_id
         WHERE SUBSTRING(in_verdicts, request.position, 1) = '+'
         ORDER BY request.position;
     DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_is_done = TRUE;

@@ -51,7 +51,7 @@ def test_a_hold_lives_120_seconds_of_the_databases_clock(client: httpx.Client, s
 
 
 def test_a_holds_location_shows_it(client: httpx.Client, session: Session) -> None:
-    product_id = session.create_product(stock=5)
+    product_id = session.create_product(stock=5, price="19.90")
     created = client.request(**hold_request(product_id, 2))
     response = client.get(created.headers["Location"])
     assert response.status_code == 200
@@ -61,6 +61,7 @@ def test_a_holds_location_shows_it(client: httpx.Client, session: Session) -> No
         "quantity": 2,
         "status": "active",
         "expires_at": created.json()["expires_at"],
+        "unit_price": 19.9,
     }
     assert_common_headers(response)
 

@@ -58,13 +58,6 @@ def test_an_order_may_wait_900_seconds_for_its_payment(client: httpx.Client, ses
     assert 800 < row["remaining_s"] <= 901
 
 
-def test_an_order_keeps_the_price_at_which_it_was_made(client: httpx.Client, session: Session, shop: Shop) -> None:
-    product_id = session.create_product(stock=5, price="10.00")
-    order_id = shop.ordered(product_id, 2)
-    session.execute("UPDATE products SET price = 99 WHERE id = %s", product_id)
-    assert client.get(f"/api/orders/{order_id}").json()["amount"] == 20.0
-
-
 @pytest.mark.parametrize(
     ("price", "quantity", "amount"),
     [

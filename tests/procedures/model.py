@@ -55,6 +55,7 @@ class Hold:
 
     product_id: int
     quantity: int
+    unit_price: Decimal
     expires_at: int
     customer_id: str | None = None
     is_extended: bool = False
@@ -161,7 +162,8 @@ class Model:
             return answer
         if errno := self.refusal(product_id, quantity, customer_id):
             return {"errno": errno}
-        self.holds[new_id] = Hold(product_id, quantity, self.now + self.hold_ttl_s, customer_id)
+        price = self.prices.get(product_id, Decimal(100))
+        self.holds[new_id] = Hold(product_id, quantity, price, self.now + self.hold_ttl_s, customer_id)
         self.record("hold", key, (product_id, quantity, customer_id), new_id)
         return {"id": new_id}
 
@@ -205,8 +207,7 @@ class Model:
         if is_due or hold.status != "active":
             return {"errno": REFUSALS["expired" if is_due else hold.status]}
         hold.status = "ordered"
-        price = self.prices.get(hold.product_id, Decimal(100))
-        self.orders[new_id] = Order(hold, self.now + PAYMENT_TTL_S, price * hold.quantity)
+        self.orders[new_id] = Order(hold, self.now + PAYMENT_TTL_S, hold.unit_price * hold.quantity)
         for event in self.events.values():
             if event.order_id == new_id and event.outcome == "waiting":
                 self.settle(event)

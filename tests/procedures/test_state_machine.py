@@ -299,6 +299,7 @@ class Checkout(RuleBasedStateMachine):
         is_due = hold.status == "active" and hold.expires_at <= self.model.now
         return {
             "quantity": hold.quantity,
+            "unit_price": hold.unit_price,
             "status": "expired" if is_due else hold.status,
             "expires_at": self.moment(hold.expires_at),
         }
