@@ -15,8 +15,8 @@ from service.errors import ERRORS
 from service.settings import SettingsError
 
 # What this code needs, and what it tells the database of itself: see the table schema_release.
-SCHEMA_VERSION = 1
-CODE_VERSION = 1
+SCHEMA_VERSION = 2
+CODE_VERSION = 2
 
 # MySQL has these errnos, the driver has no names for them.
 ER_DISK_FULL = 1021

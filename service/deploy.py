@@ -26,7 +26,7 @@ from yoyo.backends.core import MySQLBackend
 from yoyo.connections import parse_uri
 
 from service import __version__
-from service.database import LOCK_WAIT_TIMEOUT_S, connection_options
+from service.database import LOCK_WAIT_TIMEOUT_S, SCHEMA_VERSION, connection_options
 from service.settings import SettingsError, load_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +36,11 @@ LOCK_TIMEOUT_S = 60
 MIGRATION_TABLE = "_yoyo_migration"
 # A routine that writes new columns or tables, and the procedure that then writes them for the rows that are there.
 # In this order, because each backfill relies on the ones before it. Routines that read them are replaced afterwards.
-BACKFILLS = (("write_holds", "backfill_holds"),)
+BACKFILLS = (
+    ("write_holds", "backfill_holds"),
+    ("insert_orders", "backfill_order_lines"),
+    ("settle_orders", "backfill_orders"),
+)
 FIRST_MIGRATION = "0101"  # of the baseline, with which release 0.9.0 started the schema anew
 # MySQL's own default, whatever the server's is.
 SQL_MODE = (
@@ -286,6 +290,8 @@ def deploy(url: str, *, seed: bool = False) -> str:
             for grant in grants:
                 cursor.execute(grant)
             revoke_leftovers(cursor, grants)
+            # Last: from now on workers that need this schema start.
+            cursor.execute("UPDATE schema_release SET schema_version = GREATEST(schema_version, %s)", (SCHEMA_VERSION,))
             set_passwords(cursor)
             if seed:
                 seed_product(cursor)

@@ -41,7 +41,7 @@ MONEY: Json = {
 }
 MOMENT: Json = {"type": "string", "format": "date-time", "examples": ["2026-01-02T18:30:00Z"], "description": "UTC"}
 TEXT: Json = {"type": "string"}
-ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled"]}
+ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled", "refunded"]}
 
 
 def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
@@ -49,6 +49,7 @@ def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
     return {"type": "object", "properties": members, "required": required}
 
 
+ORDER_LINE = _object(hold_id=ID, product_id=ID, quantity=UNITS, unit_price=MONEY, refunded_quantity=UNITS)
 PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
@@ -95,13 +96,15 @@ SCHEMAS: dict[str, Json] = {
     "OrderBody": _object(hold_id=ID),
     "CreatedOrder": _object(order_id=ID, hold_id=ID, status=ORDER_STATUS),
     "Order": _object(
+        ("hold_id", "product_id", "quantity"),
         order_id=ID,
-        hold_id=ID,
+        hold_id={**ID, "description": "only where the order has one line, like product_id and quantity"},
         product_id=ID,
         quantity=UNITS,
-        amount=MONEY,
+        amount={**MONEY, "description": "the sum of quantity times unit_price over the lines"},
         status=ORDER_STATUS,
         payment_due_at=MOMENT,
+        lines={"type": "array", "items": ORDER_LINE, "description": "one per hold, by hold_id"},
     ),
     "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
@@ -109,7 +112,7 @@ SCHEMAS: dict[str, Json] = {
         order_id=ID,
         status={"enum": ["success", "failure", "failed"], "examples": ["success"]},
     ),
-    "AppliedPayment": _object(order_id=ID, status={"enum": ["pending", "paid", "cancelled", None]}, outcome=TEXT),
+    "AppliedPayment": _object(order_id=ID, status={"enum": [*ORDER_STATUS["enum"], None]}, outcome=TEXT),
     "Liveness": _object(status={"const": "ok"}),
     "Readiness": _object(
         status={"enum": ["ready", "degraded"]},

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.requests import BigInt, encode, money
+from service.requests import BigInt, encode, money, utc
 
 
 class HoldRequest(msgspec.Struct, omit_defaults=True):
@@ -107,13 +107,14 @@ class ExtendedHold(NamedTuple):
 
 
 class CancelledOrder(NamedTuple):
-    """A row of cancel_orders."""
+    """A row of cancel_orders; `hold_ids` is a JSON array, None where the order has one line."""
 
     order_id: int
-    hold_id: int
+    hold_id: int | None
     status: str
     replayed: int
     errno: int | None
+    hold_ids: str | None
 
 
 class StartedPayment(NamedTuple):
@@ -138,17 +139,47 @@ class Hold(NamedTuple):
     unit_price: Decimal | None
 
 
-class Order(NamedTuple):
-    """A row of get_orders."""
+class OrderLine(msgspec.Struct):
+    """One of the `lines` of an order; MySQL writes the price as a string."""
 
-    order_id: int
     hold_id: int
     product_id: int
     quantity: int
+    unit_price: Decimal
+    refunded_quantity: int
+
+
+class Order(NamedTuple):
+    """A row of get_orders; the hold, product and quantity are None where the order has several lines."""
+
+    order_id: int
+    hold_id: int | None
+    product_id: int | None
+    quantity: int | None
     amount: Decimal
     status: str
     payment_due_at: datetime
     errno: int | None
+    lines: str
+
+    def document(self) -> dict[str, Any]:
+        """The members of the answer to GET /api/orders/{id}."""
+        lines = _LINES.decode(self.lines)
+        return {
+            "order_id": self.order_id,
+            **(
+                {"hold_id": self.hold_id, "product_id": self.product_id, "quantity": self.quantity}
+                if len(lines) == 1
+                else {}
+            ),
+            "amount": money(self.amount),
+            "status": self.status,
+            "payment_due_at": utc(self.payment_due_at),
+            "lines": [{**msgspec.structs.asdict(line), "unit_price": money(line.unit_price)} for line in lines],
+        }
+
+
+_LINES = msgspec.json.Decoder(list[OrderLine])
 
 
 class Product(NamedTuple):

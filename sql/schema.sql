@@ -55,18 +55,36 @@ CREATE TABLE `measurements` (
   CONSTRAINT `measurements_one_row` CHECK ((`only_row` = 1))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='figures of get_metrics that would otherwise need a scan';
 
-CREATE TABLE `orders` (
-  `id` bigint NOT NULL AUTO_INCREMENT,
+CREATE TABLE `order_lines` (
+  `order_id` bigint NOT NULL,
   `hold_id` bigint NOT NULL,
   `product_id` bigint NOT NULL,
   `quantity` int NOT NULL COMMENT 'units',
-  `amount` decimal(20,2) NOT NULL COMMENT 'quantity times the price at order time',
-  `status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
+  `unit_price` decimal(12,2) NOT NULL COMMENT 'the hold''s',
+  `refunded_quantity` int NOT NULL DEFAULT '0' COMMENT 'units',
+  PRIMARY KEY (`order_id`,`hold_id`),
+  UNIQUE KEY `order_lines_by_hold` (`hold_id`),
+  CONSTRAINT `order_lines_quantity_positive` CHECK ((`quantity` >= 1)),
+  CONSTRAINT `order_lines_refunded_within_quantity` CHECK ((`refunded_quantity` between 0 and `quantity`))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what was ordered, one row per hold';
+
+CREATE TABLE `orders` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `hold_id` bigint NOT NULL COMMENT 'the first of its holds; order_lines has all of them',
+  `product_id` bigint DEFAULT NULL COMMENT 'NULL with several lines',
+  `quantity` int DEFAULT NULL COMMENT 'units; NULL with several lines',
+  `amount` decimal(20,2) NOT NULL COMMENT 'the sum of quantity times unit_price over its lines',
+  `status` enum('pending','paid','cancelled','refunded') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
   `payment_due_at` datetime NOT NULL COMMENT 'UTC; a pending order is cancelled from this second on',
   `payment_started_at` datetime DEFAULT NULL COMMENT 'UTC; when the client reported that its buyer is paying',
+  `caller` varbinary(64) DEFAULT NULL COMMENT 'who made its holds; empty where no API keys are used',
+  `customer_id` varbinary(64) DEFAULT NULL COMMENT 'whom its holds name; NULL: nobody',
+  `paid_at` datetime DEFAULT NULL COMMENT 'UTC; NULL: not paid',
   PRIMARY KEY (`id`),
   UNIQUE KEY `orders_by_hold` (`hold_id`),
   KEY `orders_by_deadline` (`status`,`payment_due_at`),
+  KEY `orders_by_caller` (`caller`),
+  KEY `orders_by_customer` (`customer_id`),
   CONSTRAINT `orders_quantity_positive` CHECK ((`quantity` >= 1))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='holds that were ordered; at most one order per hold';
 
@@ -164,7 +182,7 @@ CREATE TABLE `sweeps` (
 --   hold_id bigint
 --   product_id bigint
 --   quantity int
---   amount decimal(20,2)
+--   amount decimal(22,2)
 --   caller varchar(64)
 --   customer_id varchar(64)
 --   payment_started_at datetime
@@ -183,7 +201,7 @@ CREATE TABLE `sweeps` (
 --   product_id bigint
 --   orders bigint
 --   quantity decimal(32,0)
---   amount decimal(42,2)
+--   amount decimal(44,2)
 
 -- view stock_levels:
 --   product_id bigint
@@ -192,7 +210,7 @@ CREATE TABLE `sweeps` (
 --   available_stock bigint
 --   held decimal(32,0)
 --   pending decimal(32,0)
---   sold decimal(32,0)
+--   sold decimal(33,0)
 
 -- view waiting_payments:
 --   event_id bigint

@@ -6,7 +6,7 @@ import structlog
 
 from service.errors import ORDER_NOT_FOUND
 from service.procedure_client import ProcedureClient
-from service.requests import BigInt, idempotency_key, money, parse_id, read_body, send_json, utc
+from service.requests import BigInt, idempotency_key, parse_id, read_body, send_json, utc
 from service.resources.outcomes import accepted_row, require_accepted
 from service.rows import OrderRequest, ScopedId
 
@@ -63,18 +63,7 @@ class OrderResource:
         """Show one order."""
         order = await self._procedures.get_order(ScopedId(parse_id(order_id, ORDER_NOT_FOUND), req.context.caller))
         require_accepted(order)
-        send_json(
-            resp,
-            {
-                "order_id": order.order_id,
-                "hold_id": order.hold_id,
-                "product_id": order.product_id,
-                "quantity": order.quantity,
-                "amount": money(order.amount),
-                "status": order.status,
-                "payment_due_at": utc(order.payment_due_at),
-            },
-        )
+        send_json(resp, order.document())
 
     on_head = on_get
 
@@ -91,7 +80,10 @@ class OrderCancellationResource:
         require_accepted(order)
         if not order.replayed:
             log.info("order_cancelled", request_id=req.context.request_id, order_id=order.order_id)
-        send_json(resp, {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status})
+        holds = (
+            {"hold_id": order.hold_id} if order.hold_ids is None else {"hold_ids": msgspec.json.decode(order.hold_ids)}
+        )
+        send_json(resp, {"order_id": order.order_id, **holds, "status": order.status})
 
 
 class PaymentStartResource:

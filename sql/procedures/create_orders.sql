@@ -24,7 +24,7 @@ BEGIN
     CALL decide_orders(in_requests, v_key_prefix, v_verdicts, v_touched);
 
     SELECT
-        COALESCE(recorded.result_id, used.id) AS order_id,
+        COALESCE(recorded.result_id, used.order_id) AS order_id,
         IF(recorded.result_id IS NULL, NULL, request.hold_id) AS hold_id,
         recorded.result_status AS status,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
@@ -46,7 +46,7 @@ BEGIN
             = CAST(COALESCE(request.idempotency_key, CONCAT(v_key_prefix, request.position)) AS BINARY)
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     LEFT JOIN orders AS order_ ON order_.id = recorded.result_id
-    LEFT JOIN orders AS used
+    LEFT JOIN order_lines AS used
         ON SUBSTRING(v_verdicts, request.position, 1) = 'u' AND used.hold_id = request.hold_id
     ORDER BY request.position;
 

@@ -1,7 +1,7 @@
 -- extend_holds: give active holds hold_extension_s seconds more, each of them once.
 --
 -- In      in_hold_ids  JSON  as release_holds
--- Out     a row an element, in order: hold_id, expires_at (DATETIME, UTC), replayed (1: was extended before),
+-- Out     one row per element, in order: hold_id, expires_at (DATETIME, UTC), replayed (1: was extended before),
 --         errno (NULL: is extended), order_id (with 30203: the order that the hold became)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used,
@@ -21,13 +21,13 @@ BEGIN
         hold.expires_at,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
         verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno,
-        used.id AS order_id
+        used.order_id
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$[0]'
     )) AS request
     LEFT JOIN holds AS hold
         ON hold.id = request.hold_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
-    LEFT JOIN orders AS used
+    LEFT JOIN order_lines AS used
         ON SUBSTRING(v_verdicts, request.position, 1) = 'u' AND used.hold_id = request.hold_id
     ORDER BY request.position;
 

@@ -2,9 +2,9 @@
 --
 -- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
 --                            found unless that caller made it
--- Out     a row an element, in order: hold_id, replayed (1: was released before), errno (NULL: is released),
+-- Out     one row per element, in order: hold_id, replayed (1: was released before), errno (NULL: is released),
 --         order_id (with 30203: the order that the hold became);
---         then, if a stock changed, a row a product (see get_products)
+--         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used
 -- Locks   holds, then stock, each by primary key, ascending; until COMMIT
@@ -25,11 +25,11 @@ BEGIN
             SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
             NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
         ) AS errno,
-        used.id AS order_id
+        used.order_id
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$[0]'
     )) AS request
-    LEFT JOIN orders AS used
+    LEFT JOIN order_lines AS used
         ON SUBSTRING(v_verdicts, request.position, 1) = 'u' AND used.hold_id = request.hold_id
     ORDER BY request.position;
 

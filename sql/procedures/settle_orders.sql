@@ -1,7 +1,7 @@
 -- settle_orders: apply the waiting payment events of orders that exist, in arrival order.
 --
--- The first event of a pending order decides it; every other one finds the order in its final state. One that waited
--- too long becomes orphaned instead.
+-- The first event of a pending order decides it; every other one finds the order in its final state. An event that
+-- waited too long becomes orphaned instead.
 --
 -- In      in_locked_ids JSON  array of distinct orders that the transaction has locked (lock_existing_orders)
 -- Out     out_products  JSON  array of the products whose stock came back
@@ -16,6 +16,7 @@ settle: BEGIN
         DEFAULT UTC_TIMESTAMP(6) - INTERVAL setting('waiting_payment_ttl_s') SECOND;
     DECLARE v_event_ids JSON;
     DECLARE v_failures BIGINT;
+    DECLARE v_cancelled_ids JSON;
     DECLARE v_returned JSON;
 
     SET out_products = JSON_ARRAY();
@@ -50,24 +51,20 @@ settle: BEGIN
     JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
     STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id AND event_.outcome = 'applied'
     STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
-    SET order_.status = IF(event_.status = 'success', 'paid', 'cancelled');
+    SET
+        order_.status = IF(event_.status = 'success', 'paid', 'cancelled'),
+        order_.paid_at = IF(event_.status = 'success', UTC_TIMESTAMP(), NULL);
 
     IF v_failures = 0 THEN
         LEAVE settle;
     END IF;
-    SELECT
-        JSON_ARRAYAGG(JSON_OBJECT(
-            'hold_id', order_.hold_id, 'product_id', order_.product_id, 'quantity', order_.quantity
-        )),
-        JSON_ARRAYAGG(order_.product_id)
-    INTO v_returned, out_products
+    SELECT JSON_ARRAYAGG(event_.order_id) INTO v_cancelled_ids
     FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
     STRAIGHT_JOIN payment_events AS event_
-        ON event_.id = locked_.event_id AND event_.outcome = 'applied' AND event_.status = 'failure'
-    STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id;
-    IF v_returned IS NULL THEN
-        SET out_products = JSON_ARRAY();
-    ELSE
+        ON event_.id = locked_.event_id AND event_.outcome = 'applied' AND event_.status = 'failure';
+    IF v_cancelled_ids IS NOT NULL THEN
+        CALL read_order_lines(v_cancelled_ids, v_returned);
         CALL return_stock(v_returned);
+        SET out_products = JSON_EXTRACT(v_returned, '$[*].product_id');
     END IF;
 END

@@ -28,8 +28,8 @@ SELECT
         WHERE product_id = stock.product_id AND status = 'active' AND expires_at <= UTC_TIMESTAMP()
     ), 0)
     + COALESCE((
-        SELECT SUM(quantity) FROM orders
-        WHERE product_id = stock.product_id AND status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
+        SELECT SUM(line.quantity) FROM orders INNER JOIN order_lines AS line ON line.order_id = orders.id
+        WHERE line.product_id = stock.product_id AND status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
     ), 0) AS units,
     total
 FROM stock WHERE product_id = %s

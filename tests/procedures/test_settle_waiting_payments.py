@@ -59,6 +59,7 @@ def test_an_event_left_waiting_beside_its_order_is_settled(session: Session) -> 
 def test_orphans_in_great_number_do_not_take_an_event_from_its_order(session: Session) -> None:
     order_id = session.create_order(session.create_product(stock=1))
     session.execute("UPDATE orders SET id = 900000000 WHERE id = %s", order_id)
+    session.execute("UPDATE order_lines SET order_id = 900000000 WHERE order_id = %s", order_id)
     session.execute("UPDATE idempotency_keys SET result_id = 900000000 WHERE operation = 'order'")
     session.execute(
         "INSERT INTO payment_events (idempotency_key, order_id, status, received_at, recorded_by) "
