@@ -93,8 +93,36 @@ SCHEMAS: dict[str, Json] = {
         order_id={**ID, "description": "the order that the hold became; only where it is ordered"},
     ),
     "ExtendedHold": _object(hold_id=ID, expires_at=MOMENT),
-    "OrderBody": _object(hold_id=ID),
-    "CreatedOrder": _object(order_id=ID, hold_id=ID, status=ORDER_STATUS),
+    "OrderBody": {
+        **_object(
+            ("hold_id", "hold_ids"),
+            hold_id=ID,
+            hold_ids={
+                "type": "array",
+                "items": ID,
+                "minItems": 1,
+                "maxItems": 50,
+                "uniqueItems": True,
+                "examples": [[1, 2]],
+                "description": "holds of one caller and of at most one customer; under a key they are a set",
+            },
+        ),
+        "oneOf": [{"required": ["hold_id"]}, {"required": ["hold_ids"]}],
+    },
+    "CreatedOrder": _object(
+        ("hold_id", "hold_ids"),
+        order_id=ID,
+        hold_id={**ID, "description": "where the first request under the key named one hold"},
+        hold_ids={"type": "array", "items": ID, "description": "where it named a list; ascending"},
+        status=ORDER_STATUS,
+    ),
+    "CancelledOrder": _object(
+        ("hold_id", "hold_ids"),
+        order_id=ID,
+        hold_id={**ID, "description": "where the order has one line"},
+        hold_ids={"type": "array", "items": ID, "description": "where it has several; ascending"},
+        status={"const": "cancelled"},
+    ),
     "Order": _object(
         ("hold_id", "product_id", "quantity"),
         order_id=ID,
@@ -122,7 +150,7 @@ SCHEMAS: dict[str, Json] = {
         sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that nobody released"},
     ),
     "Problem": _object(
-        ("available_stock", "order_id", "missing"),
+        ("available_stock", "hold_id", "order_id", "missing"),
         type=TEXT,
         title=TEXT,
         status={"type": "integer"},
@@ -130,6 +158,7 @@ SCHEMAS: dict[str, Json] = {
         code=TEXT,
         errno={"type": ["integer", "null"]},
         available_stock=UNITS,
+        hold_id={**ID, "description": "where the request named hold_ids: the hold that refused"},
         order_id={**ID, "description": "with hold_already_used: the order that the hold became"},
         missing=TEXT,
     ),
@@ -299,7 +328,7 @@ PATHS: dict[str, Json] = {
     "/api/orders": _path(
         post=_operation(
             "create_order",
-            "Turn a hold into an order",
+            "Turn one or several holds into an order: all of them or none",
             {"201": "CreatedOrder"},
             body="OrderBody",
             parameters=("IdempotencyKey",),
@@ -316,7 +345,7 @@ PATHS: dict[str, Json] = {
         post=_operation(
             "cancel_order",
             "Cancel a pending order and return its stock",
-            {"200": "CreatedOrder"},
+            {"200": "CancelledOrder"},
             errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID),
             errors=UNAVAILABLE,
         ),

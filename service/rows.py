@@ -25,12 +25,13 @@ class HoldRequest(msgspec.Struct, omit_defaults=True):
 
 
 class OrderRequest(msgspec.Struct, omit_defaults=True):
-    """An element of create_orders."""
+    """An element of create_orders: one hold, or a list of holds."""
 
-    hold_id: int
     idempotency_key: str
     is_generated_key: bool
     caller: str = ""
+    hold_id: int | None = None
+    hold_ids: list[int] | None = None
 
 
 class PaymentEvent(msgspec.Struct):
@@ -66,15 +67,16 @@ class CreatedHold(NamedTuple):
 
 
 class CreatedOrder(NamedTuple):
-    """A row of create_orders."""
+    """A row of create_orders; `hold_ids` is a JSON array, None where the first request named one hold."""
 
     order_id: int
-    hold_id: int
+    hold_id: int | None
     status: str
     replayed: int
     errno: int | None
-    product_id: int
-    quantity: int
+    product_id: int | None
+    quantity: int | None
+    hold_ids: str | None
 
 
 class AppliedPayment(NamedTuple):

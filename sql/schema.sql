@@ -30,11 +30,12 @@ CREATE TABLE `idempotency_keys` (
   `operation` enum('hold','order') COLLATE utf8mb4_0900_bin NOT NULL,
   `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty where no API keys are used',
   `idempotency_key` varbinary(255) NOT NULL,
-  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold',
+  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold, or the SHA-256 of several holds',
   `result_id` bigint NOT NULL COMMENT 'hold or order',
   `result_expires_at` datetime DEFAULT NULL COMMENT 'of a hold, as first answered',
   `result_status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of an order, as first answered',
   `purge_after` datetime NOT NULL COMMENT 'UTC',
+  `is_list` tinyint(1) DEFAULT NULL COMMENT 'of an order: its request named hold_ids',
   PRIMARY KEY (`operation`,`caller`,`idempotency_key`),
   KEY `idempotency_keys_by_purge` (`purge_after`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='accepted requests and their first answers';

@@ -18,34 +18,37 @@ COMMENT 'insert the chosen orders of a batch, in array order, with one line per 
 BEGIN
     INSERT INTO orders (hold_id, product_id, quantity, amount, payment_due_at, caller, customer_id)
     SELECT
-        request.hold_id,
-        hold.product_id,
-        hold.quantity,
-        hold.quantity * hold.unit_price,
+        ANY_VALUE(COALESCE(request.hold_id, request.first_hold_id)),
+        IF(COUNT(*) = 1, MIN(hold.product_id), NULL),
+        IF(COUNT(*) = 1, MIN(hold.quantity), NULL),
+        SUM(hold.quantity * hold.unit_price),
         in_payment_due_at,
-        hold.caller,
-        customer.customer_id
+        MIN(hold.caller),
+        MIN(customer.customer_id)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]',
+        NESTED PATH '$.hold_ids[*]' COLUMNS (listed_id BIGINT PATH '$')
     )) AS request
-    STRAIGHT_JOIN holds AS hold ON hold.id = request.hold_id
+    STRAIGHT_JOIN holds AS hold ON hold.id = COALESCE(request.listed_id, request.hold_id)
     LEFT JOIN customer_units AS customer ON customer.hold_id = hold.id
     WHERE SUBSTRING(in_verdicts, request.position, 1) = '+'
+    GROUP BY request.position
     ORDER BY request.position;
 
     INSERT INTO order_lines (order_id, hold_id, product_id, quantity, unit_price)
     SELECT order_.id AS order_id, hold.id AS hold_id, hold.product_id, hold.quantity, hold.unit_price
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]',
+        NESTED PATH '$.hold_ids[*]' COLUMNS (listed_id BIGINT PATH '$')
     )) AS request
-    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = request.hold_id
-    STRAIGHT_JOIN holds AS hold ON hold.id = request.hold_id
+    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = COALESCE(request.hold_id, request.first_hold_id)
+    STRAIGHT_JOIN holds AS hold ON hold.id = COALESCE(request.listed_id, request.hold_id)
     WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
 
     SELECT JSON_ARRAYAGG(order_.id) INTO out_order_ids
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]'
     )) AS request
-    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = request.hold_id
+    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = COALESCE(request.hold_id, request.first_hold_id)
     WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
 END

@@ -1,12 +1,12 @@
--- write_orders: write the chosen orders of a round and commit, or leave them all open for the next round.
+-- write_orders: insert the chosen orders of a round and commit, or leave all of them open for the next round.
 --
--- In      in_requests  JSON          as create_orders
---         in_key_prefix  VARCHAR(50)   generated_key_prefix()
--- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
---         io_touched   JSON          products whose stock a waiting payment returned are added
+-- In      in_requests    JSON           as create_orders
+--         in_key_prefix  VARCHAR(50)    generated_key_prefix()
+-- InOut   io_verdicts    VARCHAR(1000)  chosen (+) become accepted (a), or open (.) if another session was faster
+--         io_touched     JSON           products whose stock a waiting payment returned are added
 -- Errors  none
 -- Locks   holds ascending, its own new orders, waiting payment events, stock, idempotency keys ascending; until COMMIT
--- Retry   safe: the same keys and arguments give the first answers
+-- Retry   safe: the same keys and arguments return the first answers
 -- Txn     ends the caller's
 CREATE PROCEDURE write_orders(
     IN in_requests JSON,
@@ -14,7 +14,7 @@ CREATE PROCEDURE write_orders(
     INOUT io_verdicts VARCHAR(1000),
     INOUT io_touched JSON
 )
-COMMENT 'write the chosen orders of a round and commit, or leave them all open for the next round'
+COMMENT 'insert the chosen orders of a round and commit, or leave all of them open for the next round'
 write_round: BEGIN
     DECLARE v_now DATETIME DEFAULT deadline_after(0);
     DECLARE v_payment_due_at DATETIME;
@@ -23,7 +23,7 @@ write_round: BEGIN
     DECLARE v_holds JSON;
     DECLARE v_order_ids JSON;
 
-    -- A rival used one of the keys since they were looked up.
+    -- Another session has used one of the keys since they were looked up.
     DECLARE EXIT HANDLER FOR 1062
     BEGIN
         ROLLBACK;
@@ -35,9 +35,10 @@ write_round: BEGIN
         LEAVE write_round;
     END IF;
 
-    SELECT JSON_ARRAYAGG(chosen.hold_id) INTO v_holds
+    SELECT JSON_ARRAYAGG(COALESCE(chosen.listed_id, chosen.hold_id)) INTO v_holds
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id',
+        NESTED PATH '$.hold_ids[*]' COLUMNS (listed_id BIGINT PATH '$')
     )) AS chosen
     WHERE SUBSTRING(io_verdicts, chosen.position, 1) = '+';
 
@@ -68,26 +69,28 @@ write_round: BEGIN
     STRAIGHT_JOIN holds AS hold ON hold.id = chosen.hold_id
     SET hold.status = 'ordered';
 
-    -- Keys come last: their order_.status is what a waiting payment made of the order.
+    -- Keys come last: they keep the status that a waiting payment has given the order.
     CALL settle_new_orders(v_order_ids, io_touched);
     INSERT INTO idempotency_keys
-        (operation, caller, idempotency_key, fingerprint, result_id, result_status, purge_after)
+        (operation, caller, idempotency_key, fingerprint, result_id, result_status, is_list, purge_after)
     SELECT
         'order',
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY) AS key_bytes,
-        request.hold_id,
+        COALESCE(CAST(request.hold_id AS CHAR), hold_set_fingerprint(request.hold_ids)),
         order_.id,
         order_.status,
+        IF(request.hold_id IS NULL, TRUE, NULL),
         IF(request.is_generated_key = 1 OR request.idempotency_key IS NULL, v_service_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
-        hold_id BIGINT PATH '$.hold_id',
+        hold_id BIGINT PATH '$.hold_id', hold_ids JSON PATH '$.hold_ids', first_hold_id BIGINT PATH '$.hold_ids[0]',
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
         is_generated_key INT PATH '$.is_generated_key',
         caller VARCHAR(1024) PATH '$.caller'
     )) AS request
-    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = request.hold_id
+    STRAIGHT_JOIN orders AS order_
+        ON order_.hold_id = COALESCE(request.hold_id, request.first_hold_id)
     WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
     ORDER BY caller_bytes, key_bytes;
 

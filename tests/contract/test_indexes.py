@@ -32,6 +32,7 @@ VALUES = {
     "v_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "v_key_prefix": "'made-'",
     "v_now": "UTC_TIMESTAMP()",
+    "v_refusing": "'{}'",
     "v_verdicts": "'aa'",
 }
 
@@ -65,9 +66,9 @@ QUERIES = [
     Query("sweep_short_products", r"SELECT DISTINCT order_\.id", {"order_": "orders_by_deadline", "line": "PRIMARY"}),
     Query("evaluate_holds", r"SELECT /\*\+", {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY"}),
     Query("apply_customer_limit", r"SELECT /\*\+", {"recorded": "PRIMARY", "units": "customer_units_by_customer"}),
-    Query("evaluate_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY"}),
+    Query("evaluate_new_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY", "customer": "PRIMARY"}),
     Query("create_holds", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY", "stock": "PRIMARY"}),
-    Query("create_orders", r"SELECT\s+COALESCE\(recorded", {"recorded": "PRIMARY", "used": "order_lines_by_hold"}),
+    Query("create_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "used": "order_lines_by_hold", "line": "PRIMARY"}),
     Query("lock_waiting_events", r"SELECT JSON_ARRAYAGG\(event_\.id\)", {"event_": "payment_events_by_outcome"}),
     Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "line": "order_lines_by_hold"}),
     Query("get_orders", r"SELECT /\*\+", {"order_": "PRIMARY", "line": "PRIMARY"}),
