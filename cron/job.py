@@ -11,8 +11,11 @@ import mysql.connector
 import structlog
 
 from service.database import Connection
+from service.errors import SettingsError
 from service.logs import configure_logs
-from service.settings import SettingsError, load_environment
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
+from service.settings import load_environment
 
 CALL_TIMEOUT_S = 300
 LOCK_WAIT_TIMEOUT_S = 2
@@ -62,7 +65,8 @@ async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
 
 
 async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Awaitable[bool]], once: bool) -> bool:
-    holder, worker = Connection(url), Connection(url, call_timeout_s=CALL_TIMEOUT_S)
+    primary = Primary(MysqlUrl.parse(url))
+    holder, worker = Connection(primary), Connection(primary, call_timeout_s=CALL_TIMEOUT_S)
     try:
         # Wait a moment, because the run before may be about to end. MySQL releases the lock when its connection ends.
         [[(has_lock,)]] = await holder.execute(
@@ -75,3 +79,4 @@ async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Aw
     finally:
         await holder.close()
         await worker.close()
+        await primary.close()

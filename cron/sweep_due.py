@@ -29,7 +29,8 @@ class Sweep(NamedTuple):
 
 
 async def sweep(connection: Connection, once: bool) -> bool:
-    """Sweep and report, once or until the minute ends."""
+    """Enable the EVENT on a new primary, then sweep and report, once or until the minute ends."""
+    await connection.call("enable_sweep")
     async for _ in job.seconds_of_this_minute(once):
         await connection.call("expire_due", SWEEP_LIMIT)
         rows, *_ = await connection.call("report_sweeps", REPORT_LIMIT)

@@ -14,11 +14,13 @@ from service.errors import (
     DatabaseUnavailable,
     Overloaded,
     Problem,
+    SettingsError,
     serialize,
     unavailable,
 )
 from service.logs import configure_logs
 from service.metrics import RequestMetrics
+from service.mysql_url import MysqlUrl
 from service.openapi import OpenApiResource
 from service.procedure_client import ProcedureClient
 from service.requests import set_idempotency_key_header
@@ -29,7 +31,7 @@ from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource, StockStreamResource
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import Settings, load_settings
 from service.streams import StockFeed
 
 KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key
@@ -103,7 +105,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     procedures, spans = (
         _traced_client(settings) if settings.otel_exporter_otlp_endpoint else (ProcedureClient(settings), [])
     )
-    feed = StockFeed(procedures.read_product, settings.redis_url)
+    feed = StockFeed(procedures.read_product, procedures.cache)
     middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, WorkerLifespan(procedures, feed)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
@@ -133,5 +135,5 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/docs/{name}", DocsFileResource())
     app.add_route("/healthz", LivenessResource())
     app.add_route("/readyz", ReadinessResource(procedures))
-    app.add_route("/metrics", MetricsResource(procedures))
+    app.add_route("/metrics", MetricsResource(procedures, len(MysqlUrl.parse(settings.mysql_url).hosts)))
     return app

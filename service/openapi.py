@@ -148,6 +148,7 @@ SCHEMAS: dict[str, Json] = {
         mysql={"const": "ok"},
         redis={"enum": ["ok", "degraded"]},
         sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that nobody released"},
+        sweep_event={"enum": ["enabled", "disabled"], "description": "whether MySQL's own EVENT sweeps"},
     ),
     "Problem": _object(
         ("available_stock", "hold_id", "order_id", "missing"),

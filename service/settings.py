@@ -14,6 +14,9 @@ from limits import RateLimitItem, parse
 from msgspec import Meta
 from standardwebhooks import Webhook
 
+from service.errors import SettingsError
+from service.mysql_url import MysqlUrl
+
 Network = IPv4Network | IPv6Network
 
 API_KEY = re.compile(r"([\w.-]{1,64}):([0-9a-f]{64})", re.ASCII)
@@ -22,10 +25,6 @@ ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
 
 # The settings that gunicorn's master has read last. All workers use these, even if `.env` changed since.
 active: "Settings | None" = None
-
-
-class SettingsError(Exception):
-    """A setting is missing or invalid; the message names it and what is expected."""
 
 
 class Settings(msgspec.Struct, frozen=True, rename=str.upper):
@@ -49,11 +48,11 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
 
     def __post_init__(self) -> None:
         """Raise ValueError for invalid settings; the messages quote no URL, password or secret."""
-        for name, url in (("MYSQL_URL", self.mysql_url), ("REDIS_URL", self.redis_url)):
-            try:
-                urlsplit(url).port  # noqa: B018 reading it is the check
-            except ValueError:
-                raise ValueError(f"{name} is no URL; percent-encode the password") from None
+        MysqlUrl.parse(self.mysql_url)
+        try:
+            urlsplit(self.redis_url).port  # noqa: B018 reading it is the check
+        except ValueError:
+            raise ValueError("REDIS_URL is no URL; percent-encode the password") from None
         if self.webhook_secrets and not self.verifiers():
             raise ValueError("WEBHOOK_SECRETS: the list is empty; leave the variable out")
         if self.api_keys and not self.api_key_digests():

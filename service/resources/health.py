@@ -36,7 +36,7 @@ class ReadinessResource:
             ) from None
         except SchemaError as error:
             raise Problem("not_ready", 503, str(error), missing="schema") from None
-        redis = "ok" if await self._procedures.cache.ping() else "degraded"
+        redis = "ok" if await self._procedures.cache.is_available() else "degraded"
         send_json(
             resp,
             {
@@ -45,6 +45,7 @@ class ReadinessResource:
                 "mysql": "ok",
                 "redis": redis,
                 "sweep_lag_s": health.sweep_lag_s,
+                "sweep_event": "enabled" if health.is_sweep_enabled else "disabled",
             },
         )
 

@@ -24,5 +24,5 @@ BEGIN
     FROM order_lines
     WHERE order_id = in_order_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

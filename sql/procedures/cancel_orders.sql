@@ -1,7 +1,7 @@
 -- cancel_orders: cancel pending orders and return their stock.
 --
--- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
---                             found unless that caller made it
+-- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller] to find it only
+--                             if that caller made it
 -- Out     one row per element, in order: order_id, hold_id (NULL with several lines), status (cancelled),
 --         replayed (1: was cancelled before), errno (NULL: is cancelled), hold_ids (JSON array, ascending; NULL with
 --         one line); then, if a stock changed, one row per product (see get_products)
@@ -41,5 +41,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

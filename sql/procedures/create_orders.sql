@@ -3,11 +3,11 @@
 -- In      in_requests  JSON  array of at most 1,000 {"hold_id", "hold_ids", "idempotency_key", "is_generated_key",
 --                            "caller"}; either hold_id BIGINT, or hold_ids, an array of 1 to 50 distinct ids of holds
 --                            that one caller made, for one customer at most;
---                            idempotency_key 1 to 255 bytes, missing: one is made; under a key, hold_ids are a set;
---                            is_generated_key true: the key came from the service and is purged sooner;
---                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
+--                            idempotency_key 1 to 255 bytes, missing: one is generated; under it hold_ids are a set;
+--                            is_generated_key true: the service generated the key, which is purged sooner;
+--                            caller to 64 bytes, missing: '': the owner of the key (callers have keys of their own)
 -- Out     one row per request, in order: order_id (with 30203: the order that the hold became), hold_id (refused: the
---         first of the hold_ids that refused), status (pending; or what a waiting payment made of it), replayed (0|1),
+--         first of the hold_ids that refused), status (pending, unless a waiting payment decided it), replayed (0|1),
 --         errno (NULL: accepted), product_id, quantity (units; NULL, as product_id, with several holds), hold_ids (JSON
 --         array, ascending). An accepted row has hold_id or hold_ids, whichever the first request under its key had;
 --         then, if a stock changed, one row per product (see get_products)
@@ -72,5 +72,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

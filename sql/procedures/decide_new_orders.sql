@@ -1,4 +1,4 @@
--- decide_new_orders: bring each request of a batch of orders to its verdict.
+-- decide_new_orders: decide every request of a batch of orders.
 --
 -- In      in_requests    JSON           as create_orders
 --         in_key_prefix  VARCHAR(50)    generated_key_prefix()
@@ -16,7 +16,7 @@ CREATE PROCEDURE decide_new_orders(
     OUT out_refusing JSON,
     OUT out_touched JSON
 )
-COMMENT 'bring each request of a batch of orders to its verdict'
+COMMENT 'decide every request of a batch of orders'
 BEGIN
     CALL require_batch(in_requests);
     SET
@@ -24,7 +24,7 @@ BEGIN
         out_refusing = JSON_OBJECT(),
         out_touched = JSON_ARRAY();
 
-    -- A second request with the same key or hold waits for the round after the first.
+    -- A second request with the same key or hold is decided in the round after the first.
     WHILE LOCATE('.', out_verdicts) > 0 DO
         CALL begin_transaction();
         BEGIN

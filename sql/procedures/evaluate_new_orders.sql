@@ -1,8 +1,8 @@
--- evaluate_new_orders: evaluate the open requests of a batch of orders for one round, without a lock.
+-- evaluate_new_orders: evaluate a batch of orders for one round, without locks.
 --
--- Every refusal here is final: a hold never leaves ordered, expired or released, and after a deadline has passed, only
--- a session that locked the hold in time can still extend or order it.
--- One SELECT, so one snapshot, reads keys and holds: the use of a hold is seen together with its key.
+-- Every refusal is final: a hold never leaves the states ordered, expired and released. A passed deadline moves only
+-- if an order or an extension locked the hold in time and commits at this moment.
+-- One SELECT, so one snapshot, reads keys and holds: an order and its key are seen together.
 -- It evaluates each hold of a request. The first hold in array order that is not chosen decides: it refuses the request
 -- or leaves it open. Keys are compared by their hashes, which sort faster; a collision costs a round.
 --
@@ -18,7 +18,7 @@
 CREATE PROCEDURE evaluate_new_orders(
     IN in_requests JSON, IN in_key_prefix VARCHAR(50), INOUT io_verdicts VARCHAR(1000), INOUT io_refusing JSON
 )
-COMMENT 'evaluate the open requests of a batch of orders for one round, without a lock'
+COMMENT 'evaluate a batch of orders for one round, without locks'
 BEGIN
     DECLARE v_refusing JSON;
 
@@ -41,12 +41,12 @@ BEGIN
             MIN(IF(verdict = '+', NULL, CONCAT(LPAD(place, 2, 0), verdict, COALESCE(hold_id, '')))) AS first_unchosen,
             MIN(hold_caller) <> MAX(hold_caller) OR MIN(customer_id) <> MAX(customer_id) AS is_mixed
         FROM (
-            -- Evaluated once per row: MySQL would compute a merged CASE again wherever its verdict is named.
+            -- NO_MERGE: a merged CASE would be evaluated again wherever the verdict is named.
             SELECT /*+ NO_MERGE(evaluated) */
                 position, place, hold_id, hold_caller, customer_id,
                 CASE
                     WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
-                    -- An earlier open request has the same key, so this one may be its replay, or a reuse of the key.
+                    -- Open after an earlier open request with its key: it may become a replay, or a reuse.
                     WHEN MIN(IF(verdict = '.', position, NULL)) OVER (
                         PARTITION BY key_hash ORDER BY position ROWS UNBOUNDED PRECEDING
                     ) < position THEN '.'

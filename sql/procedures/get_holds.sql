@@ -1,7 +1,7 @@
 -- get_holds: read holds.
 --
--- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
---                            found unless that caller made it
+-- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller] to find it only
+--                            if that caller made it
 -- Out     one row per element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
 --         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found),
 --         order_id (NULL: not ordered, or its order is purged), unit_price (DECIMAL; the product's price when the

@@ -1,7 +1,7 @@
 -- get_orders: read orders.
 --
--- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
---                             found unless that caller made it
+-- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller] to find it only
+--                             if that caller made it
 -- Out     one row per element, in order: order_id, hold_id, product_id, quantity (units; NULL, as the two before,
 --         with several lines), amount (DECIMAL), status (pending, paid, cancelled, refunded),
 --         payment_due_at (DATETIME, UTC), errno (NULL: found), lines (JSON array by hold_id of {"hold_id",

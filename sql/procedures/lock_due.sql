@@ -1,4 +1,4 @@
--- lock_due: lock holds and orders, waiting for sessions that have them locked, and keep those that are still due.
+-- lock_due: lock holds and orders, waiting for their locks, and keep those that are still due.
 --
 -- InOut   io_holds   JSON  array of ids, or NULL; becomes an array of {"hold_id", "product_id", "quantity"}, or NULL
 --         io_orders  JSON  array of ids, or NULL; becomes an array of lines, as read_order_lines returns them, or NULL
@@ -7,7 +7,7 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE lock_due(INOUT io_holds JSON, INOUT io_orders JSON)
-COMMENT 'lock holds and orders, waiting for sessions that have them locked, and keep those that are still due'
+COMMENT 'lock holds and orders, waiting for their locks, and keep those that are still due'
 BEGIN
     DECLARE v_order_ids JSON;
 

@@ -1,7 +1,7 @@
--- lock_orders: lock the orders of a batch and find out which of them are pending.
+-- lock_orders: lock the orders of a batch, and find out which of them are pending.
 --
 -- In      in_order_ids  JSON           as cancel_orders
---         in_cancelled  CHAR(1)        the verdict on a cancelled order
+--         in_cancelled  CHAR(1)        the verdict of a cancelled order
 -- Out     out_verdicts  VARCHAR(1000)  one letter per element (see verdict_errno): a refusal; chosen (+) at the first
 --                                      mention of a pending order; replay (r) at its further ones
 -- Errors  none
@@ -9,7 +9,7 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE lock_orders(IN in_order_ids JSON, IN in_cancelled CHAR(1), OUT out_verdicts VARCHAR(1000))
-COMMENT 'lock the orders of a batch and find out which of them are pending'
+COMMENT 'lock the orders of a batch, and find out which of them are pending'
 BEGIN
     DECLARE v_locked_ids JSON;
 
@@ -48,7 +48,7 @@ BEGIN
         )) AS request
         LEFT JOIN orders AS order_
             ON order_.id = request.order_id
-            -- An order that appeared after the locking statement is not locked, and no decision covers it.
+            -- A row that appeared after the locking statement is not locked, so it is not decided.
             AND order_.id MEMBER OF (v_locked_ids)
             AND COALESCE(request.caller, '') IN ('', order_.caller)
     ) AS evaluated;

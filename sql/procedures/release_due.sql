@@ -52,7 +52,7 @@ BEGIN
 
         CALL return_stock(v_returned);
 
-        -- Last: a session that waits for a product's stock must not make the sweeps of other products wait here.
+        -- Last: a sweep that waits for a product's stock must not make sweeps of other products wait for this row.
         UPDATE measurements
         SET
             holds_expired = holds_expired + COALESCE(JSON_LENGTH(in_holds), 0),

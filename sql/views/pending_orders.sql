@@ -1,8 +1,8 @@
--- pending_orders: which orders wait for their payment, for whom, and until when; one row per hold of an order.
+-- pending_orders: the orders that wait for their payment, their callers and customers, and their deadlines.
 --
--- The index is forced for the same reason as in refunds_due.
+-- One row per line. FORCE INDEX: see refunds_due.
 --
--- Columns order_id, hold_id, product_id, quantity (units), amount (quantity times the hold's price), caller,
+-- Columns order_id, hold_id, product_id, quantity (units), amount (of the line), caller,
 --         customer_id (text; NULL: not named), payment_started_at (UTC; NULL: not reported), payment_due_at (UTC)
 CREATE VIEW pending_orders AS
 SELECT

@@ -1,4 +1,4 @@
--- sales_per_minute: what was paid in each minute. A later refund changes nothing here.
+-- sales_per_minute: the sales of each minute, by the time when an order was paid. Refunds do not reduce them.
 --
 -- Columns minute (UTC), product_id, orders, quantity (units), amount
 CREATE VIEW sales_per_minute AS

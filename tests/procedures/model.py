@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.support import Row
+from hypothesis.stateful import precondition
+
+from tests.support import NOBODYS_ID, Row
 
 HOLD_TTL_S = 120
 HOLD_EXTENSION_S = 60
@@ -17,7 +19,6 @@ PAYMENT_STARTED_TTL_S = 1800
 CLIENT_KEY_TTL_S = WAITING_PAYMENT_TTL_S = 86_400
 HISTORY_TTL_S = 2_592_000
 
-NOBODYS_ID = 10**8
 ORDERS_TO_COME = 3
 # Counts what is due as available, as the model does, whether or not it was swept.
 AVAILABLE = """
@@ -34,6 +35,11 @@ SELECT
     total
 FROM stock WHERE product_id = %s
 """
+
+# Preconditions of a state machine's rules: without them most examples would refer to rows that do not exist.
+if_held = precondition(lambda self: self.model.holds)
+if_ordered = precondition(lambda self: self.model.orders)
+if_paid = precondition(lambda self: self.model.events)
 
 REFUSALS = {"ordered": 30203, "released": 30204, "expired": 30202}
 

@@ -15,13 +15,23 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
-from tests.procedures.model import AVAILABLE, NOBODYS_ID, ORDERS_TO_COME, Model, Order, Rules, and_next, latest
-from tests.support import Row, Session
+from tests.procedures.model import (
+    AVAILABLE,
+    ORDERS_TO_COME,
+    Model,
+    Order,
+    Rules,
+    and_next,
+    if_held,
+    if_ordered,
+    if_paid,
+    latest,
+)
+from tests.support import NOBODYS_ID, Row, Session
 
 START_S = 2_000_000_000
 EPOCH = datetime(1970, 1, 1)
@@ -33,11 +43,6 @@ customers = st.sampled_from((None, None, "ada", "bob"))
 statuses = st.sampled_from(("success", "success", "failure", "failed", "paid"))
 jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800, 90_000))
 days_s = st.sampled_from((0, 90_000, 2_700_000))
-
-# An example is to be about what there is: rules that need some wait for it.
-if_held = precondition(lambda self: self.model.holds)
-if_ordered = precondition(lambda self: self.model.orders)
-if_paid = precondition(lambda self: self.model.events)
 
 
 class Checkout(RuleBasedStateMachine):
