@@ -116,7 +116,7 @@ def summary(sale: Sale) -> Table:
     counts, sold = sale.counts, sale.levels[-1].sold
     lines = {
         "sold": f"{sold:,} of {sale.units:,}, {sale.oversold} oversold",
-        "buyers": f"{counts['arrived']:,} came, {counts['success applied']:,} were told that they paid for a unit",
+        "buyers": f"{counts['arrived']:,} came, {counts['success applied']:,} payments were applied",
         "refused": f"{counts['refused']:,} holds, because no unit was available",
         "returned": f"units of {counts['abandon']} buyers who abandoned a hold, {counts['release']} who released it,"
         f" {counts['fail to pay']} whose payment failed, {counts['pay late']} who paid too late",

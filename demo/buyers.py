@@ -169,7 +169,7 @@ class Buyers:
             if response.status in expected:
                 return response
             if response.status not in {429, 503}:
-                raise RequestFailed(f"{method} {path} gave {response.status} {response.document}")
+                raise RequestFailed(f"{method} {path} returned {response.status} {response.document}")
             self.counts["asked to retry"] += 1
             await asyncio.sleep(float(response.headers.get("retry-after", 1)))
         raise RequestFailed(f"{method} {path} was not answered in {MAX_ATTEMPTS} attempts")

@@ -1,6 +1,6 @@
--- Who may do what. Each account has EXECUTE on the procedures listed here and nothing else; the procedures run
--- as checkout_owner, which nobody can log in as. Passwords are set by `python -m service.deploy`; until then they are
--- random. Names without a database mean the one that is being deployed.
+-- The accounts and their privileges. Each login account has EXECUTE on the procedures listed here and nothing else. The
+-- procedures run as checkout_owner, which is locked. `python -m service.deploy` sets the passwords; until then they are
+-- random. Names without a database refer to the database that is being deployed.
 
 CREATE USER IF NOT EXISTS checkout_owner@localhost ACCOUNT LOCK;
 GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON * TO checkout_owner@localhost;
@@ -36,7 +36,6 @@ GRANT EXECUTE ON PROCEDURE check_stock TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE expire_due TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE get_products TO checkout_cron@'%';
-GRANT EXECUTE ON PROCEDURE list_products TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE purge_history TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE record_stock_check TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE report_sweeps TO checkout_cron@'%';

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,7 +17,7 @@ import mysql.connector
 from service.mysql_url import MysqlUrl
 from stack.errors import StackError
 from stack.mysql import MysqlServer
-from stack.process import POLL_INTERVAL_S
+from stack.process import POLL_INTERVAL_S, free_port
 from stack.programs import MysqlProgram
 
 SHIPPED_SETTINGS = Path(__file__).resolve().parent.parent / "deployment" / "group-replication" / "my.cnf"
@@ -88,6 +89,7 @@ class Member(MysqlServer):
         program: MysqlProgram,
         buffer_pool_mib: int,
         *,
+        port: int,
         passwords: tuple[str, str],
         seeds: Callable[[], str],
     ) -> None:
@@ -102,6 +104,7 @@ class Member(MysqlServer):
             program,
             buffer_pool_mib,
             name=f"MySQL member {number}",
+            port=port,
             password=passwords[0],
             environment={**os.environ, "MYSQLD_PARENT_PID": str(os.getpid())},  # we restart it where it asks for it
         )
@@ -188,6 +191,7 @@ class Group:
         """At least so many members; those that were added in an earlier run are members still."""
         self._folder = folder
         self._arguments = (socket_folder, program, buffer_pool_mib)
+        self._ports: defaultdict[int, int] = defaultdict(free_port)
         self._passwords = (secrets.token_urlsafe(24), secrets.token_urlsafe(24))
         found = {int(path.name.removeprefix("mysql-")) for path in folder.glob("mysql-[0-9]*")}
         self.members = [self._member(number) for number in sorted(found | set(range(1, size + 1)))]
@@ -260,7 +264,8 @@ class Group:
 
     def _member(self, number: int) -> Member:
         folder = self._folder / f"mysql-{number}"
-        return Member(number, folder, *self._arguments, passwords=self._passwords, seeds=self._seeds)
+        port = self._ports[number]
+        return Member(number, folder, *self._arguments, port=port, passwords=self._passwords, seeds=self._seeds)
 
     def _seeds(self) -> str:
         return ",".join(str(host) for host in self.url.hosts)

@@ -75,10 +75,11 @@ class MysqlServer(Server):
         buffer_pool_mib: int,
         *,
         name: str = "MySQL",
+        port: int | None = None,
         password: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Choose a port, and a password for root unless one is given."""
+        """Choose a port, and a password for root, unless they are given."""
         folder.mkdir(parents=True, exist_ok=True)
         self._program = program
         self._buffer_pool_mib = min(buffer_pool_mib, _memory_mib() // 4)
@@ -86,7 +87,7 @@ class MysqlServer(Server):
         self.url = MysqlUrl(
             user="root",
             password=password or secrets.token_urlsafe(24),
-            hosts=(Address(port=free_port()),),
+            hosts=(Address(port=port or free_port()),),
             options={"unix_socket": str(self._socket)},
         )
         self._mysqld = [*program.command, f"--defaults-file={folder}/my.cnf"]

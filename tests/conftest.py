@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from service.deploy import OWNER
 from service.mysql_url import MysqlUrl
 from stack import servers as stack_servers
 from stack.errors import StackError
@@ -40,11 +42,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in soaks]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _passwords() -> None:
+    """Set the passwords that a deploy gives the accounts."""
+    for account, password in PASSWORDS.items():
+        os.environ[f"{account.upper()}_PASSWORD"] = password
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """A private MySQL and Redis for this run, or the servers that MYSQL_URL and REDIS_URL name."""
-    for account, password in PASSWORDS.items():
-        os.environ[f"{account.upper()}_PASSWORD"] = password
     # Each worker of pytest-xdist starts its own servers.
     with stack_servers.start(os.environ.get("PYTEST_XDIST_WORKER", "test")) as started:
         yield started
@@ -91,6 +98,13 @@ def connect(database_url: str) -> Iterator[Callable[[], Session]]:
 def session(connect: Callable[[], Session]) -> Session:
     """One session on the file's database."""
     return connect()
+
+
+@pytest.fixture(scope="module")
+def sweep_every_second(database_url: str) -> None:
+    """Enable the EVENT of the file's database, as in production."""
+    with closing(Session(database_url)) as session:
+        session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due ENABLE")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from service.deploy import OWNER, deploy
 from service.mysql_url import MysqlUrl
+from service.primary import find_primary
 from stack.process import free_port
 
 Row = dict[str, Any]
@@ -29,12 +30,11 @@ PATIENCE_S = 20  # far longer than anything under test may take, so that only a 
 
 
 class Session:
-    """One connection to a database."""
+    """One connection to a database, of several hosts to the primary."""
 
     def __init__(self, url: str) -> None:
-        self.connection = mysql.connector.connect(
-            **MysqlUrl.parse(url).driver_options(), use_pure=True, autocommit=True
-        )
+        server = find_primary(MysqlUrl.parse(url))
+        self.connection = mysql.connector.connect(**server.driver_options(), use_pure=True, autocommit=True)
         self.cursor: Any = self.connection.cursor(dictionary=True)
 
     def execute(self, statement: str, *parameters: Any) -> list[list[Row]]:

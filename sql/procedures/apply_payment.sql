@@ -1,4 +1,4 @@
--- apply_payment: record one payment event and settle its order, if that exists.
+-- apply_payment: record one payment event and apply it to its order, if the order exists.
 --
 -- In      in_idempotency_key  VARCHAR(1024)  the event's key, 1 to 255 bytes
 --         in_order_id         BIGINT
@@ -7,13 +7,13 @@
 --         refund_due, waiting, orphaned), replayed (0|1)
 -- Errors  30001 invalid_request, 30002 idempotency_key_reused, 30003 transaction_in_progress
 -- Locks   as apply_payments
--- Retry   safe: a redelivered event answers its current outcome
--- Txn     its own, one; two where the order does not exist yet, for the event is recorded before it takes effect;
+-- Retry   safe: a redelivered event returns its current outcome
+-- Txn     its own, one; two where the order does not exist yet, because the event is recorded before it is applied;
 --         refused inside another
 CREATE PROCEDURE apply_payment(
     IN in_idempotency_key VARCHAR(1024), IN in_order_id BIGINT, IN in_status VARCHAR(64)
 )
-COMMENT 'record one payment event and settle its order, if that exists'
+COMMENT 'record one payment event and apply it to its order, if the order exists'
 BEGIN
     DECLARE v_verdict VARCHAR(1000);
     DECLARE v_touched JSON;
@@ -37,5 +37,5 @@ BEGIN
     LEFT JOIN orders AS order_ ON order_.id = recorded.order_id
     WHERE recorded.idempotency_key = CAST(in_idempotency_key AS BINARY);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,18 +1,18 @@
--- apply_payments: record a batch of payment events and settle the orders that exist, in array order.
+-- apply_payments: record a batch of payment events and apply them to the orders that exist, in array order.
 --
 -- In      in_events  JSON  array of at most 1,000 {"idempotency_key", "order_id", "status"};
 --                          idempotency_key 1 to 255 bytes; order_id BIGINT; status success or failure (or failed)
--- Out     a row an event, in order: order_id, status (of the order; NULL where there is none yet),
+-- Out     one row per event, in order: order_id, status (of the order; NULL where there is none yet),
 --         outcome (applied, ignored, refund_due, waiting, orphaned), replayed (0|1), errno (NULL: accepted);
---         then, if a stock changed, a row a product (see get_products)
+--         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused
 -- Locks   orders by primary key, payment events by their keys, then as settle_orders; until COMMIT
--- Retry   safe: a redelivered event answers its current outcome
--- Txn     its own, one; two where an order does not exist yet, for its events are recorded before they take effect;
+-- Retry   safe: a redelivered event returns its current outcome
+-- Txn     its own, one; two where an order does not exist yet, because events are recorded before they are applied;
 --         refused inside another
 CREATE PROCEDURE apply_payments(IN in_events JSON)
-COMMENT 'record a batch of payment events and settle the orders that exist, in array order'
+COMMENT 'record a batch of payment events and apply them to the orders that exist, in array order'
 BEGIN
     DECLARE v_verdicts VARCHAR(1000);
     DECLARE v_touched JSON;
@@ -22,7 +22,7 @@ BEGIN
     SELECT
         recorded.order_id,
         order_.status,
-        -- Asked of waiting ones only: a function call costs as much as the rest of the row.
+        -- Called for waiting events only: a function call costs as much as the rest of the row.
         IF(
             recorded.outcome = 'waiting', current_outcome(recorded.outcome, recorded.received_at), recorded.outcome
         ) AS outcome,
@@ -43,5 +43,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,18 +1,17 @@
--- decide_payments: record a batch of payment events and settle the orders that exist.
+-- decide_payments: record a batch of payment events and apply them to the orders that exist.
 --
--- Where every order exists, one transaction does both under the orders' locks. Else two: once the events are committed,
--- the order lock of the second one decides the race against create_orders: whichever of them comes second finds both
--- the event and the order.
+-- If every order exists, one transaction does both under the orders' locks. Otherwise the first transaction commits the
+-- events, and the second locks the orders: whichever of it and create_orders comes second finds both event and order.
 --
 -- In      in_events    JSON           as apply_payments
--- Out     out_verdicts VARCHAR(1000)  a letter an event (see verdict_errno): a recorded now, r redelivered, i, k
+-- Out     out_verdicts VARCHAR(1000)  one letter per event (see verdict_errno): a recorded now, r redelivered, i, k
 --         out_touched  JSON           array of the products whose stock changed
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   as apply_payments
 -- Retry   safe
 -- Txn     its own, one or two; refused inside another
 CREATE PROCEDURE decide_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
-COMMENT 'record a batch of payment events and settle the orders that exist'
+COMMENT 'record a batch of payment events and apply them to the orders that exist'
 BEGIN
     DECLARE v_order_ids JSON;
     DECLARE v_locked_ids JSON;

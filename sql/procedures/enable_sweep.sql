@@ -1,7 +1,7 @@
--- enable_sweep: let the EVENT run on a server that has become the primary.
+-- enable_sweep: enable the EVENT on a server that has become the primary.
 --
--- Replication disables an EVENT on every server but the one where it was created or enabled last, and it stays so after
--- a failover. An EVENT that an operator has disabled stays disabled.
+-- Replication disables an EVENT on every server except the one where it was last created or enabled, and it stays
+-- disabled there after a failover. An EVENT that an operator has disabled stays disabled.
 --
 -- In      nothing
 -- Out     one row: status (of the EVENT now: ENABLED, or DISABLED by an operator)
@@ -10,7 +10,7 @@
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE enable_sweep()
-COMMENT 'let the EVENT run on a server that has become the primary'
+COMMENT 'enable the EVENT on a server that has become the primary'
 BEGIN
     DECLARE v_status VARCHAR(64);
 
@@ -18,7 +18,7 @@ BEGIN
     SELECT status INTO v_status
     FROM information_schema.events
     WHERE event_schema = DATABASE() AND event_name = 'sweep_due';
-    -- The second is what MySQL 8.4 and older call it.
+    -- MySQL 8.4 and older use the second name.
     IF v_status IN ('REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED') THEN
         ALTER EVENT sweep_due ENABLE;
         SET v_status = 'ENABLED';

@@ -1,14 +1,14 @@
--- evaluate_payments: tell payment events that are requests from those that are not.
+-- evaluate_payments: separate valid payment events from invalid ones.
 --
 -- In      in_events     JSON           as apply_payments
--- Out     out_verdicts  VARCHAR(1000)  a letter an event: open (.) or i invalid
+-- Out     out_verdicts  VARCHAR(1000)  one letter per event: open (.) or i invalid
 --         out_order_ids JSON           array of the distinct orders that open ones name
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE evaluate_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000), OUT out_order_ids JSON)
-COMMENT 'tell payment events that are requests from those that are not'
+COMMENT 'separate valid payment events from invalid ones'
 BEGIN
     SELECT /*+ NO_MERGE(evaluated) SET_VAR(group_concat_max_len = 65536) */
         COALESCE(GROUP_CONCAT(evaluated.verdict ORDER BY evaluated.position SEPARATOR ''), ''),

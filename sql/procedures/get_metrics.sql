@@ -1,9 +1,9 @@
--- get_metrics: what monitoring asks of the database.
+-- get_metrics: read the figures of the database for monitoring.
 --
--- Cheap enough for every scrape: whatever would take a scan is read from `measurements`.
+-- Cheap enough for every scrape: figures that would need a scan are read from `measurements`.
 --
 -- In      nothing
--- Out     a row as get_health's; then a row: holds_expired, orders_expired (since the first deploy), refunds_due,
+-- Out     one row as get_health; then one row: holds_expired, orders_expired (since the first deploy), refunds_due,
 --         payments_waiting (now), stock_differences (products, when stock was last checked), stock_checked_at
 --         (DATETIME, UTC; NULL: never), flow_control_throttles (transactions that the group's flow control delayed
 --         since this server started; NULL: it does not count them); then a row for each of the 1,000 newest products:
@@ -15,7 +15,7 @@
 -- Retry   safe
 -- Txn     joins the caller's
 CREATE PROCEDURE get_metrics()
-COMMENT 'what monitoring asks of the database'
+COMMENT 'read the figures of the database for monitoring'
 BEGIN
     DECLARE v_is_own BOOLEAN;
 

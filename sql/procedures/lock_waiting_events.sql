@@ -1,7 +1,7 @@
 -- lock_waiting_events: lock the waiting payment events of orders that the transaction has locked.
 --
--- They are found plainly and locked by primary key: a locking read of the index would wait for events that are being
--- recorded, whose own transaction may come to wait for these orders.
+-- A plain read finds them, and they are locked by primary key: a locking read of the index would wait for events that
+-- are being recorded, and their transactions may wait for these orders.
 --
 -- In      in_order_ids   JSON     array of distinct ids
 -- Out     out_event_ids  JSON     array of the events that are waiting under the lock, or NULL

@@ -1,21 +1,21 @@
--- record_payments: write the events of a batch into the inbox, each key once, and tell new ones from redeliveries.
+-- record_payments: insert the events of a batch, each key once, and separate new events from redeliveries.
 --
 -- In      in_events    JSON           as apply_payments
--- InOut   io_verdicts  VARCHAR(1000)  a letter an event: open (.) ones become a recorded now, r redelivered, k reused
+-- InOut   io_verdicts  VARCHAR(1000)  open letters (.) become a recorded now, r redelivered, k reused
 -- Errors  none
 -- Locks   payment events by their keys, ascending; until COMMIT
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE record_payments(IN in_events JSON, INOUT io_verdicts VARCHAR(1000))
-COMMENT 'write the events of a batch into the inbox, each key once, and tell new ones from redeliveries'
+COMMENT 'insert the events of a batch, each key once, and separate new events from redeliveries'
 record: BEGIN
     DECLARE v_received_at DATETIME(6) DEFAULT UTC_TIMESTAMP(6);
     DECLARE v_last_event_id BIGINT;
 
     SELECT COALESCE(MAX(id), 0) INTO v_last_event_id FROM payment_events;
 
-    -- In the order of keys, so that two batches with keys in common do not lock them crosswise; arrival order is
-    -- kept in received_at, a microsecond an event. IGNORE passes over a key that a rival has just recorded.
+    -- In the order of keys, so that two batches with common keys cannot deadlock. received_at keeps the arrival order,
+    -- one microsecond per event. IGNORE skips a key that another session has just recorded.
     INSERT IGNORE INTO payment_events (idempotency_key, order_id, status, received_at, recorded_by)
     SELECT
         CAST(request.idempotency_key AS BINARY) AS key_bytes,
@@ -33,7 +33,7 @@ record: BEGIN
     WHERE recorded.id IS NULL AND SUBSTRING(io_verdicts, request.position, 1) = '.'
     ORDER BY key_bytes, request.position;
 
-    -- All of them are new: the rule.
+    -- Nearly always all of them are new.
     IF ROW_COUNT() = JSON_LENGTH(in_events) THEN
         SET io_verdicts = REPLACE(io_verdicts, '.', 'a');
         LEAVE record;

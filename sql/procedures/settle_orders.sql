@@ -1,6 +1,6 @@
 -- settle_orders: apply the waiting payment events of orders that exist, in arrival order.
 --
--- The first event of a pending order decides it; every other one finds the order in its final state. One that waited
+-- The first event of a pending order decides it; all others find the order in its final state. An event that waited
 -- too long becomes orphaned instead.
 --
 -- In      in_locked_ids JSON  array of distinct orders that the transaction has locked (lock_existing_orders)

@@ -1,13 +1,13 @@
--- settle_refund: tick off a refund that was due.
+-- settle_refund: mark a due refund as settled.
 --
 -- In      in_idempotency_key  VARCHAR(1024)  key of the payment event that is refunded
--- Out     one row: event_id, order_id, refund_settled_at (DATETIME, UTC), replayed (1: was ticked off before)
+-- Out     one row: event_id, order_id, refund_settled_at (DATETIME, UTC), replayed (1: was settled before)
 -- Errors  30003 transaction_in_progress, 30401 payment_not_found, 30402 refund_not_due
 -- Locks   the payment event; until COMMIT
--- Retry   safe: what is ticked off stays so
+-- Retry   safe: a settled refund stays settled
 -- Txn     its own; refused inside another
 CREATE PROCEDURE settle_refund(IN in_idempotency_key VARCHAR(1024))
-COMMENT 'tick off a refund that was due'
+COMMENT 'mark a due refund as settled'
 BEGIN
     DECLARE v_event_id BIGINT;
     DECLARE v_is_due BOOLEAN;
@@ -48,5 +48,5 @@ BEGIN
     FROM payment_events
     WHERE id = v_event_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,6 +1,6 @@
--- refunds_due: money that came and has to go back, until settle_refund ticks it off.
+-- refunds_due: payments that have to be refunded, until settle_refund marks them as settled.
 --
--- The index is forced: updated entries that MySQL has not cleared away yet make it look worse than it is.
+-- FORCE INDEX: updated index entries that MySQL has not purged yet let the optimizer overestimate the index.
 --
 -- Columns event_id, idempotency_key (text, for settle_refund), order_id, amount (NULL where no order ever came),
 --         outcome, received_at (UTC)

@@ -35,10 +35,6 @@ class Scene:
     order_id: int
     cancelled_order_id: int
 
-    def hold_for(self, customer: str) -> str:
-        """A batch of one hold of the second product."""
-        return json.dumps([{"product_id": self.one_each_id, "quantity": 1, "customer_id": customer}])
-
     def name(self, kind: str, row_id: int | None) -> str | None:
         """A name for a hold or an order, instead of its id."""
         names = {

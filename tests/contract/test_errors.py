@@ -1,4 +1,4 @@
-"""The errnos: one registry, told by the procedures, their headers, the service and docs/errors.md alike."""
+"""Procedures, their headers, the service, docs/errors.md and the tests agree about errnos."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,13 @@ from service.openapi import PATHS
 from tests.contract.registry import REGISTRY, VERDICTS, answered, raised
 from tests.procedures.arguments import NOT_FOUND
 
-# What a caller cannot reach: these make the array that they hand on themselves, and name no customer in it.
+# These errnos cannot occur: the procedures pass on an array that they build themselves, without a customer.
 UNREACHABLE = {"create_hold": {30105}, "get_hold": {30001}, "get_order": {30001}}
 SIGNALLERS = {"raise_error", "verdict_errno"}
 SHARED_TESTS = ("test_every_argument.py", "test_every_batch.py", "test_every_transaction.py", "test_reads.py")
 
 
-def test_errnos_stay_where_every_driver_reads_them() -> None:
+def test_errnos_are_in_the_range_that_every_driver_reads_correctly() -> None:
     assert all(30001 <= errno <= 32767 for errno in REGISTRY)
     assert len(set(REGISTRY.values())) == len(REGISTRY)
 

@@ -22,7 +22,7 @@ def test_schema_sql_is_the_schema_of_a_new_database(database_url: str) -> None:
 
 @pytest.fixture
 def older_database_url(database_url: str, session: Session) -> Iterator[str]:
-    """The file's database as if a release before the baseline had made it."""
+    """The file's database with a migration from before the baseline."""
     session.execute(
         "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
         " VALUES ('older', '0022.update-schema-release', UTC_TIMESTAMP())"
@@ -56,7 +56,7 @@ def test_there_is_no_foreign_key(database_url: str) -> None:
     assert "FOREIGN KEY" not in write_schema(MysqlUrl.parse(database_url))
 
 
-def test_every_table_has_a_comment_a_primary_key_and_the_one_collation(session: Session) -> None:
+def test_every_table_has_a_comment_a_primary_key_and_the_common_collation(session: Session) -> None:
     rows = session.query(
         "SELECT table_name AS name, table_comment AS comment_, table_collation AS collation_, engine "
         "FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' "
@@ -68,18 +68,18 @@ def test_every_table_has_a_comment_a_primary_key_and_the_one_collation(session: 
         assert "PRIMARY KEY" in session.query(f"SHOW CREATE TABLE {row['name']}")[0]["Create Table"]
 
 
-def test_no_migration_makes_a_routine() -> None:
+def test_no_migration_creates_a_routine() -> None:
     for path in (ROOT / "migrations").glob("*.sql"):
         assert not re.search(r"CREATE\W+(PROCEDURE|FUNCTION|TRIGGER|EVENT|VIEW)\b", path.read_text()), path.name
 
 
-def test_every_migration_has_its_way_back() -> None:
+def test_every_migration_has_a_rollback() -> None:
     for path in (ROOT / "migrations").glob("*[!k].sql"):
         assert path.with_suffix(".rollback.sql").exists(), path.name
 
 
 def test_every_migration_is_one_statement() -> None:
-    """MySQL's DDL is not transactional: one that fails half way is one that did nothing."""
+    """MySQL's DDL is not transactional, so a migration of several statements could fail half-way."""
     for path in (ROOT / "migrations").glob("*.sql"):
         lines = [line for line in path.read_text().splitlines() if not line.startswith("--")]
         assert "\n".join(lines).rstrip().count(";\n") == 0, path.name

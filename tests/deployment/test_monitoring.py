@@ -1,4 +1,4 @@
-"""The alerts and the dashboard, held against a service that has seen traffic by a real Prometheus."""
+"""Alerts and dashboard, evaluated by a real Prometheus on the metrics of a service that has had traffic."""
 
 import json
 import re
@@ -27,13 +27,13 @@ SELECTOR = re.compile(r"\b(?:checkout_\w+|up)\b(?:\{[^}]*\})?")
 
 
 def program(name: str) -> list[str]:
-    """How to run a program of Prometheus: from PATH, else Debian's."""
+    """The command of a program of Prometheus: on PATH, else Debian's."""
     found = shutil.which(name)
     return [found] if found else packages.command(("prometheus",), f"usr/bin/{name}")
 
 
 def expressions() -> dict[str, str]:
-    """Every expression of the alerts and the dashboard, by where it stands."""
+    """Every expression of the alerts and the dashboard, by the name of its alert or panel."""
     found = {alert["alert"]: alert["expr"] for alert in ALERTS}
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", []):
@@ -48,10 +48,10 @@ EXPRESSIONS = expressions()
 
 
 class Prometheus(Server):
-    """A private Prometheus that scrapes one service, five times a second."""
+    """A private Prometheus that scrapes one service five times per second."""
 
     def __init__(self, folder: Path, service_url: str) -> None:
-        """Write the project's own settings, with another target and a shorter interval."""
+        """Write the project's configuration with this target and a shorter interval."""
         self.url = f"http://127.0.0.1:{free_port()}"
         settings = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
         settings["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
@@ -67,7 +67,7 @@ class Prometheus(Server):
         super().__init__("Prometheus", command, folder, log=folder / "log")
 
     def answers(self) -> bool:
-        """Whether it has scraped the service twice, which a rate needs."""
+        """Whether it has scraped the service at least twice, as a rate needs."""
         try:
             if httpx.get(f"{self.url}/-/ready", trust_env=False).status_code != 200:
                 return False
@@ -76,19 +76,19 @@ class Prometheus(Server):
         return bool(self.query("count_over_time(checkout_mysql_up[1m]) >= 2"))
 
     def get(self, path: str, **parameters: str) -> Any:
-        """What its API answers."""
+        """The data of an API response."""
         document = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False).json()
         assert document.get("status", "success") == "success", document
         return document["data"]
 
     def query(self, expression: str) -> list[Any]:
-        """The series that an expression gives now."""
+        """The current series of an expression."""
         return list(self.get("query", query=expression)["result"])
 
 
 @pytest.fixture(scope="module")
 def busy_service(start_service: Callable[..., Service], servers: Servers, database_url: str) -> Iterator[Service]:
-    """A service that has sold, refused, been paid, missed Redis, waited for a lock and given up.
+    """A service that has sold, refused, been paid, lost Redis, waited for a lock and given up.
 
     Its MySQL is the only member of a group, so that every metric has its series.
     """
@@ -99,7 +99,7 @@ def busy_service(start_service: Callable[..., Service], servers: Servers, databa
 
 
 def keep_busy(service: Service, servers: Servers, database_url: str) -> None:
-    """Let everything happen that the service counts."""
+    """Cause every event that the service counts."""
     session, dba = Session(database_url), Session(database_url)
     product_id = session.create_product(stock=10)
     with service.client() as client:
@@ -124,7 +124,7 @@ def keep_busy(service: Service, servers: Servers, database_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def prometheus(busy_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that has looked at the service."""
+    """A Prometheus that has scraped the service."""
     server = Prometheus(tmp_path_factory.mktemp("prometheus"), busy_service.url)
     server.start()
     yield server
@@ -142,7 +142,7 @@ def test_promtool_accepts_the_settings_and_the_alerts() -> None:
     assert f"{len(ALERTS)} rules found" in checked.stdout
 
 
-def test_every_alert_fires_on_its_own_cause_and_none_while_all_is_well() -> None:
+def test_every_alert_fires_on_its_own_cause_and_none_on_a_healthy_service() -> None:
     cases = Path(__file__).with_name("alerts.yml")
     tested = promtool("test", "rules", str(cases))
     assert tested.returncode == 0, tested.stdout + tested.stderr
@@ -150,14 +150,14 @@ def test_every_alert_fires_on_its_own_cause_and_none_while_all_is_well() -> None
     assert named[1:] == [alert["alert"] for alert in ALERTS]
 
 
-def test_promtool_has_nothing_to_say_against_the_metrics(busy_service: Service) -> None:
+def test_promtool_accepts_the_metrics(busy_service: Service) -> None:
     with busy_service.client() as client:
         checked = promtool("check", "metrics", given=client.get("/metrics").text)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("place", EXPRESSIONS)
-def test_every_expression_is_understood_and_finds_its_series(prometheus: Prometheus, place: str) -> None:
+def test_every_expression_is_valid_and_finds_its_series(prometheus: Prometheus, place: str) -> None:
     expression = EXPRESSIONS[place]
     prometheus.query(expression)
     selectors = SELECTOR.findall(expression)
@@ -166,7 +166,7 @@ def test_every_expression_is_understood_and_finds_its_series(prometheus: Prometh
         assert prometheus.query(selector), f"{selector} finds nothing"
 
 
-def test_every_label_that_an_expression_or_a_text_names_exists(prometheus: Prometheus) -> None:
+def test_every_label_in_an_expression_or_a_text_exists(prometheus: Prometheus) -> None:
     named = {
         label
         for expression in EXPRESSIONS.values()
@@ -178,20 +178,20 @@ def test_every_label_that_an_expression_or_a_text_names_exists(prometheus: Prome
     assert named <= set(prometheus.get("labels"))
 
 
-def test_every_metric_of_the_service_is_watched(prometheus: Prometheus) -> None:
+def test_every_metric_of_the_service_is_used_by_an_alert_or_a_panel(prometheus: Prometheus) -> None:
     told = {name for name in prometheus.get("label/__name__/values") if name.startswith("checkout_")}
     parts = re.compile(r"_(bucket|sum|count)$")
     watched = {parts.sub("", name) for name in re.findall(r"\bcheckout_\w+", " ".join(EXPRESSIONS.values()))}
     assert {parts.sub("", name) for name in told} == watched
 
 
-def test_a_healthy_service_raises_no_alert_that_pages(prometheus: Prometheus) -> None:
+def test_a_healthy_service_fires_no_alert_that_pages(prometheus: Prometheus) -> None:
     quiet = {"CheckoutDown", "CheckoutMysqlDown", "CheckoutStockDiffers", "CheckoutSweepLags", "CheckoutQueueFull"}
     firing = {alert["labels"]["alertname"] for alert in prometheus.get("alerts")["alerts"]}
     assert not firing & quiet
 
 
-def test_every_alert_says_what_it_is_about_and_where_to_read_on() -> None:
+def test_every_alert_has_a_summary_a_description_a_runbook_and_a_severity() -> None:
     for alert in ALERTS:
         assert set(alert["annotations"]) == {"summary", "description", "runbook"}
         assert alert["annotations"]["runbook"] == f"docs/runbook.md#{alert['alert'].lower()}"

@@ -1,4 +1,4 @@
-"""What happens to Redis under load: no client notices, and the cache works again by itself."""
+"""Faults of Redis under load: no client notices, and the cache works again by itself."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ ACCOUNT, PASSWORD = "checkout", "secret"
 NO_LIMIT = "1000000/second"  # counted, and never reached
 
 
-def test_a_redis_that_is_killed_is_not_noticed(service: Service, database_url: str, redis_server: Server) -> None:
+def test_no_client_notices_a_killed_redis(service: Service, database_url: str, redis_server: Server) -> None:
     with steady_load(service, database_url) as load:
         redis_server.kill()
         load.wait_until_served(3)
@@ -31,7 +31,7 @@ def test_a_redis_that_is_killed_is_not_noticed(service: Service, database_url: s
     assert_nobody_noticed(load)
 
 
-def test_a_redis_that_stands_still_for_5_s_is_not_noticed(
+def test_no_client_notices_a_redis_that_is_frozen_for_5_s(
     service: Service, database_url: str, redis_server: Server
 ) -> None:
     with steady_load(service, database_url) as load:
@@ -43,7 +43,7 @@ def test_a_redis_that_stands_still_for_5_s_is_not_noticed(
     assert service.events("cache_degraded")
 
 
-def test_a_redis_that_is_flushed_is_not_noticed(service: Service, database_url: str, redis_url: str) -> None:
+def test_no_client_notices_a_flushed_redis(service: Service, database_url: str, redis_url: str) -> None:
     with steady_load(service, database_url) as load, closing(redis.Redis.from_url(redis_url)) as client:
         for _ in range(10):
             client.flushall()
@@ -52,7 +52,7 @@ def test_a_redis_that_is_flushed_is_not_noticed(service: Service, database_url: 
 
 
 class RedisNode:
-    """One of two Redis servers, and what its administrator does and sees."""
+    """One of two Redis servers, as its administrator."""
 
     def __init__(self, server: RedisServer) -> None:
         self.admin: redis.Redis[bytes] = redis.Redis.from_url(server.url)
@@ -73,7 +73,7 @@ class RedisNode:
 
 @pytest.fixture
 def redis_nodes(tmp_path: Path) -> Iterator[list[RedisNode]]:
-    """Two Redis servers that know nothing of each other."""
+    """Two independent Redis servers."""
     with socket_folder(tmp_path) as sockets, ExitStack() as started:
         nodes = []
         for name in ("first", "second"):
@@ -86,7 +86,7 @@ def redis_nodes(tmp_path: Path) -> Iterator[list[RedisNode]]:
         yield nodes
 
 
-def test_a_failover_of_redis_behind_one_address_is_not_noticed_and_everything_uses_the_new_primary(
+def test_no_client_notices_a_failover_of_redis_and_everything_uses_the_new_primary(
     start_service: Callable[..., Service], database_url: str, session: Session, redis_nodes: list[RedisNode]
 ) -> None:
     old, new = redis_nodes
@@ -111,8 +111,8 @@ def test_a_failover_of_redis_behind_one_address_is_not_noticed_and_everything_us
             assert other.get("/readyz").json()["redis"] == "degraded"
 
         proxy.lead_to(new.url)
-        new.admin.flushall()  # what it has from now on was written by the service, not replicated
-        # A worker that has nothing to do keeps its connections until it has.
+        new.admin.flushall()  # everything in it from now on was written by the service, not replicated
+        # A worker closes its old connections only when it needs one.
         eventually(lambda: service.at_once(reads) and not old.has_clients())
         eventually(lambda: new.admin.keys("rate:*") and new.admin.exists(f"product:{product_id}"))
         eventually(lambda: subscribers(new, product_id))

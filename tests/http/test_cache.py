@@ -21,7 +21,7 @@ def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
 
 @pytest.fixture(scope="module")
 def workers(start_service: Callable[..., Service]) -> list[Service]:
-    """Two services of one worker each, so that a test knows whom it asks."""
+    """Two services of one worker each, so that a test chooses the worker."""
     return [start_service(WEB_CONCURRENCY="1") for _ in range(2)]
 
 
@@ -32,14 +32,14 @@ def shops(workers: list[Service]) -> Iterator[list[Shop]]:
         yield [Shop(first), Shop(second)]
 
 
-def test_who_was_answered_sees_the_change_from_every_worker(session: Session, shops: list[Shop]) -> None:
+def test_after_the_response_every_worker_shows_the_change(session: Session, shops: list[Shop]) -> None:
     product_id = session.create_product(stock=100)
     for number in range(1, 61):
         shops[number % 2].hold(product_id)
         assert [shop.available(product_id) for shop in shops] == [100 - number] * 2
 
 
-def test_whatever_changes_the_stock_is_seen_from_every_worker(session: Session, shops: list[Shop]) -> None:
+def test_every_worker_shows_every_kind_of_change_to_the_stock(session: Session, shops: list[Shop]) -> None:
     product_id = session.create_product(stock=10)
     writer, reader = shops
 
@@ -65,7 +65,7 @@ def test_whatever_changes_the_stock_is_seen_from_every_worker(session: Session, 
     assert seen() == 9
 
 
-def test_a_crowd_sees_no_more_than_there_was_when_it_asked(
+def test_concurrent_reads_show_no_value_that_is_older_than_the_request(
     workers: list[Service], session: Session, shops: list[Shop]
 ) -> None:
     product_id = session.create_product(stock=200)
@@ -78,7 +78,7 @@ def test_a_crowd_sees_no_more_than_there_was_when_it_asked(
         assert {answer.status_code for answer in workers[1].at_once([hold_request(product_id)] * 10)} == {201}
 
 
-def test_changes_behind_the_services_back_are_seen_within_a_second(session: Session, shops: list[Shop]) -> None:
+def test_changes_by_direct_calls_show_within_a_second(session: Session, shops: list[Shop]) -> None:
     held, restocked, swept, renamed = products = [session.create_product(stock=5) for _ in range(4)]
     session.travel(-180)
     session.call("create_hold", swept, 1, None)
@@ -100,7 +100,7 @@ def test_changes_behind_the_services_back_are_seen_within_a_second(session: Sess
     assert [shops[1].available(product_id) for product_id in products] == [4, 12, 5, 5]
 
 
-def test_a_product_that_does_not_exist_is_not_remembered(session: Session, shops: list[Shop]) -> None:
+def test_an_unknown_product_is_not_cached(session: Session, shops: list[Shop]) -> None:
     product_id = session.create_product(stock=1) + 1
     for shop in shops:
         response = shop.client.get(f"/api/products/{product_id}")
@@ -109,7 +109,9 @@ def test_a_product_that_does_not_exist_is_not_remembered(session: Session, shops
     assert [shop.available(product_id) for shop in shops] == [3, 3]
 
 
-def test_the_cache_never_decides_a_hold(session: Session, shops: list[Shop], store: "redis.Redis[bytes]") -> None:
+def test_a_wrong_value_in_the_cache_does_not_decide_a_hold(
+    session: Session, shops: list[Shop], store: "redis.Redis[bytes]"
+) -> None:
     product_id = session.create_product(stock=1)
     shop = shops[0]
     key = f"product:{product_id}"
@@ -124,7 +126,7 @@ def test_the_cache_never_decides_a_hold(session: Session, shops: list[Shop], sto
     store.delete(key)
 
 
-def test_an_empty_redis_is_filled_again(session: Session, shops: list[Shop], store: "redis.Redis[bytes]") -> None:
+def test_reads_fill_a_flushed_redis(session: Session, shops: list[Shop], store: "redis.Redis[bytes]") -> None:
     product_id = session.create_product(stock=50)
     for number in range(1, 11):
         shops[0].hold(product_id)
@@ -134,7 +136,7 @@ def test_an_empty_redis_is_filled_again(session: Session, shops: list[Shop], sto
     assert store.exists(f"product:{product_id}")
 
 
-def test_a_key_that_is_no_product_costs_nothing_but_speed(
+def test_a_redis_key_of_another_type_does_not_disturb_reads(
     session: Session, shops: list[Shop], store: "redis.Redis[bytes]"
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -145,7 +147,7 @@ def test_a_key_that_is_no_product_costs_nothing_but_speed(
 
 
 def assert_everything_works(session: Session, shops: list[Shop]) -> None:
-    """Check that the shop goes on, right to the last unit, whatever Redis does."""
+    """Check that holds, orders and payments work and that every read is correct."""
     product_id = session.create_product(stock=12)
     for number in range(1, 6):
         shops[number % 2].hold(product_id)
@@ -156,17 +158,17 @@ def assert_everything_works(session: Session, shops: list[Shop]) -> None:
 
 
 def readiness(shop: Shop) -> tuple[int, str, str]:
-    """What the readiness of a worker says."""
+    """Status code, status and state of Redis in the readiness of a worker."""
     response: httpx.Response = shop.client.get("/readyz")
     return response.status_code, response.json()["status"], response.json()["redis"]
 
 
 @pytest.mark.parametrize("trouble", ["stopped", "paused"])
-def test_without_redis_every_answer_is_right_and_soon(
+def test_without_redis_every_response_is_correct_within_a_second(
     workers: list[Service], session: Session, shops: list[Shop], redis_server: Server, trouble: str
 ) -> None:
     for shop in shops:
-        shop.client.timeout = 1  # four times the pause that is allowed
+        shop.client.timeout = 1  # four times the delay that Redis may cause
     assert_everything_works(session, shops)
     if trouble == "stopped":
         redis_server.stop()
@@ -183,7 +185,7 @@ def test_without_redis_every_answer_is_right_and_soon(
     assert all(worker.events("cache_degraded") for worker in workers)
 
 
-def test_a_redis_that_restarts_in_the_middle_of_a_crowd_changes_no_answer(
+def test_a_restart_of_redis_under_concurrent_requests_changes_no_response(
     workers: list[Service], session: Session, redis_server: Server
 ) -> None:
     product_id = session.create_product(stock=100)

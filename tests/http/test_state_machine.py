@@ -1,4 +1,4 @@
-"""Hypothesis drives the service over HTTP, against the model that the procedures are held to."""
+"""Hypothesis sends random sequences of requests and compares the responses with the model of the procedures."""
 
 import uuid
 from collections.abc import Callable
@@ -179,8 +179,6 @@ class Checkout(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(3600)
-def test_whatever_a_shop_asks_in_whatever_order_the_service_does_as_the_model_says(
-    client: httpx.Client, session: Session
-) -> None:
+def test_any_sequence_of_requests_is_answered_as_by_the_model(client: httpx.Client, session: Session) -> None:
     machine = type("Machine", (Checkout,), {"client": client, "session": session})
     run_state_machine_as_test(machine, settings=settings(max_examples=settings.default.max_examples // 4))

@@ -6,7 +6,7 @@ from tests.support import Session
 
 
 @pytest.mark.parametrize(("quantity", "left"), [(50, 55), (-3, 2), (-5, 0)])
-def test_an_adjustment_moves_total_and_available(session: Session, quantity: int, left: int) -> None:
+def test_an_adjustment_changes_total_and_available(session: Session, quantity: int, left: int) -> None:
     product_id = session.create_product(stock=6)
     session.create_hold(product_id)
     version = session.call("get_product", product_id)[0]["version"]
@@ -16,7 +16,7 @@ def test_an_adjustment_moves_total_and_available(session: Session, quantity: int
     assert session.call("get_product", product_id)[0]["version"] == version + 1
 
 
-def test_an_adjustment_is_kept_with_reason_and_account(session: Session) -> None:
+def test_an_adjustment_is_stored_with_reason_and_account(session: Session) -> None:
     product_id = session.create_product(stock=6)
     (row,) = session.call("adjust_stock", product_id, -2, "bröken 💔")
     kept = session.query("SELECT * FROM stock_adjustments WHERE product_id = %s ORDER BY id", product_id)
@@ -37,7 +37,7 @@ def test_held_and_sold_units_cannot_be_taken_away(session: Session) -> None:
     assert session.available(product_id) == 2
 
 
-def test_a_reason_of_255_characters_is_kept_whole(session: Session) -> None:
+def test_a_reason_of_255_characters_is_stored_whole(session: Session) -> None:
     product_id = session.create_product(stock=6)
     (row,) = session.call("adjust_stock", product_id, 1, "💔" * 255)
     (kept,) = session.query("SELECT reason FROM stock_adjustments WHERE id = %s", row["adjustment_id"])

@@ -1,11 +1,11 @@
-"""change_product: change what is sold."""
+"""change_product: change name, price and maximum per hold."""
 
 from decimal import Decimal
 
 from tests.support import Session
 
 
-def test_a_change_is_seen_and_bumps_the_version(session: Session) -> None:
+def test_a_change_is_returned_and_increments_the_version(session: Session) -> None:
     product_id = session.create_product(stock=5)
     (row,) = session.call("change_product", product_id, "Other", "5.50", 2)
     assert list(row) == ["id", "name", "price", "available_stock", "version"]

@@ -15,7 +15,7 @@ EVENT = (
 
 @pytest.fixture
 def alter_event(session: Session) -> Iterator[Callable[[str], None]]:
-    """Alters the EVENT, which is disabled again after the test."""
+    """A function that alters the EVENT, which is disabled again after the test."""
 
     def alter(state: str) -> None:
         session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due {state}")
@@ -26,7 +26,7 @@ def alter_event(session: Session) -> Iterator[Callable[[str], None]]:
 
 @pytest.mark.usefixtures("server_time_zone")
 @pytest.mark.parametrize("zone", ["+00:00", "+01:00"])
-def test_an_event_that_replication_disabled_runs_again_and_is_otherwise_the_same(
+def test_an_event_that_replication_disabled_is_enabled_and_otherwise_unchanged(
     session: Session, alter_event: Callable[[str], None], zone: str
 ) -> None:
     alter_event("DISABLE ON REPLICA")
@@ -43,6 +43,6 @@ def test_an_event_that_an_operator_disabled_stays_disabled(session: Session) -> 
     assert session.query(EVENT)[0]["status"] == "DISABLED"
 
 
-def test_an_event_that_runs_goes_on(session: Session, alter_event: Callable[[str], None]) -> None:
+def test_an_enabled_event_stays_enabled(session: Session, alter_event: Callable[[str], None]) -> None:
     alter_event("ENABLE")
     assert session.call("enable_sweep") == [{"status": "ENABLED"}]

@@ -1,9 +1,9 @@
-"""extend_holds: give active holds more time, each of them once."""
+"""extend_holds: extend active holds, each once."""
 
 from tests.support import Session
 
 
-def test_errors_hit_only_their_own_element(session: Session) -> None:
+def test_a_refused_element_does_not_affect_the_others(session: Session) -> None:
     product_id = session.create_product(stock=9)
     session.stand_at("2000000000")
     due, used, released = (session.create_hold(product_id) for _ in range(3))

@@ -1,9 +1,9 @@
-"""release_hold: give back an active hold before its deadline."""
+"""release_hold: release an active hold before its deadline."""
 
 from tests.support import Session
 
 
-def test_a_released_hold_returns_its_stock(session: Session) -> None:
+def test_a_released_hold_returns_its_units(session: Session) -> None:
     product_id = session.create_product(stock=5)
     hold_id = session.create_hold(product_id, 3)
     (row,) = session.call("release_hold", hold_id)
@@ -12,7 +12,7 @@ def test_a_released_hold_returns_its_stock(session: Session) -> None:
     assert session.available(product_id) == 5
 
 
-def test_releasing_again_returns_nothing_more(session: Session) -> None:
+def test_a_second_release_returns_no_units(session: Session) -> None:
     product_id = session.create_product(stock=5)
     hold_id = session.create_hold(product_id, 2)
     session.call("release_hold", hold_id)
@@ -32,7 +32,7 @@ def test_an_ordered_hold_cannot_be_released(session: Session) -> None:
     assert session.available(product_id) == 4
 
 
-def test_a_hold_is_expired_from_its_deadline_on(session: Session) -> None:
+def test_a_hold_cannot_be_released_from_its_deadline_on(session: Session) -> None:
     product_id = session.create_product(stock=5)
     session.stand_at("2000000000")
     in_time, too_late = session.create_hold(product_id), session.create_hold(product_id)

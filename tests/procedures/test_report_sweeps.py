@@ -1,9 +1,9 @@
-"""report_sweeps: hand out each sweep once."""
+"""report_sweeps: return each sweep once."""
 
 from tests.support import Session
 
 
-def test_each_sweep_is_handed_out_once_in_order(session: Session) -> None:
+def test_each_sweep_is_returned_once_in_order(session: Session) -> None:
     product_id = session.create_product(stock=9)
     swept = []
     for number in range(1, 4):

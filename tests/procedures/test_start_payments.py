@@ -1,9 +1,9 @@
-"""start_payments: pending orders wait longer once their buyers are paying."""
+"""start_payments: extend the deadlines of pending orders whose buyers are paying."""
 
 from tests.support import Session
 
 
-def test_errors_hit_only_their_own_element(session: Session) -> None:
+def test_a_refused_element_does_not_affect_the_others(session: Session) -> None:
     product_id = session.create_product(stock=9)
     session.stand_at("2000000000")
     pending, started, cancelled, paid = (session.create_order(product_id) for _ in range(4))

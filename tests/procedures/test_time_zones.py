@@ -1,4 +1,4 @@
-"""A time means the same whatever the time zones of the server and of the session are."""
+"""Times are UTC, whatever the time zones of the server and of the session are."""
 
 import subprocess
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def london(servers: Servers) -> Iterator[str]:
 
 
 def sell(session: Session, time_zone: str) -> list[Any]:
-    """Sell in an empty database, in a session of that time zone; returns each answer, and all rows after it."""
+    """Run the sale in an empty database and a session of that time zone; returns each result, and all rows after it."""
     for table in TABLES:
         session.execute(f"TRUNCATE TABLE {table}")
     session.execute("UPDATE measurements SET holds_expired = 0, orders_expired = 0, stock_checked_at = NULL")
@@ -68,9 +68,7 @@ def sell(session: Session, time_zone: str) -> list[Any]:
     return seen
 
 
-def test_every_procedure_answers_and_stores_the_same_in_a_session_of_any_time_zone(
-    session: Session, london: str
-) -> None:
+def test_every_procedure_returns_and_stores_the_same_in_any_time_zone(session: Session, london: str) -> None:
     expected = sell(session, "+00:00")
     assert {name for name, rows in expected if rows} >= {*VIEWS, *TABLES} - NEVER_FILLED
     for time_zone in ("+05:30", "-08:00", london):
@@ -78,7 +76,7 @@ def test_every_procedure_answers_and_stores_the_same_in_a_session_of_any_time_zo
 
 
 def event_time_zone(session: Session) -> str:
-    """The time zone in which MySQL counts the EVENT's seconds."""
+    """The time zone of the EVENT's schedule."""
     (row,) = session.query(
         "SELECT time_zone AS zone FROM information_schema.events"
         " WHERE event_schema = DATABASE() AND event_name = 'sweep_due'"
@@ -88,8 +86,8 @@ def event_time_zone(session: Session) -> str:
 
 
 @pytest.mark.usefixtures("server_time_zone")
-def test_a_deploy_on_a_server_of_another_time_zone_counts_in_utc(servers: Servers) -> None:
-    """The migrations' own tables keep times in TIMESTAMP columns, which MySQL converts."""
+def test_a_deploy_on_a_server_of_another_time_zone_uses_utc(servers: Servers) -> None:
+    """The tables of yoyo store times in TIMESTAMP columns, which MySQL converts."""
     with new_database(servers.mysql_url, "tests_time_zones_deploy") as url:
         session = Session(url)
         assert event_time_zone(session) == "+00:00"

@@ -1,4 +1,4 @@
-"""The batcher alone, with send functions that do what a database might do."""
+"""The batcher, with send functions that behave as a database may."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -13,7 +13,7 @@ from tests.support import PATIENCE_S, eventually_async
 
 
 class SendError(Exception):
-    """A failure that says what it asks for."""
+    """An error with the reaction that it needs."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.name)
@@ -21,9 +21,9 @@ class SendError(Exception):
 
 
 class Database:
-    """What a batcher sends to: it remembers every batch, and can be closed for a while or made to fail.
+    """A stand-in for the database: it records every batch, and can be paused or made to fail.
 
-    fails  says of a batch which error it meets, if any
+    fails  returns the error for a batch, or None
     """
 
     def __init__(self, fails: Callable[[list[str]], BaseException | None] = lambda _batch: None) -> None:
@@ -35,7 +35,7 @@ class Database:
         self._fails = fails
 
     async def send(self, batch: list[str]) -> list[str]:
-        """Answer every request, or fail."""
+        """Answer every request of a batch, or raise its error."""
         self.batches.append(list(batch))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -54,12 +54,12 @@ class Database:
 
 
 def answer_to(request: str) -> str:
-    """What the database answers."""
+    """The answer to a request."""
     return f"answer to {request}"
 
 
 def batcher_of(send: Callable[[list[str]], Awaitable[list[str]]], **settings: Any) -> Batcher[str, str]:
-    """A batcher; a request's first letter is its lock group."""
+    """Create a batcher; a request's first letter is its lock group."""
     usual: dict[str, Any] = {"reason": str, "batch_limit": 100, "queue_limit": 1000, "deadline_s": PATIENCE_S}
 
     def classify(error: BaseException) -> Failure:
@@ -72,19 +72,19 @@ def batcher_of(send: Callable[[list[str]], Awaitable[list[str]]], **settings: An
 
 
 async def results(*futures: "asyncio.Future[str]") -> list[Any]:
-    """What became of requests: answers and errors, in order."""
+    """The answers and errors of requests, in order."""
     async with asyncio.timeout(PATIENCE_S):
         return await asyncio.gather(*futures, return_exceptions=True)
 
 
 def fail_while(failure: Failure, times: int) -> Callable[[list[str]], BaseException | None]:
-    """Fail so many times, whatever is sent."""
+    """Fail the next so many batches."""
     remaining = iter(range(times))
     return lambda _batch: SendError(failure) if next(remaining, None) is not None else None
 
 
 def fail_with(failure: Failure, request: str) -> Callable[[list[str]], BaseException | None]:
-    """Fail whenever a batch holds this request."""
+    """Fail every batch with this request."""
     return lambda batch: SendError(failure) if request in batch else None
 
 
@@ -95,7 +95,7 @@ async def test_a_request_to_an_idle_batcher_is_sent_at_once_and_alone() -> None:
     assert database.batches == [["a"]]
 
 
-async def test_requests_that_arrive_during_a_call_travel_together_in_the_next_one_in_order() -> None:
+async def test_requests_that_arrive_during_a_call_are_sent_together_in_order() -> None:
     database = Database()
     batcher = batcher_of(database.send)
     database.opened.clear()
@@ -120,14 +120,14 @@ async def test_only_one_call_is_in_flight_at_a_time() -> None:
     assert [request for batch in database.batches for request in batch] == requests
 
 
-async def test_a_batch_holds_no_more_than_its_limit() -> None:
+async def test_a_batch_has_at_most_batch_limit_requests() -> None:
     database = Database()
     batcher = batcher_of(database.send, batch_limit=3)
     await results(*(batcher.submit(request) for request in "abcdefgh"))
     assert [len(batch) for batch in database.batches] == [3, 3, 2]
 
 
-async def test_a_full_queue_refuses_at_once_and_takes_requests_again_when_there_is_room() -> None:
+async def test_a_full_queue_refuses_at_once_and_accepts_requests_when_there_is_room() -> None:
     database = Database()
     batcher = batcher_of(database.send, queue_limit=2)
     database.opened.clear()
@@ -142,7 +142,7 @@ async def test_a_full_queue_refuses_at_once_and_takes_requests_again_when_there_
     assert database.batches == [["a"], ["b", "c"], ["e"]]
 
 
-async def test_a_deadline_that_passes_in_the_queue_is_told_at_once_and_the_request_is_never_sent() -> None:
+async def test_a_request_whose_deadline_passes_in_the_queue_fails_at_once_and_is_never_sent() -> None:
     database = Database()
     batcher = batcher_of(database.send, deadline_s=0.1)
     database.opened.clear()
@@ -158,7 +158,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_told_at_once_and_the_reque
     assert database.batches == [["a"], ["c"]]
 
 
-async def test_a_deadline_that_passes_in_flight_is_told_at_once_and_the_answer_is_dropped() -> None:
+async def test_a_request_whose_deadline_passes_in_flight_fails_at_once_and_its_answer_is_dropped() -> None:
     database = Database()
     batcher = batcher_of(database.send, deadline_s=0.1)
     database.opened.clear()
@@ -170,7 +170,7 @@ async def test_a_deadline_that_passes_in_flight_is_told_at_once_and_the_answer_i
     assert await results(batcher.submit("b")) == ["answer to b"]
 
 
-async def test_a_request_whose_caller_is_gone_is_not_sent() -> None:
+async def test_a_cancelled_request_is_not_sent() -> None:
     database = Database()
     batcher = batcher_of(database.send)
     database.opened.clear()
@@ -183,7 +183,7 @@ async def test_a_request_whose_caller_is_gone_is_not_sent() -> None:
     assert database.batches == [["a"], ["c"]]
 
 
-async def test_nothing_is_sent_when_every_caller_is_gone() -> None:
+async def test_nothing_is_sent_when_every_request_is_cancelled() -> None:
     database = Database()
     batcher = batcher_of(database.send)
     for request in "abc":
@@ -192,7 +192,7 @@ async def test_nothing_is_sent_when_every_caller_is_gone() -> None:
     assert database.batches == []
 
 
-async def test_a_caller_that_leaves_during_the_call_does_not_disturb_the_others() -> None:
+async def test_a_request_cancelled_in_flight_does_not_disturb_the_others() -> None:
     database = Database()
     batcher = batcher_of(database.send)
     database.opened.clear()
@@ -204,7 +204,7 @@ async def test_a_caller_that_leaves_during_the_call_does_not_disturb_the_others(
 
 
 @pytest.mark.parametrize("failures", range(1, ATTEMPT_LIMIT))
-async def test_what_a_retry_mends_is_sent_again_unchanged(failures: int) -> None:
+async def test_a_batch_that_failed_with_retry_is_sent_again_unchanged(failures: int) -> None:
     database = Database(fail_while(Failure.RETRY, failures))
     batcher = batcher_of(database.send)
     with capture_logs() as lines:
@@ -214,7 +214,7 @@ async def test_what_a_retry_mends_is_sent_again_unchanged(failures: int) -> None
     assert [line["event"] for line in lines] == ["call_retry"] * failures
 
 
-async def test_three_attempts_are_enough() -> None:
+async def test_a_batch_fails_after_three_attempts() -> None:
     database = Database(fail_while(Failure.RETRY, 3))
     batcher = batcher_of(database.send)
     with capture_logs() as lines:
@@ -226,7 +226,7 @@ async def test_three_attempts_are_enough() -> None:
     assert await results(batcher.submit("c")) == ["answer to c"]
 
 
-async def test_a_call_that_fails_when_nobody_waits_any_more_says_so_and_is_not_repeated() -> None:
+async def test_a_failed_call_whose_requests_are_overdue_is_logged_and_not_repeated() -> None:
     database = Database(fail_while(Failure.RETRY, 1))
     batcher = batcher_of(database.send, deadline_s=0.1)
     database.opened.clear()
@@ -238,7 +238,7 @@ async def test_a_call_that_fails_when_nobody_waits_any_more_says_so_and_is_not_r
     assert [line["event"] for line in lines] == ["database_unavailable"]
 
 
-async def test_a_retry_leaves_out_those_who_no_longer_wait() -> None:
+async def test_a_retry_leaves_out_cancelled_requests() -> None:
     database = Database(fail_while(Failure.RETRY, 1))
     batcher = batcher_of(database.send)
     database.opened.clear()
@@ -250,7 +250,7 @@ async def test_a_retry_leaves_out_those_who_no_longer_wait() -> None:
     assert database.batches == [["a", "b"], ["b"]]
 
 
-async def test_a_request_that_waited_for_others_retries_gets_three_attempts_of_its_own() -> None:
+async def test_a_request_that_waited_for_retries_of_others_has_three_attempts() -> None:
     database = Database(fail_with(Failure.RETRY, "a"))
     batcher = batcher_of(database.send, batch_limit=1)
     first, second = await results(batcher.submit("a"), batcher.submit("b"))
@@ -281,7 +281,7 @@ async def test_a_request_that_fails_alone_for_a_retryable_reason_is_retried() ->
     assert await results(batcher.submit("a"), batcher.submit("b")) == ["answer to a", "answer to b"]
 
 
-async def test_a_lock_that_is_not_given_stalls_only_its_own_group() -> None:
+async def test_a_lock_wait_timeout_fails_only_its_lock_group() -> None:
     database = Database(lambda batch: SendError(Failure.LOCKED) if any(r[0] == "b" for r in batch) else None)
     batcher = batcher_of(database.send)
     requests = ["a1", "b1", "c1", "a2", "b2", "c2"]
@@ -293,8 +293,8 @@ async def test_a_lock_that_is_not_given_stalls_only_its_own_group() -> None:
 
 
 @pytest.mark.parametrize("locked", ["a1", "m1", "z1"])
-async def test_a_group_that_waits_for_its_lock_does_not_take_the_others_past_their_deadline(locked: str) -> None:
-    """Every attempt on the locked group takes half of a deadline, as a lock wait of 1 s does of 2 s."""
+async def test_a_lock_group_that_waits_does_not_delay_the_others_past_their_deadline(locked: str) -> None:
+    """Each attempt on the locked group takes half of the deadline, as a lock wait of 1 s is half of 2 s."""
 
     async def send(batch: list[str]) -> list[str]:
         if locked in batch:
@@ -309,7 +309,7 @@ async def test_a_group_that_waits_for_its_lock_does_not_take_the_others_past_the
     assert isinstance(stalled, (Overloaded, DatabaseUnavailable))
 
 
-async def test_draining_answers_everything_that_was_queued() -> None:
+async def test_draining_answers_every_queued_request() -> None:
     database = Database()
     batcher = batcher_of(database.send, batch_limit=2)
     futures = [batcher.submit(request) for request in "abcde"]
@@ -323,7 +323,7 @@ async def test_draining_an_idle_batcher_returns_at_once() -> None:
         await batcher_of(Database().send).drain()
 
 
-async def test_a_batcher_that_was_drained_can_be_used_and_drained_again() -> None:
+async def test_a_drained_batcher_can_be_used_and_drained_again() -> None:
     database = Database()
     batcher = batcher_of(database.send)
     async with asyncio.timeout(PATIENCE_S):
@@ -334,17 +334,17 @@ async def test_a_batcher_that_was_drained_can_be_used_and_drained_again() -> Non
 
 
 async def send_too_few(_batch: list[str]) -> list[str]:
-    """A defect: an answer is missing."""
+    """A defect: returns too few answers."""
     return []
 
 
 async def send_cancelled(_batch: list[str]) -> list[str]:
-    """A defect: something inside cancelled the call."""
+    """A defect: the call is cancelled from within."""
     raise asyncio.CancelledError
 
 
 @pytest.mark.parametrize("defect", [send_too_few, send_cancelled])
-async def test_a_batcher_that_dies_says_so_and_goes_on(
+async def test_a_defect_in_a_batch_is_logged_and_the_batcher_continues(
     defect: Callable[[list[str]], Awaitable[list[str]]],
 ) -> None:
     database = Database()
@@ -364,7 +364,7 @@ async def test_a_batcher_that_dies_says_so_and_goes_on(
 
 
 @pytest.mark.parametrize("defect", [send_too_few, send_cancelled])
-async def test_a_lock_group_goes_on_after_a_defect_hit_it_while_it_was_set_aside(
+async def test_a_defect_in_a_lock_group_that_is_set_aside_is_logged_and_the_group_continues(
     defect: Callable[[list[str]], Awaitable[list[str]]],
 ) -> None:
     database = Database(fail_while(Failure.LOCKED, 1))

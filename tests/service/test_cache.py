@@ -1,4 +1,4 @@
-"""The cache: as fresh as promised, never in the way, and never believed when it comes to selling."""
+"""ProductCache: versions, freshness, and a Redis that fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ def value(version: int, body: bytes = b"") -> Value:
 
 @pytest.fixture
 def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
-    """Redis itself, without the product under test."""
+    """A client of Redis, from which the product under test is deleted."""
     with redis.Redis.from_url(redis_url) as client:
         client.delete(f"product:{PRODUCT_ID}")
         yield client
@@ -31,7 +31,7 @@ def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
 
 @pytest.fixture
 async def cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker, and a patient one: what it keeps is under test, and not how busy this machine is."""
+    """The cache of one worker, without the short timeouts of the service, which a busy machine could exceed."""
     opened = ProductCache(Redis.from_url(redis_url))
     yield opened
     await opened.close()
@@ -39,29 +39,29 @@ async def cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  
 
 @pytest.fixture
 async def hasty_cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker, as the service has it."""
+    """The cache of one worker, with the timeouts of the service."""
     opened = ProductCache(connect_redis(redis_url))
     yield opened
     await opened.close()
 
 
 async def held(cache: ProductCache) -> bytes | None:
-    """What a reader gets."""
+    """The cached body of the product; None if it is missing or stale."""
     return (await cache.read([PRODUCT_ID])).get(PRODUCT_ID)
 
 
 async def publish(cache: ProductCache, offered: Value, age_s: float = 0) -> bytes:
-    """Offer a value; returns the body that is to be served."""
+    """Publish a value; returns the body to serve."""
     return (await cache.publish([offered], age_s))[PRODUCT_ID]
 
 
-async def test_nothing_is_read_where_nothing_was_published(cache: ProductCache) -> None:
+async def test_a_read_of_an_unpublished_product_returns_nothing(cache: ProductCache) -> None:
     assert await cache.read([PRODUCT_ID, PRODUCT_ID + 1]) == {}
     assert await cache.read([]) == {}
     assert await cache.publish([], 0) == {}
 
 
-async def test_what_was_published_is_read_by_every_worker(cache: ProductCache, redis_url: str) -> None:
+async def test_every_worker_reads_a_published_value(cache: ProductCache, redis_url: str) -> None:
     other = ProductCache(Redis.from_url(redis_url))
     assert await publish(cache, value(1)) == b"version 1"
     assert await held(cache) == await held(other) == b"version 1"
@@ -74,27 +74,27 @@ async def test_a_newer_version_replaces_an_older_one(cache: ProductCache) -> Non
     assert await held(cache) == b"version 10"
 
 
-async def test_an_older_version_is_refused_and_the_newer_one_is_served_instead(cache: ProductCache) -> None:
+async def test_publishing_an_older_version_returns_the_newer_one(cache: ProductCache) -> None:
     await publish(cache, value(10))
     assert await publish(cache, value(9)) == b"version 10"
     assert await held(cache) == b"version 10"
 
 
-async def test_an_older_version_is_refused_also_when_the_newer_one_went_stale(cache: ProductCache) -> None:
+async def test_a_stale_newer_version_still_refuses_an_older_one(cache: ProductCache) -> None:
     await publish(cache, value(10), age_s=FRESH_MS / 1000)
     assert await held(cache) is None
     assert await publish(cache, value(9)) == b"version 10"
     assert await held(cache) is None
 
 
-async def test_the_same_version_is_fresh_again_when_it_was_read_again(cache: ProductCache) -> None:
+async def test_publishing_the_same_version_makes_it_fresh_again(cache: ProductCache) -> None:
     await publish(cache, value(10), age_s=FRESH_MS / 1000)
     assert await held(cache) is None
     assert await publish(cache, value(10)) == b"version 10"
     assert await held(cache) == b"version 10"
 
 
-async def test_an_old_reading_of_the_same_version_does_not_shorten_its_time(
+async def test_an_older_read_of_the_same_version_does_not_shorten_its_freshness(
     cache: ProductCache, store: "redis.Redis[bytes]"
 ) -> None:
     await publish(cache, value(10))
@@ -103,7 +103,7 @@ async def test_an_old_reading_of_the_same_version_does_not_shorten_its_time(
     assert store.hget(f"product:{PRODUCT_ID}", "fresh_until") == before
 
 
-async def test_a_value_is_not_read_for_longer_than_a_second(cache: ProductCache) -> None:
+async def test_a_value_is_stale_after_a_second(cache: ProductCache) -> None:
     await publish(cache, value(1), age_s=NEARLY_A_SECOND_S)
 
     async def is_stale() -> bool:
@@ -119,13 +119,13 @@ async def test_a_stale_value_is_kept_for_an_hour_to_refuse_older_ones(
     assert 3500 < store.ttl(f"product:{PRODUCT_ID}") <= 3600
 
 
-async def test_versions_are_numbers_and_not_text(cache: ProductCache) -> None:
+async def test_versions_are_compared_as_numbers(cache: ProductCache) -> None:
     for version in (9, 10, 99, 100, 2**53 - 1):
         assert await publish(cache, value(version)) == f"version {version}".encode()
     assert await publish(cache, value(2**52)) == f"version {2**53 - 1}".encode()
 
 
-async def test_of_workers_that_publish_at_once_the_newest_version_wins(cache: ProductCache, redis_url: str) -> None:
+async def test_the_newest_of_concurrently_published_versions_wins(cache: ProductCache, redis_url: str) -> None:
     workers = [ProductCache(Redis.from_url(redis_url)) for _ in range(8)]
 
     async def publish_some(position: int) -> None:
@@ -139,13 +139,13 @@ async def test_of_workers_that_publish_at_once_the_newest_version_wins(cache: Pr
         await worker.close()
 
 
-async def test_a_body_is_served_byte_for_byte(cache: ProductCache) -> None:
+async def test_a_body_is_returned_byte_for_byte(cache: ProductCache) -> None:
     body = b'{"name":"\xe9\x99\x90\x00\r\n"}'
     assert await publish(cache, value(1, body)) == body
     assert await held(cache) == body
 
 
-async def test_scripts_that_redis_forgot_are_sent_again(cache: ProductCache, store: "redis.Redis[bytes]") -> None:
+async def test_scripts_are_sent_again_after_a_script_flush(cache: ProductCache, store: "redis.Redis[bytes]") -> None:
     await publish(cache, value(1))
     store.script_flush()
     assert await held(cache) == b"version 1"
@@ -153,7 +153,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(cache: ProductCache, sto
     assert await publish(cache, value(2)) == b"version 2"
 
 
-async def test_a_redis_that_fails_is_circuit_open_for_a_moment_and_then_asked_again(
+async def test_a_failing_redis_opens_the_circuit_which_closes_when_it_answers_again(
     hasty_cache: ProductCache, redis_server: Server
 ) -> None:
     await publish(hasty_cache, value(1))
@@ -171,7 +171,7 @@ async def test_a_redis_that_fails_is_circuit_open_for_a_moment_and_then_asked_ag
     assert await held(hasty_cache) == b"version 50"
 
 
-async def test_a_redis_that_says_nothing_is_given_up_and_its_late_answers_confuse_nobody(
+async def test_late_answers_of_a_frozen_redis_are_not_read_as_answers_to_later_commands(
     hasty_cache: ProductCache, redis_server: Server
 ) -> None:
     await publish(hasty_cache, value(1))

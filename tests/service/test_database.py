@@ -1,4 +1,4 @@
-"""One connection to a real MySQL: no answer is ever read as the answer to another question."""
+"""Connection: answers are never mixed up, errors are classified, broken connections are replaced."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.support import PATIENCE_S, Session
 
 GROUP_ERRNOS = (3100, 3101, 3781, 3782, 3783, 3796, 3797, 3798, 3799, 4094, 4311)
-# Syntax, unknown column, wrong argument count, CHECK, out of range; then an error of the registry.
+# Syntax, unknown column, wrong number of arguments, CHECK, out of range; the last is one of this project.
 DEFECT_ERRNOS = (1064, 1054, 1318, 3819, 1264, 1690, 30001)
 
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[Connection]:
-    """A connection under the administrator's account, which may CALL everything."""
+    """A connection with the administrator's account, which may CALL everything."""
     opened = Connection(Primary(MysqlUrl.parse(database_url)))
     yield opened
     await opened.close()
@@ -40,9 +40,7 @@ async def connection_id(connection: Connection) -> int:
     return int(number)
 
 
-async def test_answers_stay_with_their_questions_whatever_was_asked_before(
-    connection: Connection, session: Session
-) -> None:
+async def test_every_call_gets_its_own_answer_in_any_order_of_calls(connection: Connection, session: Session) -> None:
     random.seed(11)
     products = [session.create_product(stock=1000 + number) for number in range(5)]
 
@@ -77,21 +75,21 @@ async def test_answers_stay_with_their_questions_whatever_was_asked_before(
         await random.choice(acts)()
 
 
-async def test_a_connection_is_kept_while_all_is_well(connection: Connection) -> None:
+async def test_a_connection_is_kept_after_successful_calls(connection: Connection) -> None:
     before = await connection_id(connection)
     await connection.call("get_health")
     await connection.call("create_holds", "[]")
     assert await connection_id(connection) == before
 
 
-async def test_a_connection_that_raised_anything_is_replaced(connection: Connection) -> None:
+async def test_a_connection_is_replaced_after_any_error(connection: Connection) -> None:
     before = await connection_id(connection)
     with pytest.raises(mysql.connector.Error):
         await connection.call("create_hold", 999_999, 1, None)
     assert await connection_id(connection) != before
 
 
-async def test_a_call_that_was_cancelled_leaves_nothing_for_the_next_one(
+async def test_a_cancelled_call_leaves_no_answer_for_the_next_one(
     connection: Connection, connect: Callable[[], Session]
 ) -> None:
     locker = connect()
@@ -107,9 +105,7 @@ async def test_a_call_that_was_cancelled_leaves_nothing_for_the_next_one(
     assert rows[0][0] == product_id
 
 
-async def test_a_connection_that_was_killed_is_replaced_after_one_error(
-    connection: Connection, session: Session
-) -> None:
+async def test_a_killed_connection_is_replaced_after_one_error(connection: Connection, session: Session) -> None:
     session.execute(f"KILL {await connection_id(connection)}")
     with pytest.raises((mysql.connector.Error, OSError)) as caught:
         await connection.call("get_health")
@@ -118,7 +114,7 @@ async def test_a_connection_that_was_killed_is_replaced_after_one_error(
 
 
 @pytest.mark.usefixtures("server_time_zone")
-async def test_a_session_counts_time_in_utc_and_waits_for_a_lock_one_second_at_most(
+async def test_a_session_has_utc_autocommit_and_a_lock_wait_timeout_of_one_second(
     connection: Connection,
 ) -> None:
     [[(zone, timeout_s, autocommit)]] = await connection.execute(
@@ -127,8 +123,8 @@ async def test_a_session_counts_time_in_utc_and_waits_for_a_lock_one_second_at_m
     assert (zone, timeout_s, autocommit) == ("+00:00", 1, 1)
 
 
-def test_a_reset_just_before_tls_does_not_hold_up_the_next_attempt(database_url: str) -> None:
-    """The event loop of the service waits for ever here, left to itself."""
+def test_a_reset_just_before_tls_fails_within_the_connect_timeout(database_url: str) -> None:
+    """uvloop, the service's event loop, would wait for ever."""
 
     async def call_twice(proxy: Proxy) -> None:
         connection = Connection(Primary(MysqlUrl.parse(proxy.url)), call_timeout_s=3 * PATIENCE_S)
@@ -144,7 +140,7 @@ def test_a_reset_just_before_tls_does_not_hold_up_the_next_attempt(database_url:
         uvloop.run(call_twice(proxy))
 
 
-async def test_a_server_that_is_not_there_is_worth_a_retry() -> None:
+async def test_a_refused_connection_is_retried() -> None:
     connection = Connection(Primary(MysqlUrl.parse("mysql://somebody@127.0.0.1:1/nowhere")))
     with pytest.raises((mysql.connector.Error, OSError)) as caught:
         await connection.call("get_health")
@@ -191,7 +187,7 @@ def test_an_error_is_classified_and_named_by_its_errno(error: BaseException, fai
 
 TEXT = st.text(max_size=400)
 IDS = st.integers(-(2**63), 2**63 - 1)
-CALLERS = st.text(st.sampled_from("aZ09_.-"), max_size=64)  # as API_KEYS may name them
+CALLERS = st.text(st.sampled_from("aZ09_.-"), max_size=64)  # the names that API_KEYS accepts
 SCOPED_IDS = st.builds(ScopedId, IDS, CALLERS)
 
 
@@ -206,10 +202,10 @@ SCOPED_IDS = st.builds(ScopedId, IDS, CALLERS)
         ("get_products", IDS),
     ],
 )
-def test_no_content_of_a_request_fails_a_call(
+def test_no_content_of_a_request_makes_a_call_fail(
     session: Session, procedure: str, requests: st.SearchStrategy[Any]
 ) -> None:
-    """So an errno outside the registry comes from the server or from a defect."""
+    """So an errno that is not one of this project means a fault of the server or a defect."""
 
     @given(st.lists(requests, min_size=1, max_size=4))
     def call(batch: list[Any]) -> None:

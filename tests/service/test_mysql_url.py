@@ -1,4 +1,4 @@
-"""MysqlUrl: what MYSQL_URL may say, and what the driver is told."""
+"""MysqlUrl: parsing of MYSQL_URL, and the driver's options."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ ADDRESSES = st.builds(Address, NAMES | IPV6, st.integers(1, 65535))
         options=st.dictionaries(st.sampled_from(["ssl_ca", "ssl_verify_identity"]), TEXT.filter(bool)),
     )
 )
-def test_a_url_that_was_written_reads_as_the_same(url: MysqlUrl) -> None:
+def test_parsing_a_written_url_returns_the_same_url(url: MysqlUrl) -> None:
     assert MysqlUrl.parse(str(url)) == url
 
 
@@ -40,11 +40,11 @@ def test_a_url_that_was_written_reads_as_the_same(url: MysqlUrl) -> None:
         ("[::1]:3307,10.0.0.7,[fd00::2]:3308", [("::1", 3307), ("10.0.0.7", 3306), ("fd00::2", 3308)]),
     ],
 )
-def test_a_url_names_one_host_or_several_each_with_its_port(hosts: str, addresses: list[tuple[str, int]]) -> None:
+def test_a_url_may_name_several_hosts_with_their_ports(hosts: str, addresses: list[tuple[str, int]]) -> None:
     assert list(MysqlUrl.parse(f"mysql://root:secret@{hosts}/checkout").hosts) == addresses
 
 
-def test_a_url_needs_no_more_than_an_account() -> None:
+def test_a_url_needs_only_an_account() -> None:
     assert MysqlUrl.parse("mysql://root@") == MysqlUrl("root", "", (Address("127.0.0.1", 3306),), "", {})
 
 
@@ -64,13 +64,13 @@ def test_user_password_and_database_are_percent_encoded() -> None:
         "mysql://app:secret@a,b/checkout?unix_socket=/run/mysqld.sock",
     ],
 )
-def test_a_url_that_means_nothing_is_refused_by_name_and_not_shown(text: str) -> None:
+def test_an_invalid_url_is_refused_by_the_setting_s_name_and_not_shown(text: str) -> None:
     with pytest.raises(SettingsError, match="MYSQL_URL") as refused:
         MysqlUrl.parse(text)
     assert "cret" not in str(refused.value)
 
 
-def test_a_password_is_not_shown_by_accident() -> None:
+def test_repr_does_not_show_the_password() -> None:
     assert "secret" not in repr(MysqlUrl.parse("mysql://app:secret@db/checkout"))
 
 
@@ -107,11 +107,11 @@ def test_a_password_is_not_shown_by_accident() -> None:
         ),
     ],
 )
-def test_a_url_says_what_the_driver_is_to_do(text: str, options: dict[str, Any]) -> None:
+def test_a_url_becomes_the_driver_s_options(text: str, options: dict[str, Any]) -> None:
     assert MysqlUrl.parse(text).driver_options() == options
 
 
-def test_the_options_hold_for_each_of_several_hosts() -> None:
+def test_the_options_apply_to_each_of_several_hosts() -> None:
     url = MysqlUrl.parse("mysql://app@a,b:3307/checkout?ssl_ca=/etc/ca.pem")
     for address in url.hosts:
         options = url.for_host(address).driver_options()
@@ -119,12 +119,12 @@ def test_the_options_hold_for_each_of_several_hosts() -> None:
         assert options["ssl_verify_identity"] is True
 
 
-def test_the_driver_is_told_of_one_host_only() -> None:
+def test_the_driver_s_options_need_a_single_host() -> None:
     with pytest.raises(ValueError, match="unpack"):
         MysqlUrl.parse("mysql://app@a,b/").driver_options()
 
 
-def test_a_url_keeps_the_rest_where_one_part_is_replaced() -> None:
+def test_replacing_one_part_of_a_url_keeps_the_others() -> None:
     url = MysqlUrl.parse("mysql://root:secret@a:3307,b/checkout?ssl_ca=/etc/ca.pem")
     assert url.for_account("app", "other") == replace(url, user="app", password="other")
     assert url.for_database("") == replace(url, database="")

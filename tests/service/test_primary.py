@@ -1,4 +1,4 @@
-"""Several hosts: the primary among them is found, kept, and looked for again; a read-only server answers nobody."""
+"""Several hosts in MYSQL_URL: connections find the primary and follow it when another host becomes primary."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ SHORT_PATIENCE_S = 3
 
 
 class Member:
-    """A server with the file's database and accounts. Each has data of its own, so a test can tell who answered."""
+    """A server with the file's database and accounts, and its own data, so that a test can tell who answered."""
 
     def __init__(self, server: Server, url: str) -> None:
         self.server = server
@@ -37,17 +37,17 @@ class Member:
             administrator.execute(statement)
 
     def become_primary(self) -> None:
-        """Take writes."""
+        """Accept writes."""
         self.execute("SET GLOBAL read_only = OFF")
 
     def become_secondary(self) -> None:
-        """Take no writes, whoever asks."""
+        """Refuse all writes."""
         self.execute("SET GLOBAL super_read_only = ON")
 
 
 @pytest.fixture(scope="module")
 def second_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MysqlServer]:
-    """A server beside that of the test run."""
+    """A second MySQL server."""
     folder = tmp_path_factory.mktemp("second")
     with socket_folder(folder) as sockets:
         server = MysqlServer(folder / "mysql", sockets, find_mysqld(), buffer_pool_mib=128)
@@ -58,7 +58,7 @@ def second_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MysqlSer
 
 @pytest.fixture(scope="module")
 def second_database_url(second_server: MysqlServer, database_url: str) -> Iterator[str]:
-    """The administrator's URL of a database of the same name there."""
+    """The administrator's URL of a database of the same name on the second server."""
     with new_database(str(second_server.url), MysqlUrl.parse(database_url).database) as url:
         yield url
 
@@ -84,7 +84,7 @@ def url_of(database_url: str, addresses: Sequence[Address], account: str = "chec
 
 @pytest.fixture
 def primary_of(database_url: str) -> Callable[..., Primary]:
-    """Makes what finds the primary among some addresses."""
+    """A function that creates a Primary for some addresses."""
 
     def make(*addresses: Address, patience_s: float = PATIENCE_S) -> Primary:
         return Primary(url_of(database_url, addresses), patience_s=patience_s)
@@ -94,7 +94,7 @@ def primary_of(database_url: str) -> Callable[..., Primary]:
 
 @pytest.fixture
 def closed_port() -> Address:
-    """Where nobody listens."""
+    """A port on which no program listens."""
     return Address(port=free_port())
 
 
@@ -105,14 +105,14 @@ async def port_of(connection: Connection) -> int:
 
 
 async def close(primary: Primary, *connections: Connection) -> None:
-    """Leave nothing open."""
+    """Close connections."""
     for connection in connections:
         await connection.close()
     await primary.close()
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-async def test_the_primary_is_found_wherever_it_stands_in_the_url(
+async def test_the_primary_is_found_at_every_place_of_the_url(
     members: tuple[Member, Member], primary_of: Callable[..., Primary], order: tuple[int, int]
 ) -> None:
     first, _ = members
@@ -122,7 +122,7 @@ async def test_the_primary_is_found_wherever_it_stands_in_the_url(
     await close(primary, connection)
 
 
-async def test_hosts_that_are_dead_or_frozen_are_passed_over(
+async def test_dead_and_frozen_hosts_are_skipped(
     members: tuple[Member, Member], primary_of: Callable[..., Primary], closed_port: Address
 ) -> None:
     first, second = members
@@ -133,7 +133,7 @@ async def test_hosts_that_are_dead_or_frozen_are_passed_over(
     await close(primary, connection)
 
 
-async def test_without_a_primary_the_error_says_what_each_host_answered(
+async def test_without_a_primary_the_error_names_the_answer_of_each_host(
     members: tuple[Member, Member], primary_of: Callable[..., Primary], closed_port: Address
 ) -> None:
     _, second = members
@@ -148,9 +148,7 @@ async def test_without_a_primary_the_error_says_what_each_host_answered(
     assert PASSWORDS["checkout_app"] not in str(refused.value)
 
 
-async def test_a_host_that_refuses_the_account_is_told_from_the_others(
-    members: tuple[Member, Member], database_url: str
-) -> None:
+async def test_a_host_that_refuses_the_account_is_named(members: tuple[Member, Member], database_url: str) -> None:
     url = url_of(database_url, [member.address for member in members]).for_account("checkout_app", "wrong secret")
     primary = Primary(url, patience_s=SHORT_PATIENCE_S)
     with pytest.raises(PrimaryNotFound, match="Access denied") as refused:
@@ -163,7 +161,7 @@ async def test_a_host_that_refuses_the_account_is_told_from_the_others(
 async def connections(
     members: tuple[Member, Member], primary_of: Callable[..., Primary]
 ) -> AsyncIterator[list[Connection]]:
-    """Three open connections to the primary, which share what they know of it."""
+    """Three open connections that share one Primary."""
     first, second = members
     primary = primary_of(first.address, second.address)
     opened = [Connection(primary, call_timeout_s=10 * PATIENCE_S) for _ in range(3)]
@@ -173,7 +171,7 @@ async def connections(
     await close(primary, *opened)
 
 
-async def test_one_answer_of_a_server_that_is_no_longer_primary_moves_every_connection(
+async def test_one_answer_of_a_former_primary_moves_every_connection(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
     first, second = members
@@ -185,27 +183,27 @@ async def test_one_answer_of_a_server_that_is_no_longer_primary_moves_every_conn
     assert [await port_of(connection) for connection in connections] == [second.address.port] * 3
 
 
-async def test_a_primary_that_died_is_replaced_by_the_next(
+async def test_a_dead_primary_is_replaced_by_the_next(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
     first, second = members
     first.server.kill()
     try:
         second.become_primary()
-        for connection in connections:  # each has lost its own
+        for connection in connections:  # each connection is lost
             with pytest.raises((mysql.connector.Error, OSError)) as lost:
                 await port_of(connection)
             assert classify(lost.value) is Failure.RETRY
         with pytest.raises(
             (mysql.connector.Error, OSError)
-        ):  # the host is tried once more, and is in doubt from then on
+        ):  # the host is tried once more, then another one is looked for
             await port_of(connections[0])
         assert [await port_of(connection) for connection in connections] == [second.address.port] * 3
     finally:
         first.server.start()
 
 
-async def test_a_call_that_a_frozen_primary_never_answers_ends_when_there_is_another(
+async def test_a_call_to_a_frozen_primary_ends_when_another_host_is_primary(
     members: tuple[Member, Member], database_url: str
 ) -> None:
     first, second = members
@@ -222,7 +220,7 @@ async def test_a_call_that_a_frozen_primary_never_answers_ends_when_there_is_ano
     await close(primary, caller, idle)
 
 
-async def test_a_slow_call_stays_with_a_primary_that_is_well(
+async def test_a_slow_call_is_not_ended_while_its_host_is_primary(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
     first, _ = members
@@ -232,10 +230,10 @@ async def test_a_slow_call_stays_with_a_primary_that_is_well(
     assert await port_of(connections[1]) == first.address.port
 
 
-async def test_of_two_that_take_writes_the_one_that_was_not_primary_before_is_believed(
+async def test_of_two_writable_hosts_the_new_one_is_the_primary(
     members: tuple[Member, Member], connections: list[Connection]
 ) -> None:
-    """A primary that was cut off from its group goes on for some seconds beside the new one, and commits nothing."""
+    """A primary that lost its group still accepts writes for some seconds, but commits none."""
     _, second = members
     second.become_primary()
     with pytest.raises((mysql.connector.Error, OSError)):
@@ -243,7 +241,9 @@ async def test_of_two_that_take_writes_the_one_that_was_not_primary_before_is_be
     assert [await port_of(connection) for connection in connections] == [second.address.port] * 3
 
 
-def test_programs_find_the_primary_too(members: tuple[Member, Member], database_url: str, closed_port: Address) -> None:
+def test_deploy_cron_and_startup_checks_find_the_primary(
+    members: tuple[Member, Member], database_url: str, closed_port: Address
+) -> None:
     first, second = members
     addresses = [closed_port, second.address, first.address]
     first.execute("CREATE USER deployer@'%' IDENTIFIED BY 'deploys'")
@@ -258,12 +258,12 @@ def test_programs_find_the_primary_too(members: tuple[Member, Member], database_
 
 @pytest.fixture
 def service(members: tuple[Member, Member], database_url: str, start_service: Callable[..., Service]) -> Service:
-    """A service that knows both hosts."""
+    """A service with both hosts in its URL."""
     return start_service(MYSQL_URL=str(url_of(database_url, [member.address for member in members])))
 
 
 def sweep_status(member: Member) -> str:
-    """Whether the EVENT runs on a server."""
+    """The status of the EVENT on a server."""
     with closing(Session(member.url)) as administrator:
         (event,) = administrator.query(
             "SELECT status AS status FROM information_schema.events WHERE event_schema = DATABASE()"
@@ -271,9 +271,7 @@ def sweep_status(member: Member) -> str:
     return str(event["status"])
 
 
-def test_the_service_goes_on_and_deadlines_too_where_another_host_becomes_primary(
-    members: tuple[Member, Member], service: Service
-) -> None:
+def test_service_and_sweep_continue_on_the_new_primary(members: tuple[Member, Member], service: Service) -> None:
     first, second = members
     with closing(Session(first.url)) as administrator:
         product_id = administrator.create_product(stock=5)
@@ -292,7 +290,7 @@ def test_the_service_goes_on_and_deadlines_too_where_another_host_becomes_primar
     assert {line["hosts"][str(second.address)] for line in changed} == {"primary"}
 
 
-def test_no_host_that_is_read_only_answers_a_read(
+def test_no_read_only_host_answers_a_read(
     members: tuple[Member, Member], database_url: str, start_service: Callable[..., Service]
 ) -> None:
     first, _ = members

@@ -1,4 +1,4 @@
-"""A Redis that refuses commands: its connections are closed, and it is used again after its return."""
+"""A Redis that refuses commands: the service closes its connections, and uses Redis again when it accepts commands."""
 
 import asyncio
 import re
@@ -17,9 +17,9 @@ from stack.servers import PROJECT
 from tests.support import eventually_async
 
 PRODUCT_ID = 1_000_001  # no database has so many products
-CALLS = 8  # more than the limits have connections
+CALLS = 8  # more than the rate limits have connections
 
-# How Redis comes to refuse commands over connections that stay open, or new connections, and how it returns.
+# Commands after which Redis refuses the service's commands or connections, and commands that end this.
 REFUSALS = {
     "READONLY": (["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"]),
     "MASTERDOWN": (
@@ -37,7 +37,7 @@ REFUSALS = {
 
 
 class Administrator:
-    """Makes Redis refuse the commands of the service's account, and sees its connections."""
+    """An administrator of Redis who makes it refuse the service's commands."""
 
     def __init__(self, client: "redis.Redis[bytes]") -> None:
         self.client = client
@@ -52,7 +52,7 @@ class Administrator:
 
     @contextmanager
     def refusal(self, name: str) -> Iterator[None]:
-        """Let Redis refuse commands while the block runs."""
+        """Make Redis refuse commands while the block runs."""
         begin, end = REFUSALS[name]
         for command in begin:
             self.client.execute_command(command)
@@ -82,12 +82,12 @@ def account_url(redis_url: str) -> str:
 
 
 async def publish(cache: ProductCache, version: int) -> bytes:
-    """Offer a version of the product under test; returns the body that is to be served."""
+    """Publish a version of the product under test; returns the body to serve."""
     return (await cache.publish([Value(PRODUCT_ID, version, b"version %d" % version)], 0))[PRODUCT_ID]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_the_cache_leaves_a_redis_that_refuses_commands_and_uses_it_after_its_return(
+async def test_the_cache_stops_using_a_redis_that_refuses_commands_and_uses_it_after_its_return(
     administrator: Administrator, account_url: str, refusal: str
 ) -> None:
     async with AsyncExitStack() as opened:
@@ -113,7 +113,7 @@ async def test_the_cache_leaves_a_redis_that_refuses_commands_and_uses_it_after_
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_rate_limits_leave_a_redis_that_refuses_commands_and_count_again_after_its_return(
+async def test_rate_limits_are_open_while_redis_refuses_commands_and_count_again_afterwards(
     administrator: Administrator, account_url: str, refusal: str
 ) -> None:
     limits = RateLimits(account_url, parse("1000/hour"), None, [])

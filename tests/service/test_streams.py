@@ -33,7 +33,7 @@ async def listen(feed: StockFeed, product_id: int) -> Listener:
     return listener
 
 
-async def test_a_silent_stream_has_heartbeats(
+async def test_a_stream_without_changes_has_heartbeats(
     procedures: ProcedureClient, product_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
@@ -44,7 +44,7 @@ async def test_a_silent_stream_has_heartbeats(
     assert said[1:] == [b":\n\n"] * 2
 
 
-async def test_who_is_slow_gets_the_latest_and_not_what_was_missed(
+async def test_a_slow_listener_receives_only_the_latest_stock(
     procedures: ProcedureClient, session: Session, product_id: int
 ) -> None:
     feed = StockFeed(procedures.read_product, procedures.cache)

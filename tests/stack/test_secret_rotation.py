@@ -1,4 +1,4 @@
-"""Secrets are made and changed as SECURITY.md says."""
+"""Secrets are generated and rotated as SECURITY.md describes."""
 
 import os
 import re
@@ -20,7 +20,7 @@ Reload = Callable[..., None]
 
 @pytest.fixture
 def reload(copy: Copy) -> Iterator[Reload]:
-    """Writes `.env` anew, has gunicorn read it, and waits until every worker is a new one; what it was comes back."""
+    """A function that writes `.env`, reloads gunicorn and waits for new workers; `.env` is restored after the test."""
     file = copy.folder / ".env"
     before = file.read_text()
     master = int((copy.folder / ".local/server/gunicorn/pid").read_text())
@@ -37,7 +37,7 @@ def reload(copy: Copy) -> Iterator[Reload]:
 
 
 def status_of_payment(copy: Copy, secret: str) -> int:
-    """What the webhook answers to an event of an order to come, which is signed with a secret."""
+    """The status of a webhook that is signed with a secret, for an order that does not exist."""
     body, now = '{"idempotency_key":"rotation","order_id":4000000,"status":"failure"}', datetime.now(UTC)
     headers = {
         "Content-Type": "application/json",
@@ -49,18 +49,18 @@ def status_of_payment(copy: Copy, secret: str) -> int:
 
 
 def status_of_read(copy: Copy, key: str | None) -> int:
-    """What reading product 1 answers to an API key."""
+    """The status of a read of product 1 with an API key."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx.get(f"http://127.0.0.1:{copy.port}/api/products/1", headers=headers).status_code
 
 
 def command_of_security(beginning: str) -> str:
-    """The command that SECURITY.md shows, by how it begins."""
+    """The command of SECURITY.md with this beginning."""
     (command,) = re.findall(rf"`({re.escape(beginning)}[^`]*)`", (PROJECT / "SECURITY.md").read_text())
     return str(command)
 
 
-def test_a_webhook_secret_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
+def test_a_webhook_secret_is_generated_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
     new = copy.run(command_of_security("echo")).stdout.strip()
     eventually(lambda: (status_of_payment(copy, WEBHOOK_SECRET), status_of_payment(copy, new)) == (202, 401))
     reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET},{new}")
@@ -69,7 +69,7 @@ def test_a_webhook_secret_is_made_and_rotated_by_reloads(copy: Copy, reload: Rel
     eventually(lambda: (status_of_payment(copy, WEBHOOK_SECRET), status_of_payment(copy, new)) == (401, 202))
 
 
-def test_a_reload_that_cannot_be_is_refused_and_the_service_goes_on(copy: Copy, reload: Reload) -> None:
+def test_a_reload_with_an_invalid_setting_keeps_the_active_settings(copy: Copy, reload: Reload) -> None:
     reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET},whsec_typo")
     eventually(lambda: "The settings stay as they were: " in copy.output())
     assert "whsec_typo" not in copy.output()
@@ -77,7 +77,7 @@ def test_a_reload_that_cannot_be_is_refused_and_the_service_goes_on(copy: Copy, 
     eventually(lambda: status_of_payment(copy, WEBHOOK_SECRET) == 202)
 
 
-def test_an_api_key_is_made_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
+def test_an_api_key_is_generated_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
     (old, old_digest), (new, new_digest) = (
         copy.run(command_of_security("key=") + '; echo "$key"').stdout.replace("  -", "").split()[::-1]
         for _ in range(2)

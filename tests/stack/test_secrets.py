@@ -1,4 +1,4 @@
-"""Passwords and secrets are in no log, no process list, no answer and no error."""
+"""Passwords and secrets appear in no log, process list, response or error message."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from service.mysql_url import MysqlUrl
 from tests.project_copy import WEBHOOK_SECRET, Copy
 
 LOOK_INTERVAL_S = 0.005
-SMALL_BYTES = 16 << 20  # MySQL's tables and redo logs are larger
+SMALL_BYTES = 16 << 20  # larger files are MySQL's tables and redo logs
 PRIVATE_FILES = {"passwords.json", "operator.cnf", "operator.env", "cron.env", "init.sql", "redis.conf"}
 JOBS = ("check_stock", "refresh_availability")
 HOLD = "curl -s http://127.0.0.1:8000/api/holds -H 'Content-Type: application/json' -d"
@@ -26,7 +26,7 @@ HOLD = "curl -s http://127.0.0.1:8000/api/holds -H 'Content-Type: application/js
 
 @pytest.fixture(scope="module")
 def secrets(copy: Copy) -> set[str]:
-    """Every secret of the running stack, as the files have it that are meant to."""
+    """All secrets of the running stack, read from its private files."""
     local = copy.folder / ".local" / "server"
     passwords = json.loads((local / "passwords.json").read_text()).values()
     administrator = re.search(r"IDENTIFIED BY '(.+?)'", (local / "mysql" / "init.sql").read_text())
@@ -38,7 +38,7 @@ def secrets(copy: Copy) -> set[str]:
 
 @contextmanager
 def watched_command_lines() -> Iterator[set[str]]:
-    """Every command line that any process of this machine has while the block runs, looked at again and again."""
+    """The command lines of all processes of this machine while the block runs."""
     seen: set[str] = set()
     is_over = threading.Event()
 
@@ -58,12 +58,12 @@ def watched_command_lines() -> Iterator[set[str]]:
 
 
 def assert_without(secrets: set[str], text: str, where: object) -> None:
-    """Check that none of the secrets is in a text, also not as a URL has it."""
+    """Check that a text has none of the secrets, neither plain nor percent-encoded."""
     found = [secret for secret in secrets if secret in text or quote(secret, safe="") in text]
     assert found == [], f"in {where}"
 
 
-def test_what_people_do_shows_no_secret(copy: Copy, secrets: set[str]) -> None:
+def test_no_command_shows_a_secret_in_its_output_or_on_a_command_line(copy: Copy, secrets: set[str]) -> None:
     said = {}
     with watched_command_lines() as command_lines:
         for command in (
@@ -100,7 +100,7 @@ def test_only_private_files_hold_secrets(copy: Copy, secrets: set[str]) -> None:
 
 @pytest.fixture(scope="module")
 def idle_copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """A copy in which nothing runs."""
+    """A copy whose stack does not run."""
     return Copy(tmp_path_factory.mktemp("idle"))
 
 
@@ -124,7 +124,7 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("kind", ["wrong password", "no plain characters"])
-def test_a_start_that_fails_shows_no_password(copy: Copy, idle_copy: Copy, program: str, kind: str) -> None:
+def test_a_failed_start_shows_no_password(copy: Copy, idle_copy: Copy, program: str, kind: str) -> None:
     port = re.search(r"^port += (\d+)", (copy.folder / ".local/server/mysql/my.cnf").read_text(), re.M)
     assert port
     url = MYSQL_URLS[kind].format(quoted=quote(PASSWORD, safe=""), port=port[1])
@@ -137,7 +137,7 @@ def test_a_start_that_fails_shows_no_password(copy: Copy, idle_copy: Copy, progr
 
 
 @pytest.mark.parametrize("kind", sorted(set(MYSQL_URLS) - {"wrong password"}))
-def test_a_url_of_mysql_that_means_nothing_is_not_shown(kind: str) -> None:
+def test_an_invalid_mysql_url_is_not_shown(kind: str) -> None:
     url = MYSQL_URLS[kind].format(quoted=quote(PASSWORD, safe=""), password=PASSWORD)
     with pytest.raises(SettingsError, match="MYSQL_URL") as refused:
         MysqlUrl.parse(url)
@@ -145,7 +145,7 @@ def test_a_url_of_mysql_that_means_nothing_is_not_shown(kind: str) -> None:
 
 
 @pytest.mark.parametrize("url", REDIS_URLS)
-def test_a_url_of_redis_that_means_nothing_is_not_shown(url: str) -> None:
+def test_an_invalid_redis_url_is_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match="REDIS_URL") as refused:
         connect_redis(url)
     assert "hunter" not in "".join(format_exception(refused.value))

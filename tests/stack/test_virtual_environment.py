@@ -1,4 +1,4 @@
-"""Virtual environments are made once, and again when what they need has changed."""
+"""Virtual environments are created once, and again when their requirements change."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The screen of script/top, for what no running stack shows at will."""
+"""The screen of script/top in states that are hard to cause in a running stack."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ QUEUES = {
 
 
 def shown(**samples: Any) -> str:
-    """The screen of these samples, without colours."""
+    """Render the screen of these samples without colours."""
     scrapes = [Scrape(at_s, {**QUEUES, **samples}) for at_s in (0, 1)]
     console = Console(width=120, color_system=None)
     with console.capture() as capture:
@@ -24,11 +24,11 @@ def shown(**samples: Any) -> str:
 
 
 def member(name: str, state: str, role: str) -> tuple[dict[str, str], float]:
-    """A sample of a member of the group."""
+    """Make a sample of a member of the group."""
     return {"member": name, "state": state, "role": role}, 1.0
 
 
-def test_the_group_is_one_line_with_the_primary_and_what_is_wrong() -> None:
+def test_one_line_shows_the_members_of_a_group_and_marks_problems() -> None:
     text = shown(
         checkout_mysql_hosts=[({}, 3.0)],
         checkout_group_members=[member("b:3306", "RECOVERING", "SECONDARY"), member("a:3306", "ONLINE", "PRIMARY")],
@@ -38,10 +38,10 @@ def test_the_group_is_one_line_with_the_primary_and_what_is_wrong() -> None:
     assert line in [line.strip() for line in text.splitlines()]
 
 
-def test_a_single_server_has_no_line_of_a_group() -> None:
+def test_without_a_group_no_line_shows_members() -> None:
     assert "group" not in shown(checkout_mysql_hosts=[({}, 1.0)])
 
 
-def test_an_event_that_does_not_run_stands_beside_the_sweep_lag() -> None:
+def test_the_sweep_lag_shows_that_the_event_is_off() -> None:
     assert "0 s, EVENT off" in shown(checkout_sweep_event_enabled=[({}, 0.0)])
     assert "EVENT off" not in shown(checkout_sweep_event_enabled=[({}, 1.0)])

@@ -18,7 +18,7 @@ SELL_OUT_AND_OWE_A_REFUND = (
 )
 
 
-def test_top_prints_one_screen_of_what_the_stack_does(copy: Copy) -> None:
+def test_once_prints_one_screen_of_figures(copy: Copy) -> None:
     sold_out = copy.run(f'script/mysql -e "{SELL_OUT_AND_OWE_A_REFUND}"')
     assert sold_out.returncode == 0, sold_out.stderr
     top = copy.run("COLUMNS=100 script/top --once")
@@ -29,7 +29,7 @@ def test_top_prints_one_screen_of_what_the_stack_does(copy: Copy) -> None:
         assert name in top.stdout
 
 
-def test_top_goes_on_in_a_terminal_until_it_is_told_to_end(copy: Copy) -> None:
+def test_in_a_terminal_the_screen_is_redrawn_until_ctrl_c(copy: Copy) -> None:
     controller, terminal = pty.openpty()
     top = subprocess.Popen(["script/top"], cwd=copy.folder, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
@@ -46,7 +46,7 @@ def test_top_goes_on_in_a_terminal_until_it_is_told_to_end(copy: Copy) -> None:
 
 
 def read_terminal(controller: int) -> bytes:
-    """What a terminal shows next; nothing once its program has ended, which Linux tells by an error."""
+    """The next output in a terminal; empty when its program has ended, which Linux reports as EIO."""
     try:
         return os.read(controller, 65536)
     except OSError as error:
@@ -55,7 +55,7 @@ def read_terminal(controller: int) -> bytes:
         return b""
 
 
-def test_top_says_whom_it_asked_in_vain(copy: Copy) -> None:
+def test_a_service_that_does_not_answer_is_named(copy: Copy) -> None:
     top = copy.run("script/top --once http://127.0.0.1:1")
     assert (top.returncode, top.stdout) == (1, "")
     assert top.stderr.startswith("script/top: http://127.0.0.1:1 does not answer: ")
