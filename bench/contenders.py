@@ -1,13 +1,13 @@
 """The contenders: the service as script/server runs it, and the baselines with the configurations to choose from."""
 
-import http.client
+import http
 import os
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.revision import WORKING_TREE, Revision
-from stack.process import Server, children, free_port
+from stack.gunicorn import GunicornServer
+from stack.process import free_port
 
 GUNICORN = ("-m", "gunicorn")
 GUNICORN_WITH_C_DRIVER = ("-m", "bench.baselines")
@@ -89,21 +89,14 @@ class ServerUrls:
     baseline: str
 
 
-class Gunicorn(Server):
+class Gunicorn(GunicornServer):
     """gunicorn with one contender, run from the files of its revision. Its output goes to a new log file."""
 
     def __init__(self, folder: Path, contender: Contender, variant: Variant, urls: ServerUrls) -> None:
         """Choose a port; `start` starts gunicorn."""
-        folder.mkdir(parents=True, exist_ok=True)
         self._output = folder / "log"
         self._output.unlink(missing_ok=True)
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        revision = contender.revision
-        command = [
-            *(str(revision.python), *contender.launcher, "--config", "gunicorn.conf.py"),
-            *("--name", f"{folder}/", *variant.options, contender.application),
-        ]
+        port = free_port()
         environment = {
             **os.environ,
             "MYSQL_URL": urls.mysql,
@@ -111,30 +104,25 @@ class Gunicorn(Server):
             "BASELINE_URL": urls.baseline,
             "POOL_SIZE": str(variant.pool_size),
             "HOST": "127.0.0.1",
-            "PORT": str(self._port),
+            "PORT": str(port),
             **dict(contender.settings),
         }
-        death_signal = signal.SIGTERM  # lets gunicorn end its workers
         super().__init__(
-            *(contender.name, command, folder),
+            *(contender.name, folder, ("127.0.0.1", port), environment),
+            command=[
+                *(str(contender.revision.python), *contender.launcher, "--config", "gunicorn.conf.py"),
+                *(*variant.options, contender.application),
+            ],
             log=self._output,
-            environment=environment,
-            working_directory=revision.folder,
-            death_signal=death_signal,
+            working_directory=contender.revision.folder,
         )
 
     def answers(self) -> bool:
         """Whether gunicorn listens on its port and serves requests; a 404 counts as served."""
         if f"Listening at: {self.url}" not in self._output.read_text():  # otherwise another program might answer
             return False
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        status = self.status_of("/")
+        return status is not None and status < http.HTTPStatus.INTERNAL_SERVER_ERROR
 
     def is_idle(self) -> bool:
         """Whether all threads of its processes are sleeping."""
@@ -146,5 +134,5 @@ class Gunicorn(Server):
 
     def processes(self) -> dict[int, str]:
         """The names of its processes, by process id."""
-        master = int((self._folder / "pid").read_text())
-        return {master: "gunicorn"} | dict.fromkeys(children(master), f"{self.name}, worker")
+        master = {self.process_id: "gunicorn"} if self.process_id else {}
+        return master | dict.fromkeys(self.workers(), f"{self.name}, worker")

@@ -1,7 +1,6 @@
 """The whole stack in the foreground: MySQL and Redis, the deploy, gunicorn. What `script/server` runs."""
 
 import argparse
-import http.client
 import json
 import os
 import secrets
@@ -26,6 +25,7 @@ from stack import servers
 from stack.errors import StackError
 from stack.files import write_private
 from stack.group import Group
+from stack.gunicorn import GunicornServer
 from stack.members import listening
 from stack.process import Server, port_is_free, run
 from stack.programs import find_mysql_client
@@ -35,7 +35,6 @@ DATABASE = "checkout"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 BUFFER_POOL_MIB = 1024
 MEMBER_BUFFER_POOL_MIB = 64
-ANSWER_TIMEOUT_S = 2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 OPERATOR_CNF = """\
@@ -49,40 +48,6 @@ database = {database}
 default-character-set = utf8mb4
 init-command = "SET time_zone = '+00:00'"
 """
-
-
-class Gunicorn(Server):
-    """The service. Its log goes to the terminal."""
-
-    def __init__(self, folder: Path, host: str, port: int, environment: Mapping[str, str]) -> None:
-        """Nothing starts before `start`."""
-        folder.mkdir(exist_ok=True)
-        self._host, self._port = host, port
-        command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "service.app:create_app()"]
-        name = ["--name", f"{folder}/"]  # tells a leftover of this clone, see Server
-        # SIGTERM lets it end its workers, which a SIGKILL would leave behind.
-        super().__init__("gunicorn", [*command, *name], folder, environment=environment, death_signal=signal.SIGTERM)
-
-    def start(self) -> None:
-        """Start the service and wait until it is ready; gunicorn itself would try a port in use for seconds."""
-        self.kill_leftover()
-        if not port_is_free(self._host, self._port):
-            raise StackError(f"port {self._port} is in use by another program: choose another, PORT=8001 script/server")
-        super().start()
-
-    def answers(self) -> bool:
-        """Whether GET /readyz says so."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_TIMEOUT_S)
-        try:
-            connection.request("GET", "/readyz")
-            response = connection.getresponse()
-            self._last_answer = f"GET /readyz gave {response.status} {response.read().decode(errors='replace')}"
-            return response.status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException) as error:
-            self._last_answer = f"GET /readyz gave {error!r}"
-            return False
-        finally:
-            connection.close()
 
 
 def serve(members: int) -> NoReturn:
@@ -109,7 +74,10 @@ def serve(members: int) -> NoReturn:
         # The service is not to know the passwords of other accounts.
         environment = {name: value for name, value in given.items() if not name.endswith("_PASSWORD")}
         environment |= {"MYSQL_URL": application, "REDIS_URL": running.redis_url}
-        gunicorn = Gunicorn(running.folder / "gunicorn", host, port, environment)
+        gunicorn = GunicornServer("gunicorn", running.folder / "gunicorn", (host, port), environment)
+        gunicorn.kill_leftover()
+        if not port_is_free(host, port):  # gunicorn itself would try for seconds
+            raise StackError(f"port {port} is in use by another program: choose another, PORT=8001 script/server")
         started.callback(gunicorn.stop)
         start_timed(gunicorn)
         if members > 1:

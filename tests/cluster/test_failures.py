@@ -90,7 +90,7 @@ def test_without_a_majority_nothing_is_accepted_and_nothing_is_lost(
             member.kill()
         killed_at = time.monotonic()
         eventually(lambda: primary.status().state == "ERROR", within_s=PATIENCE_S)
-        assert service.readiness() == 503
+        assert service.status_of("/readyz") == 503
         assert accepted_since(load, killed_at + 1) == []
         group.start()
         load.wait_until_served(within_s=PATIENCE_S)
@@ -146,7 +146,7 @@ def test_a_deploy_that_replaces_routines_and_migrates_tables_in_use_is_not_notic
 def test_deadlines_are_kept_by_the_new_primary(service: Service, database_url: str, group: Group) -> None:
     """Its EVENT is disabled when it becomes the primary; the service enables it."""
     group.primary().kill()
-    eventually(lambda: service.readiness() == 200, within_s=PATIENCE_S)
+    eventually(lambda: service.status_of("/readyz") == 200, within_s=PATIENCE_S)
     with closing(Session(database_url)) as session, service.client() as client, short_holds(session):
         product_id = session.create_product(stock=1)
         Shop(client).hold(product_id)

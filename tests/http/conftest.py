@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from stack.gunicorn import COMMAND
 from stack.process import free_port
 from stack.servers import PROJECT
-from tests.http.support import COMMAND
 from tests.support import PASSWORDS
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
@@ -11,22 +10,20 @@ from typing import Any
 
 import httpx
 
-from stack.process import Server, children, free_port
-from stack.servers import PROJECT
+from stack.gunicorn import GunicornServer
+from stack.process import free_port
 from tests.support import PATIENCE_S, eventually
 
 CLIENTS = 64
-COMMAND = [sys.executable, "-m", "gunicorn", "-c", str(PROJECT / "gunicorn.conf.py"), "service.app:create_app()"]
 DEFECTS = ("Traceback", "unexpected_error", "batcher_failed")
 
 
-class Service(Server):
-    """gunicorn with the service, started as in production; its output goes to a file."""
+class Service(GunicornServer):
+    """The service under gunicorn, whose output goes to a file."""
 
     def __init__(self, folder: Path, mysql_url: str, redis_url: str, **settings: str) -> None:
         """Choose a port; `settings` are further variables of the environment."""
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
         self._output = folder / "log"
         environment = {
             **os.environ,
@@ -35,26 +32,14 @@ class Service(Server):
             "HOST": "127.0.0.1",
             "PORT": str(port),
             "WEB_CONCURRENCY": "2",
-            "PYTHONPATH": str(PROJECT),
             **settings,
         }
         self._workers = int(environment["WEB_CONCURRENCY"])
-        # SIGTERM lets gunicorn end its workers, which a SIGKILL would leave behind.
-        super().__init__(
-            "The service", COMMAND, folder, log=self._output, environment=environment, death_signal=SIGTERM
-        )
+        super().__init__("The service", folder, ("127.0.0.1", port), environment, log=self._output)
 
     def answers(self) -> bool:
         """Whether every worker listens and the service is ready."""
-        return self.text().count("ASGI server listening") >= self._workers and self.readiness() == 200
-
-    def readiness(self) -> int:
-        """The status of GET /readyz; 0 while nobody listens."""
-        try:
-            with self.client() as client:
-                return client.get("/readyz").status_code
-        except httpx.TransportError:
-            return 0
+        return self.text().count("ASGI server listening") >= self._workers and super().answers()
 
     def reload(self) -> None:
         """Reload (SIGHUP), and return when new workers have replaced all old ones."""
@@ -69,10 +54,6 @@ class Service(Server):
         self._signal(SIGKILL)
         self._child.wait()
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans))
-
-    def workers(self) -> set[int]:
-        """The ids of the worker processes."""
-        return children(self.process_id)
 
     def client(self) -> httpx.Client:
         """An HTTP client that keeps its connection open."""

@@ -176,7 +176,7 @@ def test_a_worker_without_free_connections_closes_silent_ones(
             assert one_too_many.recv(1) == b""
         assert is_cut_off(silent, b"")
         assert is_cut_off(slow, b"x")
-        eventually(lambda: service.readiness() == 200)
+        eventually(service.answers)
 
 
 @pytest.mark.parametrize("name", SLOW)

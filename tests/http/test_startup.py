@@ -92,10 +92,11 @@ def test_unsigned_webhooks_are_refused_on_an_inherited_public_socket(refusal: Ca
 class ServiceOnSocket(Service):
     """A service that listens only on a unix socket."""
 
-    def client(self) -> httpx.Client:
-        """An HTTP client of the socket."""
+    def status_of(self, path: str) -> int:
+        """Return the status of a GET over the socket."""
         transport = httpx.HTTPTransport(uds=str(self._folder / "socket"))
-        return httpx.Client(transport=transport, base_url="http://checkout")
+        with httpx.Client(transport=transport, base_url="http://checkout") as client:
+            return client.get(path).status_code
 
 
 def test_unsigned_webhooks_are_accepted_on_a_unix_socket(app_url: str, redis_url: str, tmp_path: Path) -> None:
