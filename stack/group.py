@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -45,6 +45,7 @@ key-buffer-size = 16K
 STATUS = """\
 SELECT COALESCE(MAX(IF(member_id = @@server_uuid, member_state, NULL)), 'OFFLINE') AS state,
     COALESCE(MAX(IF(member_id = @@server_uuid, member_role, NULL)), '') AS role,
+    COALESCE(MAX(IF(member_role = 'PRIMARY', member_port, NULL)), 0) AS primary_port,
     COUNT(*) AS members, CAST(COALESCE(SUM(member_state <> 'UNREACHABLE'), 0) AS SIGNED) AS reachable,
     COALESCE(MAX((SELECT count_transactions_in_queue + count_transactions_remote_in_applier_queue
         FROM performance_schema.replication_group_member_stats WHERE member_id = @@server_uuid)), 0) AS queue
@@ -59,6 +60,7 @@ class Status:
     process: str
     state: str = ""
     role: str = ""
+    primary_port: int = 0
     members: int = 0
     reachable: int = 0
     queue: int = 0
@@ -225,12 +227,17 @@ class Group:
         raise StackError(f"no member {number}: there are {', '.join(str(member.number) for member in self.members)}")
 
     def primary(self) -> Member:
-        """The member that is the primary by its own account."""
+        """The member that is the primary for most of those that reach a majority.
+
+        One that was frozen and goes on believes for some seconds that it is still the primary.
+        """
+        statuses = [member.status() for member in self.members]
+        votes = Counter(status.primary_port for status in statuses if 2 * status.reachable > status.members)
+        ((port, _),) = votes.most_common(1) or [(0, 0)]
         for member in self.members:
-            status = member.status()
-            if (status.state, status.role) == ("ONLINE", "PRIMARY") and 2 * status.reachable > status.members:
+            if member.url.hosts[0].port == port:
                 return member
-        raise StackError("no member is the primary: script/members shows why")
+        raise StackError("no member is the primary: script/members shows their states")
 
     def promote(self, member: Member) -> None:
         """Hand the primary's role over, when the running transactions have ended."""
