@@ -1,4 +1,4 @@
-"""Bring a database to this code: tables, routines, views, the EVENT, accounts.
+"""Bring a database to this release: tables, routines, views, the EVENT, accounts.
 
 Run it before new workers start, as an account that may create users and routines:
 
@@ -52,11 +52,11 @@ SQL_MODE = (
 
 
 class DeployError(Exception):
-    """A deploy that cannot go on; the message says what mends it."""
+    """A deploy cannot continue; the message says what to do."""
 
 
 class Backend(MySQLBackend):  # type: ignore[misc] # yoyo has no type hints
-    """yoyo on the driver that the service uses; yoyo itself knows PyMySQL and mysqlclient only."""
+    """A yoyo backend on mysql-connector, because yoyo itself supports only PyMySQL and mysqlclient."""
 
     driver_module = "mysql.connector"
 
@@ -76,17 +76,17 @@ class Routine:
 
     @property
     def sha256(self) -> str:
-        """What tells that the text changed, or its owner."""
+        """The digest of text and owner: a changed one means that the object is installed again."""
         return hashlib.sha256(f"{OWNER}\n{self.text}".encode()).hexdigest()
 
     @property
     def create_statement(self) -> str:
-        """The file's text, owned by the locked account."""
+        """The file's CREATE statement with the locked account as its definer."""
         return re.sub(rf"^CREATE {self.kind}", f"CREATE DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
 
 
 def read_routines() -> list[Routine]:
-    """Every routine, view and EVENT of sql/, in the order of installation."""
+    """Return every routine, view and EVENT of sql/ in the order of installation."""
     routines = []
     for folder in ("procedures", "views", "events"):
         for path in sorted((ROOT / "sql" / folder).glob("*.sql")):
@@ -99,14 +99,14 @@ def read_routines() -> list[Routine]:
 
 
 def read_account_statements() -> list[str]:
-    """The statements of sql/accounts.sql, in order."""
+    """Return the statements of sql/accounts.sql in order."""
     text = re.sub(r"^--.*$", "", (ROOT / "sql" / "accounts.sql").read_text(), flags=re.M)
     return [statement.strip() for statement in text.split(";") if statement.strip()]
 
 
 @contextmanager
 def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
-    """Let one deploy run at a time on a server."""
+    """Hold a named lock, so that one deploy of a database runs at a time. Raises DeployError after LOCK_TIMEOUT_S."""
     cursor.execute("SELECT GET_LOCK(LEFT(CONCAT('deploy.', %s), 64), %s)", (database, LOCK_TIMEOUT_S))
     if cursor.fetchone() != (1,):
         raise DeployError(f"another deploy of {database} has been running for {LOCK_TIMEOUT_S} s: wait for it")
@@ -117,7 +117,7 @@ def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
 
 
 def predates_baseline(cursor: Any, database: str) -> bool:
-    """Whether a database was made by code from before release 0.9.0, whose migrations had lower numbers."""
+    """Return whether code from before release 0.9.0 made a database: its migrations had lower numbers."""
     cursor.execute(
         "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
         (database, MIGRATION_TABLE),
@@ -129,7 +129,7 @@ def predates_baseline(cursor: Any, database: str) -> bool:
 
 
 def migrate(url: MysqlUrl) -> int:
-    """Apply the pending migrations; returns how many."""
+    """Apply the pending migrations and return their number."""
     backend = Backend(url, MIGRATION_TABLE)
     backend.init_database()
     migrations = backend.to_apply(yoyo.read_migrations(str(ROOT / "migrations")))
@@ -141,7 +141,7 @@ def migrate(url: MysqlUrl) -> int:
 
 
 def install_routines(cursor: Any, grants: list[str]) -> int:
-    """Replace what changed since it was installed and drop what is gone; returns how many objects were touched.
+    """Install changed objects and drop those without a file; return the number of both.
 
     New routines come first, because changed ones call them; then the writers of BACKFILLS, each with its backfill.
     """
@@ -158,7 +158,7 @@ def install_routines(cursor: Any, grants: list[str]) -> int:
 
 
 def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> int:
-    """Install those of some routines whose text differs from the installed one; returns how many."""
+    """Install those of the given routines whose text has changed; return their number."""
     cursor.execute("SELECT name, sha256 FROM installed_objects")
     installed = dict(cursor.fetchall())
     present = find_present(cursor)
@@ -168,12 +168,12 @@ def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> 
         if installed.get(routine.path) != routine.sha256 or (routine.kind, routine.name) not in present
     ]
     for routine in changed:
-        # A deploy that is killed from here on leaves a routine of unknown text: without its row the next one mends it.
+        # If this deploy is killed from here on, the next one installs the routine again, because its row is missing.
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (routine.path,))
         # DROP waits for the transactions in which the routine is running.
         cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
         cursor.execute(routine.create_statement)
-        # DROP took the accounts' EXECUTE along: give it back at once, callers are waiting.
+        # DROP also removed the accounts' EXECUTE. Grant it again at once, because callers retry.
         for grant in grants:
             if re.search(rf"ON {routine.kind} {routine.name} ", grant):
                 cursor.execute(grant)
@@ -182,7 +182,7 @@ def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> 
 
 
 def run_backfill(cursor: Any, procedure: str) -> None:
-    """CALL a backfill until it has finished; it continues where a deadlock or a lock wait timeout stopped it."""
+    """CALL a backfill until it finishes. After a deadlock or a lock wait timeout it continues where it stopped."""
     while True:
         try:
             cursor.execute(f"CALL {procedure}()")
@@ -194,7 +194,7 @@ def run_backfill(cursor: Any, procedure: str) -> None:
 
 
 def drop_leftovers(cursor: Any, routines: list[Routine]) -> int:
-    """Drop what an earlier release installed and this one does not have; returns how many."""
+    """Drop the objects of earlier releases that this one does not have; return their number."""
     cursor.execute("SELECT name FROM installed_objects")
     leftovers = {name for (name,) in cursor.fetchall()} - {routine.path for routine in routines}
     for path in leftovers:
@@ -204,9 +204,9 @@ def drop_leftovers(cursor: Any, routines: list[Routine]) -> int:
 
 
 def find_present(cursor: Any) -> set[tuple[str, str]]:
-    """The kind and name of every routine, view and EVENT that the database has, whatever was installed.
+    """Return the kind and name of every routine, view and EVENT in the database.
 
-    An EVENT keeps the session's time zone of its CREATE: one of another zone than UTC counts as missing.
+    An EVENT keeps the time zone of the session that created it. One with another zone than UTC counts as missing.
     """
     cursor.execute(
         "SELECT routine_type, routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
@@ -218,14 +218,14 @@ def find_present(cursor: Any) -> set[tuple[str, str]]:
 
 
 def drop_everywhere(cursor: Any, path: Path) -> None:
-    """Drop what a file that is gone had installed; its folder tells the possible kinds."""
+    """Drop the object of a file that no longer exists; its folder tells the possible kinds."""
     kinds = {"procedures": ("PROCEDURE", "FUNCTION"), "views": ("VIEW",), "events": ("EVENT",)}
     for kind in kinds[path.parent.name]:
         cursor.execute(f"DROP {kind} IF EXISTS {path.stem}")
 
 
 def revoke_leftovers(cursor: Any, grants: list[str]) -> None:
-    """Take away EXECUTE that an earlier release granted and sql/accounts.sql no longer does."""
+    """Revoke EXECUTE grants of earlier releases that sql/accounts.sql no longer has."""
     wanted = {tuple(found.groups()) for grant in grants if (found := re.search(r"ON \w+ (\w+) TO (\w+)", grant))}
     cursor.execute(
         "SELECT Routine_name, User, Host, Routine_type FROM mysql.procs_priv WHERE Db = DATABASE() AND User LIKE %s",
@@ -237,7 +237,7 @@ def revoke_leftovers(cursor: Any, grants: list[str]) -> None:
 
 
 def set_passwords(cursor: Any) -> None:
-    """Give the login accounts the passwords of the environment; an absent one is left as it is."""
+    """Set the login accounts' passwords from the environment; a missing variable changes nothing."""
     for account in ACCOUNTS:
         password = os.environ.get(f"{account.upper()}_PASSWORD")
         if password:
@@ -254,7 +254,7 @@ def seed_product(cursor: Any) -> None:
 
 
 def deploy(url: str, *, seed: bool = False) -> str:
-    """Bring the database of an administrator's URL to this code.
+    """Bring the database of an administrator's URL to this release.
 
     Returns a line that says what was done. Raises DeployError, or mysql.connector.Error where the account may not
     do it.
