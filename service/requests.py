@@ -54,19 +54,19 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
             # It stopped at the first wrong type: what follows may not be JSON, and what it met may be 2.0 for 2.
             document = _UNTYPED.decode(text)
         try:
-            return msgspec.convert(document, decoder.type)
+            return decoder.decode(encode(document))
         except msgspec.ValidationError as error:
             raise refusal(INVALID_REQUEST, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(INVALID_REQUEST, f"The body is not JSON: {error}", status=400) from None
 
 
-def _number(text: str) -> int | float:
-    """A JSON number that is written with a point or an exponent: an integer where it has no fraction."""
+def _number(text: str) -> int | Decimal:
+    """Return a JSON number that is written with a point or an exponent: an integer if it has no fraction."""
     number = Decimal(text)
     if number.adjusted() < LARGEST_DIGITS and number == number.to_integral_value():
         return int(number)
-    return float(text)
+    return number
 
 
 _UNTYPED = msgspec.json.Decoder(float_hook=_number)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.requests import BigInt, encode, money
+from service.requests import encode, money
 
 
 class HoldRequest(msgspec.Struct, omit_defaults=True):
@@ -33,12 +33,14 @@ class OrderRequest(msgspec.Struct, omit_defaults=True):
     caller: str = ""
 
 
-class PaymentEvent(msgspec.Struct):
-    """An element of apply_payments; also the webhook's body."""
+class PaymentEvent(msgspec.Struct, omit_defaults=True):
+    """An element of apply_payments. The amount is text, because MySQL reads a JSON number as binary floating point."""
 
     idempotency_key: str
-    order_id: BigInt
+    order_id: int
     status: str
+    payment_id: str | None = None
+    amount: str | None = None
 
 
 class ScopedId(NamedTuple):
@@ -190,6 +192,7 @@ class Figures(NamedTuple):
     payments_waiting: int
     stock_differences: int
     stock_checked_at: datetime | None
+    payments_to_review: int
 
 
 class Stock(NamedTuple):

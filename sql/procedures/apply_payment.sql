@@ -1,14 +1,16 @@
 -- apply_payment: record one payment event and settle its order, if that exists.
 --
+-- apply_payments takes the payment's id and amount as well.
+--
 -- In      in_idempotency_key  VARCHAR(1024)  the event's key, 1 to 255 bytes
 --         in_order_id         BIGINT
---         in_status           VARCHAR(64)    success or failure (or failed)
--- Out     one row: order_id, status (of the order; NULL where there is none yet), outcome (applied, ignored,
---         refund_due, waiting, orphaned), replayed (0|1)
+--         in_status           VARCHAR(64)    a word of payment_statuses
+-- Out     one row: order_id, status (of the order; NULL: it does not exist), outcome (applied, ignored, refund_due,
+--         waiting, orphaned), replayed (0|1)
 -- Errors  30001 invalid_request, 30002 idempotency_key_reused, 30003 transaction_in_progress
 -- Locks   as apply_payments
--- Retry   safe: a redelivered event answers its current outcome
--- Txn     its own, one; two where the order does not exist yet, for the event is recorded before it takes effect;
+-- Retry   safe: a redelivered event returns its current outcome
+-- Txn     its own: one, or two if the order does not exist, because the event is recorded before it takes effect;
 --         refused inside another
 CREATE PROCEDURE apply_payment(
     IN in_idempotency_key VARCHAR(1024), IN in_order_id BIGINT, IN in_status VARCHAR(64)

@@ -1,18 +1,18 @@
--- get_metrics: what monitoring asks of the database.
+-- get_metrics: read the figures of MySQL that monitoring scrapes.
 --
--- Cheap enough for every scrape: whatever would take a scan is read from `measurements`.
+-- Figures that would need a scan of a large table are read from `measurements`.
 --
 -- In      nothing
--- Out     a row as get_health's; then a row: holds_expired, orders_expired (since the first deploy), refunds_due,
+-- Out     one row like get_health's; then one row: holds_expired, orders_expired (since the first deploy), refunds_due,
 --         payments_waiting (now), stock_differences (products, when stock was last checked), stock_checked_at
---         (DATETIME, UTC; NULL: never); then a row for each of the 1,000 newest products: product_id, total_stock,
---         available_stock
+--         (DATETIME, UTC; NULL: never), payments_to_review (now); then one row for each of the 1,000 newest products:
+--         product_id, total_stock, available_stock
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     joins the caller's
 CREATE PROCEDURE get_metrics()
-COMMENT 'what monitoring asks of the database'
+COMMENT 'read the figures of MySQL that monitoring scrapes'
 BEGIN
     DECLARE v_is_own BOOLEAN;
 
@@ -24,7 +24,8 @@ BEGIN
         (SELECT COUNT(*) FROM refunds_due) AS refunds_due,
         (SELECT COUNT(*) FROM waiting_payments) AS payments_waiting,
         stock_differences,
-        stock_checked_at
+        stock_checked_at,
+        (SELECT COUNT(*) FROM payments_to_review) AS payments_to_review
     FROM measurements;
     SELECT product_id, total AS total_stock, available AS available_stock
     FROM stock

@@ -1,6 +1,7 @@
 -- purge_history: delete idempotency keys past their time, and rows of history that no sale needs.
 --
--- Paid orders, their holds and their payment events stay for ever; so does an order with a refund that is due.
+-- Paid orders, their holds and their payment events stay for ever; so does an order with a refund that is due or a
+-- payment to review.
 --
 -- In      in_limit  BIGINT  rows of each kind, 1 to 10,000
 -- Out     one row: idempotency_keys, holds, orders, payment_events, sweeps (deleted)

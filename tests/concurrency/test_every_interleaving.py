@@ -84,6 +84,16 @@ def event(key: str, order_id: Callable[[Scene], int], status: str) -> Call:
     return Call("apply_payment", lambda scene: [key, order_id(scene), status], tells_what_is=True)
 
 
+def card_event(key: str, order_id: Callable[[Scene], int], status: str, payment_id: str) -> Call:
+    """A payment event that names its payment."""
+
+    def arguments(scene: Scene) -> list[Any]:
+        members = {"idempotency_key": key, "order_id": order_id(scene), "status": status, "payment_id": payment_id}
+        return [json.dumps([members])]
+
+    return Call("apply_payments", arguments, tells_what_is=True)
+
+
 CALLS = {
     "hold": Call("create_hold", lambda scene: [scene.product_id, 1, "a"]),
     "hold what is due": Call("create_hold", lambda scene: [scene.product_id, 2, "b"], ahead_s=200, sweeps_first=True),
@@ -93,6 +103,9 @@ CALLS = {
     ),
     "order": Call("create_order", lambda scene: [scene.hold_id, "a"]),
     "pay": event("paid", lambda scene: scene.order_id, "success"),
+    "pay by card": card_event("card", lambda scene: scene.order_id, "success", "card"),
+    "tell of the card again": card_event("card again", lambda scene: scene.order_id, "success", "card"),
+    "report the refund": card_event("report", lambda scene: scene.cancelled_order_id, "refunded", "late card"),
     "fail": event("failed", lambda scene: scene.order_id, "failure"),
     "fail early": event("early", lambda scene: scene.order_id + 1, "failure"),
     "release": Call("release_hold", lambda scene: [scene.hold_id]),
@@ -128,8 +141,8 @@ ORDER = (
     "INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at) VALUES (%s, %s, 2, 200, %s, %s)"
 )
 EVENT = (
-    "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, recorded_by)"
-    " VALUES (%s, %s, 'success', %s, %s, 0)"
+    "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, payment_id, refund_reason)"
+    " VALUES (%s, %s, 'success', %s, %s, 'late card', %s)"
 )
 
 
@@ -157,8 +170,8 @@ def set_up(session: Session) -> Scene:
     )
     cancelled_order_id = insert(ORDER, cancelled, product_id, "cancelled", payment_due_at)
     order_id = insert(ORDER, ordered, product_id, "pending", payment_due_at)
-    insert(EVENT, "late", cancelled_order_id, "refund_due", start)
-    insert(EVENT, "waiting", NOBODYS_ID, "waiting", start)
+    insert(EVENT, "late", cancelled_order_id, "refund_due", start, "too_late")
+    insert(EVENT, "waiting", NOBODYS_ID, "waiting", start, None)
     session.execute("COMMIT")
     return Scene(product_id, one_each_id, hold_id, order_id, cancelled_order_id)
 

@@ -5,6 +5,7 @@ import itertools
 import httpx
 import pytest
 
+from service.openapi import SCHEMAS
 from tests.http.support import (
     Service,
     Shop,
@@ -133,6 +134,56 @@ def test_money_that_comes_after_the_order_was_cancelled_is_a_refund_and_sells_no
     late = shop.pay(new_key(), order_id)
     assert late == {"order_id": order_id, "status": "cancelled", "outcome": "refund_due"}
     assert shop.available(product_id) == 0
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["200.02", "200.020", '"200.02"', '"200.0200"', "20002e-2", "2.0002E+2"],
+)
+@pytest.mark.parametrize("order_id", ["{}", '"{}"', '"00{}"', "{}.0"])
+def test_amounts_and_order_ids_are_read_however_they_are_written(
+    client: httpx.Client, session: Session, shop: Shop, amount: str, order_id: str
+) -> None:
+    number = shop.ordered(session.create_product(stock=2, price="100.01"), 2)
+    body = (
+        f'{{"idempotency_key": "{new_key()}", "order_id": {order_id.format(number)}, "status": "success",'
+        f' "amount": {amount}}}'
+    )
+    answer = client.post("/api/payments/webhook", content=body, headers={"Content-Type": "application/json"})
+    assert answer.json() == {"order_id": number, "status": "paid", "outcome": "applied"}
+
+
+@pytest.mark.parametrize("order_id", ["{}", "{}.0"])
+def test_amounts_are_exact(client: httpx.Client, session: Session, shop: Shop, order_id: str) -> None:
+    number = shop.ordered(session.create_product(stock=7501, price="9999999999.99"), 7501)
+    headers = {"Content-Type": "application/json"}
+    for amount, outcome in (("75009999999924.98", "refund_due"), ("75009999999924.99", "applied")):
+        event = f'"idempotency_key":"{new_key()}","status":"success","amount":{amount}'
+        body = f'{{"order_id":{order_id.format(number)},{event}}}'
+        assert client.post("/api/payments/webhook", content=body, headers=headers).json()["outcome"] == outcome
+
+
+def test_a_payment_that_is_told_under_another_key_is_no_second_one(session: Session, shop: Shop) -> None:
+    order_id = shop.ordered(session.create_product(stock=5))
+    outcomes = [
+        shop.pay(new_key(), order_id, payment_id=payment_id, amount="100.00")["outcome"]
+        for payment_id in ("pi_1", "pi_1", "pi_2")
+    ]
+    assert outcomes == ["applied", "ignored", "refund_due"]
+    assert shop.pay(new_key(), order_id, "refunded", payment_id="pi_2")["outcome"] == "applied"
+    assert session.query("SELECT 1 FROM refunds_due WHERE order_id = %s", order_id) == []
+
+
+@pytest.mark.parametrize("status", ["declined", "pending", "processing", "authorized", "refunded", "disputed"])
+def test_news_of_a_payment_leave_the_order_as_it_is(session: Session, shop: Shop, status: str) -> None:
+    order_id = shop.ordered(session.create_product(stock=5))
+    assert shop.pay(new_key(), order_id, status) == {"order_id": order_id, "status": "pending", "outcome": "ignored"}
+    assert shop.pay(new_key(), order_id)["outcome"] == "applied"
+
+
+def test_every_word_of_a_payment_status_is_described(session: Session) -> None:
+    rows = session.query("SELECT CONVERT(word USING utf8mb4) AS word FROM payment_statuses")
+    assert {row["word"] for row in rows} == set(SCHEMAS["PaymentEvent"]["properties"]["status"]["enum"])
 
 
 def test_fifty_deliveries_at_once_take_effect_once(service: Service, session: Session, shop: Shop) -> None:

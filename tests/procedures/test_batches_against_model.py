@@ -50,9 +50,14 @@ class Shop:
     def an_event(self) -> Row:
         """An event for an order that exists, or for one of the next."""
         order_id = self.one_of([*self.model.orders, *range(self.last_order_id + 1, self.last_order_id + 6)])
-        status = self.random.choice(("success", "success", "failure", "failed", "paid"))
-        return {"order_id": order_id, "status": status, "idempotency_key": "", **self.key()} | {
-            "idempotency_key": f"{self.prefix}{self.random.randint(1, 60)}"
+        status = self.random.choice((*["success"] * 4, "failure", "failed", "declined", "refunded", "disputed", "paid"))
+        amount = str(self.model.orders[order_id].amount) if order_id in self.model.orders else "100.00"
+        return {
+            "idempotency_key": f"{self.prefix}{self.random.randint(1, 60)}",
+            "order_id": order_id,
+            "status": status,
+            "payment_id": self.random.choice((None, f"{order_id}/1", f"{order_id}/2")),
+            "amount": self.random.choice((None, amount, amount, "99.99")),
         }
 
     def batch(self, make: Callable[[], Any]) -> list[Any]:

@@ -22,6 +22,7 @@ TABLES = (
     "holds",
     "orders",
     "payment_events",
+    "payment_reviews",
     "idempotency_keys",
     "stock_adjustments",
     "sweeps",
@@ -52,6 +53,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "report_sweeps": [10],
     "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
     "settle_refund": ["key"],
+    "settle_review": ["key"],
     "settle_waiting_payments": [10],
     "start_payment": [10**8],
 }

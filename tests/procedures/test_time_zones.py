@@ -24,6 +24,7 @@ TABLES = (
     "holds",
     "orders",
     "payment_events",
+    "payment_reviews",
     "idempotency_keys",
     "stock_adjustments",
     "sweeps",
@@ -31,6 +32,10 @@ TABLES = (
 )
 NEVER_FILLED = {"customer_units"}  # it has no time
 HOLDS = ",".join(f'{{"product_id":1,"quantity":1,"idempotency_key":"hold {number}"}}' for number in range(2, 9))
+EVENTS = ",".join(
+    f'{{"idempotency_key":"payment {key}","order_id":9,"status":"{status}","payment_id":"pay-9","amount":"99.00"}}'
+    for key, status in ((9, "success"), (10, "success"), (11, "disputed"))
+)
 
 # Every public procedure, in the order of a sale: seconds from its beginning, name, arguments.
 SALE: list[tuple[int, str, tuple[Any, ...]]] = [
@@ -48,11 +53,12 @@ SALE: list[tuple[int, str, tuple[Any, ...]]] = [
     (3, "start_payment", (1,)),
     (3, "start_payments", ("[2]",)),
     (4, "apply_payment", ("payment 1", 1, "success")),
-    (4, "apply_payments", ('[{"idempotency_key":"payment 9","order_id":9,"status":"success"}]',)),
+    (4, "apply_payments", (f"[{EVENTS}]",)),
     (5, "cancel_order", (2,)),
     (5, "cancel_orders", ("[3]",)),
     (6, "apply_payment", ("payment 2", 2, "success")),
     (7, "settle_refund", ("payment 2",)),
+    (7, "settle_review", ("payment 11",)),
     (8, "release_hold", (4,)),
     (8, "release_holds", ("[5]",)),
     (9, "get_hold", (1,)),
