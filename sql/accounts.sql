@@ -1,5 +1,5 @@
--- Who may do what. Each account has EXECUTE on the procedures listed here and nothing else; the procedures run
--- as checkout_owner, which nobody can log in as. Passwords are set by `python -m service.deploy`; until then they are
+-- The accounts and their privileges. Each login account has EXECUTE on the procedures listed here and nothing else. The
+-- procedures run as checkout_owner, which is locked. Passwords are set by `python -m service.deploy`; until then they are
 -- random. Names without a database mean the one that is being deployed.
 
 CREATE USER IF NOT EXISTS checkout_owner@localhost ACCOUNT LOCK;

@@ -1,4 +1,4 @@
--- adjust_stock: add units to a product's stock, or take available ones away.
+-- adjust_stock: add units to a product's stock, or remove available ones.
 --
 -- In      in_product_id  BIGINT
 --         in_quantity    BIGINT         units, negative to take away; not 0; at most 1,000,000,000,000
@@ -9,7 +9,7 @@
 -- Retry   no: it adds
 -- Txn     its own; refused inside another
 CREATE PROCEDURE adjust_stock(IN in_product_id BIGINT, IN in_quantity BIGINT, IN in_reason VARCHAR(1024))
-COMMENT 'add units to a product''s stock, or take available ones away'
+COMMENT 'add units to a product''s stock, or remove available ones'
 BEGIN
     DECLARE v_adjustment_id BIGINT;
     DECLARE v_found BIGINT;
@@ -49,5 +49,5 @@ BEGIN
     FROM stock
     WHERE product_id = in_product_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

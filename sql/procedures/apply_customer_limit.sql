@@ -1,11 +1,11 @@
--- apply_customer_limit: refuse or reopen what its customer may not have, or not yet.
+-- apply_customer_limit: refuse or reopen requests that would exceed their customer's maximum.
 --
--- Apart from evaluate_holds, so that products without a maximum pay nothing for it. It looks later: a key that was
--- recorded in between reopens its request, so that a retry is never refused while it owns the units.
+-- Separate from evaluate_holds, so that products without a maximum cost nothing more. It reads at a later moment: a key
+-- that was recorded in between reopens its request, so that a retry is never refused while its original has the units.
 --
 -- In      in_requests   JSON           as create_holds
 -- InOut   io_verdicts   VARCHAR(1000)  some of the chosen (+) and the short (s) become refusals (d, m) or open (.)
---         io_products   JSON           array of the products of the chosen
+--         io_products   JSON           array of the products of chosen requests
 -- Errors  none
 -- Locks   none
 -- Retry   safe
@@ -13,7 +13,7 @@
 CREATE PROCEDURE apply_customer_limit(
     IN in_requests JSON, INOUT io_verdicts VARCHAR(1000), INOUT io_products JSON
 )
-COMMENT 'refuse or reopen what its customer may not have, or not yet'
+COMMENT 'refuse or reopen requests that would exceed their customer''s maximum'
 BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR ''),
@@ -28,10 +28,10 @@ BEGIN
                 WHEN is_recorded THEN '.'
                 WHEN customer_id IS NULL THEN 'd'
                 WHEN quantity + had > maximum_per_customer THEN 'm'
-                -- Decided again when the earlier ones of its customer are.
+                -- Open: it is evaluated again once earlier requests of its customer are decided.
                 WHEN verdict = '+' AND SUM(IF(verdict = '+', quantity, 0)) OVER earlier + had > maximum_per_customer
                     THEN '.'
-                -- More than its customer may have is said before more than there is.
+                -- The customer's maximum takes precedence over a shortage of the product.
                 WHEN verdict = 's' AND MAX(verdict IN ('+', '.')) OVER earlier THEN '.'
                 ELSE verdict
             END AS verdict

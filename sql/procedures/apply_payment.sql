@@ -1,4 +1,4 @@
--- apply_payment: record one payment event and settle its order, if that exists.
+-- apply_payment: record one payment event and apply it to its order, if the order exists.
 --
 -- apply_payments takes the payment's id and amount as well.
 --
@@ -15,7 +15,7 @@
 CREATE PROCEDURE apply_payment(
     IN in_idempotency_key VARCHAR(1024), IN in_order_id BIGINT, IN in_status VARCHAR(64)
 )
-COMMENT 'record one payment event and settle its order, if that exists'
+COMMENT 'record one payment event and apply it to its order, if the order exists'
 BEGIN
     DECLARE v_verdict VARCHAR(1000);
     DECLARE v_touched JSON;
@@ -39,5 +39,5 @@ BEGIN
     LEFT JOIN orders AS order_ ON order_.id = recorded.order_id
     WHERE recorded.idempotency_key = CAST(in_idempotency_key AS BINARY);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

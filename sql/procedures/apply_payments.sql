@@ -1,4 +1,4 @@
--- apply_payments: record a batch of payment events and settle the orders that exist, in array order.
+-- apply_payments: record a batch of payment events and apply them to the orders that exist, in array order.
 --
 -- A success pays a pending order, a failure (also failed, expired, cancelled or canceled) cancels it. refunded settles
 -- the refund that is due under the same payment_id. disputed lists the event in payments_to_review. declined, pending,
@@ -20,7 +20,7 @@
 -- Txn     its own: one, or two if an order does not exist, because its events are recorded before they take effect;
 --         refused inside another
 CREATE PROCEDURE apply_payments(IN in_events JSON)
-COMMENT 'record a batch of payment events and settle the orders that exist, in array order'
+COMMENT 'record a batch of payment events and apply them to the orders that exist, in array order'
 BEGIN
     DECLARE v_verdicts VARCHAR(1000);
     DECLARE v_touched JSON;
@@ -51,5 +51,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,16 +1,16 @@
--- begin_read: tell whether a read joins the caller's transaction or opens one that it has to end.
+-- begin_read: find out whether a read joins the caller's transaction or opens one of its own.
 --
--- In a session without autocommit a plain SELECT opens a transaction, which would make the session's next CALL fail
--- with 30003; so a read ends what it opened. Inside the caller's transaction it leaves all as it was.
+-- In a session without autocommit a plain SELECT opens a transaction, and the session's next CALL would fail with
+-- 30003. So a read ends the transaction that it opened, but leaves the caller's transaction as it was.
 --
 -- In      nothing
--- Out     out_is_own  BOOLEAN  end it with end_read
+-- Out     out_is_own  BOOLEAN  pass it to end_read
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     joins the caller's
 CREATE PROCEDURE begin_read(OUT out_is_own BOOLEAN)
-COMMENT 'tell whether a read joins the caller''s transaction or opens one that it has to end'
+COMMENT 'find out whether a read joins the caller''s transaction or opens one of its own'
 BEGIN
     DECLARE EXIT HANDLER FOR 1568
         SET out_is_own = FALSE;

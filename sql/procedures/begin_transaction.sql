@@ -1,8 +1,8 @@
 -- begin_transaction: start the READ COMMITTED transaction that a procedure owns.
 --
--- Every procedure with a transaction of its own calls it before it reads any table, and ends with a COMMIT behind its
--- answer: in a session without autocommit a plain SELECT opens a transaction, which would stand in the way of this
--- call, or of the session's next.
+-- Every procedure with a transaction of its own calls it before it reads any table, and ends with a COMMIT after its
+-- last SELECT: in a session without autocommit a plain SELECT opens a transaction, and this call or the session's next
+-- one would fail.
 --
 -- In      nothing
 -- Out     nothing
@@ -13,8 +13,8 @@
 CREATE PROCEDURE begin_transaction()
 COMMENT 'start the READ COMMITTED transaction that a procedure owns'
 BEGIN
-    -- START TRANSACTION alone would commit the caller's work. SET TRANSACTION refuses to run inside a
-    -- transaction (1568) and changes nothing: that is the guard, so no handler around it may roll back.
+    -- START TRANSACTION alone would commit the caller's work. SET TRANSACTION fails inside a transaction (1568)
+    -- and changes nothing, so it guards the caller's work as long as no handler around it rolls back.
     DECLARE EXIT HANDLER FOR 1568
         CALL raise_error(30003);
 

@@ -18,5 +18,5 @@ BEGIN
     END IF;
     SELECT id AS order_id, hold_id, status, v_verdict = 'r' AS replayed FROM orders WHERE id = in_order_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

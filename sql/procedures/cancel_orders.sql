@@ -1,9 +1,9 @@
 -- cancel_orders: cancel pending orders and return their stock.
 --
--- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
---                             found unless that caller made it
--- Out     a row an element, in order: order_id, hold_id, status (cancelled), replayed (1: was cancelled before),
---         errno (NULL: is cancelled); then, if a stock changed, a row a product (see get_products)
+-- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller] to find it only
+--                             if that caller made it
+-- Out     one row per element, in order: order_id, hold_id, status (cancelled), replayed (1: was cancelled before),
+--         errno (NULL: is cancelled); then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30301 order_not_found, 30302 order_already_paid
 -- Locks   orders, then stock, each by primary key, ascending; until COMMIT
@@ -35,5 +35,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

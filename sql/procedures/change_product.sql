@@ -1,4 +1,4 @@
--- change_product: change what is sold: name, price, units that one hold may take.
+-- change_product: change a product's name, price and maximum per hold.
 --
 -- In      in_product_id        BIGINT
 --         in_name              VARCHAR(1024)    1 to 255 characters
@@ -15,7 +15,7 @@ CREATE PROCEDURE change_product(
     IN in_price DECIMAL(30, 10),
     IN in_maximum_per_hold BIGINT
 )
-COMMENT 'change what is sold: name, price, units that one hold may take'
+COMMENT 'change a product''s name, price and maximum per hold'
 BEGIN
     IF
         COALESCE(in_product_id < 1, TRUE)
@@ -37,11 +37,11 @@ BEGIN
         UPDATE products
         SET name = in_name, price = in_price, maximum_per_hold = in_maximum_per_hold
         WHERE id = in_product_id;
-        -- The version tells caches that the product is another now.
+        -- The version tells caches that the product has changed.
         UPDATE stock SET version = version + 1 WHERE product_id = in_product_id;
         COMMIT;
     END;
     CALL get_product(in_product_id);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,4 +1,4 @@
--- change_setting: change one of the settings; deadlines that exist do not move.
+-- change_setting: change one setting; existing deadlines do not move.
 --
 -- In      in_name   VARCHAR(1024)  a name in `settings`
 --         in_value  BIGINT         within that row's minimum and maximum
@@ -8,7 +8,7 @@
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE change_setting(IN in_name VARCHAR(1024), IN in_value BIGINT)
-COMMENT 'change one of the settings; deadlines that exist do not move'
+COMMENT 'change one setting; existing deadlines do not move'
 BEGIN
     DECLARE v_fitting BIGINT;
 
@@ -32,5 +32,5 @@ BEGIN
     END;
     SELECT name, value, minimum, maximum, description FROM settings WHERE name = in_name;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,16 +1,16 @@
--- check_stock: find products whose stock differs from what their holds and orders say.
+-- check_stock: find products whose stock differs from their holds and orders.
 --
--- One SELECT, so one snapshot: it raises no false alarm in the middle of traffic.
+-- It reads in one SELECT, so in one snapshot: it reports no false difference in the middle of traffic.
 --
 -- In      nothing
--- Out     a row a product that differs, none in health: product_id, total_stock, available_stock, held, pending,
+-- Out     one row per product that differs, none normally: product_id, total_stock, available_stock, held, pending,
 --         sold, difference (units that are in no state; negative: sold twice)
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     joins the caller's
 CREATE PROCEDURE check_stock()
-COMMENT 'find products whose stock differs from what their holds and orders say'
+COMMENT 'find products whose stock differs from their holds and orders'
 BEGIN
     DECLARE v_is_own BOOLEAN;
 

@@ -2,13 +2,13 @@
 --
 -- In      in_product_id       BIGINT
 --         in_quantity         BIGINT         units, 1 to the product's maximum
---         in_idempotency_key  VARCHAR(1024)  1 to 255 bytes; NULL: one is made
+--         in_idempotency_key  VARCHAR(1024)  1 to 255 bytes; NULL: one is generated
 -- Out     one row: hold_id, expires_at (DATETIME, UTC), replayed (0|1)
 -- Errors  30001 invalid_request, 30002 idempotency_key_reused, 30003 transaction_in_progress,
 --         30101 product_not_found, 30102 insufficient_stock, 30103 quantity_out_of_range, 30104 sale_not_open,
 --         30106 customer_id_required (create_holds takes one)
 -- Locks   idempotency key, then stock by primary key; until COMMIT
--- Retry   safe: the same key and arguments give the first answer
+-- Retry   safe: the same key and arguments return the first answer
 -- Txn     its own; refused inside another
 CREATE PROCEDURE create_hold(
     IN in_product_id BIGINT, IN in_quantity BIGINT, IN in_idempotency_key VARCHAR(1024)
@@ -35,5 +35,5 @@ BEGIN
         operation = 'hold' AND caller = ''
         AND idempotency_key = CAST(COALESCE(in_idempotency_key, CONCAT(v_key_prefix, 1)) AS BINARY);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -2,20 +2,21 @@
 --
 -- In      in_requests  JSON  array of at most 1,000 {"product_id", "quantity", "idempotency_key", "is_generated_key",
 --                            "caller", "customer_id"}; product_id BIGINT; quantity units, 1 to 1,000,000;
---                            idempotency_key 1 to 255 bytes, missing: one is made;
---                            is_generated_key true: the key came from the service and is purged sooner;
---                            caller to 64 bytes, missing: '': whose key and hold it is: callers' keys are apart;
---                            customer_id 1 to 64 bytes: who it is for; may be missing where the product has no
+--                            idempotency_key 1 to 255 bytes, missing: one is generated;
+--                            is_generated_key true: the service generated the key, which is purged sooner;
+--                            caller to 64 bytes, missing: '': the owner of hold and key (each caller has its own keys);
+--                            customer_id 1 to 64 bytes, the buyer; may be missing where the product has no
 --                            maximum per customer
--- Out     a row a request, in order: hold_id, expires_at (DATETIME, UTC), replayed (0|1), errno (NULL: accepted),
---         available_stock (of a product that ran short); then, if a stock changed, a row a product (see get_products)
+-- Out     one row per request, in order: hold_id, expires_at (DATETIME, UTC), replayed (0|1), errno (NULL: accepted),
+--         available_stock (of a product with too few units);
+--         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30101 product_not_found,
 --         30102 insufficient_stock, 30103 quantity_out_of_range, 30104 sale_not_open,
 --         30105 customer_limit_reached, 30106 customer_id_required
 -- Locks   idempotency keys ascending, then stock by primary key, ascending; until each round's COMMIT
--- Retry   safe: the same keys and arguments give the first answers
--- Txn     its own, one a round; refused inside another
+-- Retry   safe: the same keys and arguments return the first answers
+-- Txn     its own, one per round; refused inside another
 CREATE PROCEDURE create_holds(IN in_requests JSON)
 COMMENT 'reserve stock for a batch of requests, as if they ran one after another in array order'
 BEGIN
@@ -51,5 +52,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,19 +1,19 @@
 -- create_orders: turn a batch of holds into orders, as if they were made one after another in array order.
 --
 -- In      in_requests  JSON  array of at most 1,000 {"hold_id", "idempotency_key", "is_generated_key", "caller"};
---                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is made;
---                            is_generated_key true: the key came from the service and is purged sooner;
---                            caller to 64 bytes, missing: '': whose key it is, so that callers' keys are apart
--- Out     a row a request, in order: order_id (with 30203: the order that the hold became), hold_id,
---         status (pending; or what a waiting payment made of it), replayed (0|1), errno (NULL: accepted),
+--                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is generated;
+--                            is_generated_key true: the service generated the key, which is purged sooner;
+--                            caller to 64 bytes, missing: '': the owner of the key (callers have keys of their own)
+-- Out     one row per request, in order: order_id (with 30203: the order that the hold became), hold_id,
+--         status (pending, unless a waiting payment decided it), replayed (0|1), errno (NULL: accepted),
 --         product_id, quantity (units);
---         then, if a stock changed, a row a product (see get_products)
+--         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30201 hold_not_found,
 --         30202 hold_expired, 30203 hold_already_used, 30204 hold_released
 -- Locks   holds ascending, waiting payment events, stock, then idempotency keys ascending; until each round's COMMIT
--- Retry   safe: the same keys and arguments give the first answers
--- Txn     its own, one a round; refused inside another
+-- Retry   safe: the same keys and arguments return the first answers
+-- Txn     its own, one per round; refused inside another
 CREATE PROCEDURE create_orders(IN in_requests JSON)
 COMMENT 'turn a batch of holds into orders, as if they were made one after another in array order'
 BEGIN
@@ -52,5 +52,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -38,5 +38,5 @@ BEGIN
     END;
     SELECT v_product_id AS product_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,6 +1,6 @@
--- current_outcome: a payment event's outcome as it is now.
+-- current_outcome: return the current outcome of a payment event.
 --
--- A waiting event is orphaned from its time on, whether or not that is written yet.
+-- A waiting event counts as orphaned once its time has passed, even before that is stored.
 --
 -- In      in_outcome      VARCHAR(16)  as stored
 --         in_received_at  DATETIME(6)  UTC
@@ -12,7 +12,7 @@
 CREATE FUNCTION current_outcome(in_outcome VARCHAR(16), in_received_at DATETIME(6))
 RETURNS VARCHAR(16)
 READS SQL DATA
-COMMENT 'a payment event''s outcome as it is now'
+COMMENT 'return the current outcome of a payment event'
 BEGIN
     IF in_outcome = 'waiting' THEN
         IF in_received_at <= UTC_TIMESTAMP(6) - INTERVAL setting('waiting_payment_ttl_s') SECOND THEN

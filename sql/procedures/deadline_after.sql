@@ -1,7 +1,7 @@
--- deadline_after: the whole second, UTC, at or after now + in_ttl_s.
+-- deadline_after: return the first whole second, UTC, that is at least in_ttl_s seconds from now.
 --
 -- In      in_ttl_s  BIGINT  seconds
--- Out     DATETIME, UTC; what carries it is expired from that second on
+-- Out     DATETIME, UTC; a row with this deadline is expired from that second on
 -- Errors  none
 -- Locks   none
 -- Retry   safe
@@ -10,5 +10,5 @@ CREATE FUNCTION deadline_after(in_ttl_s BIGINT)
 RETURNS DATETIME
 NOT DETERMINISTIC
 NO SQL
-COMMENT 'the whole second, UTC, at or after now + in_ttl_s'
+COMMENT 'return the first whole second, UTC, that is at least in_ttl_s seconds from now'
 RETURN UTC_TIMESTAMP() + INTERVAL (in_ttl_s + (MICROSECOND(UTC_TIMESTAMP(6)) > 0)) SECOND

@@ -1,14 +1,14 @@
--- decide_cancellations: cancel the pending ones of a batch of orders.
+-- decide_cancellations: cancel the pending orders of a batch.
 --
 -- In      in_order_ids  JSON           as cancel_orders
--- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno)
+-- Out     out_verdicts  VARCHAR(1000)  one letter per element (see verdict_errno)
 --         out_touched   JSON           array of the products whose stock changed
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   orders, then stock, each by primary key, ascending; until COMMIT
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE decide_cancellations(IN in_order_ids JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
-COMMENT 'cancel the pending ones of a batch of orders'
+COMMENT 'cancel the pending orders of a batch'
 BEGIN
     DECLARE v_cancelled JSON;
 

@@ -1,13 +1,13 @@
--- decide_extensions: move the deadlines of those of a batch of holds that are active and were not extended yet.
+-- decide_extensions: extend the active holds of a batch that were not extended before.
 --
 -- In      in_hold_ids   JSON           as release_holds
--- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno)
+-- Out     out_verdicts  VARCHAR(1000)  one letter per element (see verdict_errno)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   holds by primary key, ascending; until COMMIT
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE decide_extensions(IN in_hold_ids JSON, OUT out_verdicts VARCHAR(1000))
-COMMENT 'move the deadlines of those of a batch of holds that are active and were not extended yet'
+COMMENT 'extend the active holds of a batch that were not extended before'
 BEGIN
     DECLARE v_extension_s BIGINT;
 

@@ -1,22 +1,22 @@
--- decide_orders: bring every request of a batch of orders to its verdict.
+-- decide_orders: decide every request of a batch of orders.
 --
 -- In      in_requests  JSON          as create_orders
 --         in_key_prefix  VARCHAR(50)   generated_key_prefix()
--- Out     out_verdicts VARCHAR(1000) a letter a request (see verdict_errno)
+-- Out     out_verdicts VARCHAR(1000) one letter per request (see verdict_errno)
 --         out_touched  JSON          array of the products whose stock changed
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   as create_orders
--- Retry   safe: the same keys and arguments give the first answers
--- Txn     its own, one a round; refused inside another
+-- Retry   safe: the same keys and arguments return the first answers
+-- Txn     its own, one per round; refused inside another
 CREATE PROCEDURE decide_orders(
     IN in_requests JSON, IN in_key_prefix VARCHAR(50), OUT out_verdicts VARCHAR(1000), OUT out_touched JSON
 )
-COMMENT 'bring every request of a batch of orders to its verdict'
+COMMENT 'decide every request of a batch of orders'
 BEGIN
     CALL require_batch(in_requests);
     SET out_verdicts = REPEAT('.', JSON_LENGTH(in_requests)), out_touched = JSON_ARRAY();
 
-    -- A second use of a key or a hold waits for the round after the first.
+    -- A second request with the same key or hold is decided in the round after the first.
     WHILE LOCATE('.', out_verdicts) > 0 DO
         CALL begin_transaction();
         BEGIN

@@ -1,13 +1,13 @@
--- decide_payment_starts: move the deadlines of those of a batch of orders that are pending and unstarted.
+-- decide_payment_starts: move the deadlines of a batch's pending orders whose payment had not started.
 --
 -- In      in_order_ids  JSON           as cancel_orders
--- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno)
+-- Out     out_verdicts  VARCHAR(1000)  one letter per element (see verdict_errno)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   orders by primary key, ascending; until COMMIT
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE decide_payment_starts(IN in_order_ids JSON, OUT out_verdicts VARCHAR(1000))
-COMMENT 'move the deadlines of those of a batch of orders that are pending and unstarted'
+COMMENT 'move the deadlines of a batch''s pending orders whose payment had not started'
 BEGIN
     DECLARE v_due_at DATETIME;
 

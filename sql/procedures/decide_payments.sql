@@ -1,4 +1,4 @@
--- decide_payments: bring every event of a batch of payment events to its verdict.
+-- decide_payments: record a batch of payment events and apply them to the orders that exist.
 --
 -- In      in_events     JSON           as apply_payments
 -- Out     out_verdicts  VARCHAR(1000)  one letter per event (see verdict_errno): recorded now (a), redelivered (r),
@@ -9,7 +9,7 @@
 -- Retry   safe
 -- Txn     its own, one or two a round; refused inside another
 CREATE PROCEDURE decide_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
-COMMENT 'bring every event of a batch of payment events to its verdict'
+COMMENT 'record a batch of payment events and apply them to the orders that exist'
 BEGIN
     DECLARE v_order_ids JSON;
     DECLARE v_has_reports BOOLEAN;

@@ -1,14 +1,14 @@
--- decide_releases: release the active ones of a batch of holds.
+-- decide_releases: release the active holds of a batch.
 --
 -- In      in_hold_ids   JSON           as release_holds
--- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno)
+-- Out     out_verdicts  VARCHAR(1000)  one letter per element (see verdict_errno)
 --         out_touched   JSON           array of the products whose stock changed
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   holds, then stock, each by primary key, ascending; until COMMIT
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE decide_releases(IN in_hold_ids JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
-COMMENT 'release the active ones of a batch of holds'
+COMMENT 'release the active holds of a batch'
 BEGIN
     DECLARE v_released JSON;
 

@@ -1,14 +1,14 @@
--- evaluate_holds: one round's look at a batch of holds, without a lock.
+-- evaluate_holds: evaluate a batch of holds for one round, without locks.
 --
--- One SELECT, so one snapshot, sees the keys and the stock: a retry whose original commits in between is never
--- told "insufficient_stock" while it owns the units.
+-- One SELECT, so one snapshot, reads keys and stock. Otherwise a retry whose original commits in between could be
+-- refused with insufficient_stock although the original has the units.
 --
 -- In      in_requests     JSON          as create_holds
 --         in_key_prefix     VARCHAR(50)   generated_key_prefix()
 -- InOut   io_verdicts     VARCHAR(1000) open letters become refusals, replays or chosen (+)
--- Out     out_products    JSON          array of the products of the chosen
---         out_customers   BOOLEAN       whether one of them names its customer or has to, see apply_customer_limit
---         out_closes_at   DATETIME      when the first sale of the chosen closes; NULL: none does
+-- Out     out_products    JSON          array of the products of chosen requests
+--         out_customers   BOOLEAN       whether one of them names its customer or has to (apply_customer_limit)
+--         out_closes_at   DATETIME      when the first sale of chosen requests ends; NULL: none ends
 -- Errors  none
 -- Locks   none
 -- Retry   safe
@@ -21,7 +21,7 @@ CREATE PROCEDURE evaluate_holds(
     OUT out_customers BOOLEAN,
     OUT out_closes_at DATETIME
 )
-COMMENT 'one round''s look at a batch of holds, without a lock'
+COMMENT 'evaluate a batch of holds for one round, without locks'
 BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR ''),
@@ -30,17 +30,17 @@ BEGIN
         MIN(IF(round_.verdict = '+', round_.ends_at, NULL))
     INTO io_verdicts, out_products, out_customers, out_closes_at
     FROM (
-        -- Judged once a row: a merged CASE would be worked out again wherever its verdict is named.
+        -- NO_MERGE: a merged CASE would be evaluated again wherever the verdict is named.
         SELECT /*+ NO_MERGE(evaluated) */
             position, product_id, has_customer, ends_at,
             CASE
                 WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
-                -- An earlier open use of its key comes first: this one may turn out to be a replay, or a reuse.
-                -- By hash, since numbers sort faster; a collision costs a round.
+                -- Open after an earlier open request with its key: it may become a replay, or a reuse.
+                -- Keys are compared by hash, because numbers sort faster; a collision only costs a round.
                 WHEN SUM(verdict = '.') OVER (
                     PARTITION BY key_hash ORDER BY position ROWS UNBOUNDED PRECEDING
                 ) > (verdict = '.') THEN '.'
-                -- Chosen: within the running sum of its product.
+                -- Chosen: its quantity fits into the running sum of its product.
                 WHEN verdict = '.' AND SUM(quantity) OVER (
                     PARTITION BY verdict, product_id ORDER BY position ROWS UNBOUNDED PRECEDING
                 ) <= available THEN '+'

@@ -1,8 +1,8 @@
--- evaluate_orders: one round's look at a batch of orders, without a lock.
+-- evaluate_orders: evaluate a batch of orders for one round, without locks.
 --
--- Every refusal here is final: a hold never leaves ordered, expired or released, and a deadline that passed moves for
--- nobody but an order or extension that locked the hold in time and commits at this moment.
--- One SELECT, so one snapshot, sees keys and holds: who used a hold is seen together with the key of the use.
+-- Every refusal is final: a hold never leaves the states ordered, expired and released. A passed deadline moves only
+-- if an order or an extension locked the hold in time and commits at this moment.
+-- One SELECT, so one snapshot, reads keys and holds: an order and its key are seen together.
 --
 -- In      in_requests  JSON          as create_orders
 --         in_key_prefix  VARCHAR(50)   generated_key_prefix()
@@ -14,23 +14,23 @@
 CREATE PROCEDURE evaluate_orders(
     IN in_requests JSON, IN in_key_prefix VARCHAR(50), INOUT io_verdicts VARCHAR(1000)
 )
-COMMENT 'one round''s look at a batch of orders, without a lock'
+COMMENT 'evaluate a batch of orders for one round, without locks'
 BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         GROUP_CONCAT(round_.verdict ORDER BY round_.position SEPARATOR '')
     INTO io_verdicts
     FROM (
-        -- Judged once a row: a merged CASE would be worked out again wherever its verdict is named.
+        -- NO_MERGE: a merged CASE would be evaluated again wherever the verdict is named.
         SELECT /*+ NO_MERGE(evaluated) */
             position,
             CASE
                 WHEN verdict IN ('i', 'r', 'k', 'a') THEN verdict
-                -- An earlier open use of its key comes first: this one may turn out to be a replay, or a reuse.
-                -- By hash, since numbers sort faster; a collision costs a round.
+                -- Open after an earlier open request with its key: it may become a replay, or a reuse.
+                -- Keys are compared by hash, because numbers sort faster; a collision only costs a round.
                 WHEN SUM(verdict = '.') OVER (
                     PARTITION BY key_hash ORDER BY position ROWS UNBOUNDED PRECEDING
                 ) > (verdict = '.') THEN '.'
-                -- Chosen: the first open use of its hold.
+                -- Chosen: the first open request for its hold.
                 WHEN verdict = '.' AND ROW_NUMBER() OVER (PARTITION BY verdict, hold_id ORDER BY position) = 1
                     THEN '+'
                 ELSE verdict

@@ -1,6 +1,6 @@
--- expire_due: expire due holds and cancel overdue orders, and return their stock.
+-- expire_due: expire due holds, cancel overdue orders, and return their stock.
 --
--- Locked rows are skipped: whoever has them decides, and the next sweep finds what is left.
+-- It skips rows that other sessions have locked; the next sweep finds them if they are still due.
 --
 -- In      in_limit  BIGINT  holds, and orders, at the most: 1 to 100,000; 1,000 at a time share a transaction
 -- Out     one row: sweep_id (the last; NULL where nothing was due), holds, orders, units, is_busy (1: another
@@ -10,7 +10,7 @@
 -- Retry   safe
 -- Txn     its own, several; refused inside another
 CREATE PROCEDURE expire_due(IN in_limit BIGINT)
-COMMENT 'expire due holds and cancel overdue orders, and return their stock'
+COMMENT 'expire due holds, cancel overdue orders, and return their stock'
 BEGIN
     DECLARE v_sweep_id BIGINT;
     DECLARE v_holds BIGINT;

@@ -1,4 +1,4 @@
--- extend_hold: give an active hold hold_extension_s seconds more, once.
+-- extend_hold: extend an active hold by hold_extension_s seconds, once.
 --
 -- In      in_hold_id  BIGINT
 -- Out     one row: hold_id, expires_at (DATETIME, UTC), replayed (1: was extended before)
@@ -8,7 +8,7 @@
 -- Retry   safe: an extended hold keeps its deadline
 -- Txn     its own; refused inside another
 CREATE PROCEDURE extend_hold(IN in_hold_id BIGINT)
-COMMENT 'give an active hold hold_extension_s seconds more, once'
+COMMENT 'extend an active hold by hold_extension_s seconds, once'
 BEGIN
     DECLARE v_verdict VARCHAR(1000);
 
@@ -18,5 +18,5 @@ BEGIN
     END IF;
     SELECT id AS hold_id, expires_at, v_verdict = 'r' AS replayed FROM holds WHERE id = in_hold_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

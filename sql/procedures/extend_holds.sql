@@ -1,7 +1,7 @@
--- extend_holds: give active holds hold_extension_s seconds more, each of them once.
+-- extend_holds: extend active holds by hold_extension_s seconds, each of them once.
 --
 -- In      in_hold_ids  JSON  as release_holds
--- Out     a row an element, in order: hold_id, expires_at (DATETIME, UTC), replayed (1: was extended before),
+-- Out     one row per element, in order: hold_id, expires_at (DATETIME, UTC), replayed (1: was extended before),
 --         errno (NULL: is extended), order_id (with 30203: the order that the hold became)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used,
@@ -10,7 +10,7 @@
 -- Retry   safe: an extended hold keeps its deadline
 -- Txn     its own; refused inside another
 CREATE PROCEDURE extend_holds(IN in_hold_ids JSON)
-COMMENT 'give active holds hold_extension_s seconds more, each of them once'
+COMMENT 'extend active holds by hold_extension_s seconds, each of them once'
 BEGIN
     DECLARE v_verdicts VARCHAR(1000);
 
@@ -31,5 +31,5 @@ BEGIN
         ON SUBSTRING(v_verdicts, request.position, 1) = 'u' AND used.hold_id = request.hold_id
     ORDER BY request.position;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

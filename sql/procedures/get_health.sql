@@ -1,14 +1,14 @@
--- get_health: what readiness needs to know.
+-- get_health: read the figures that readiness needs.
 --
 -- In      nothing
--- Out     one row: schema_version, oldest_code, sweep_lag_s (age of the oldest due hold that nobody has released; 0
+-- Out     one row: schema_version, oldest_code, sweep_lag_s (age of the oldest due hold that no sweep has released; 0
 --         where none is)
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     joins the caller's
 CREATE PROCEDURE get_health()
-COMMENT 'what readiness needs to know'
+COMMENT 'read the figures that readiness needs'
 BEGIN
     DECLARE v_is_own BOOLEAN;
 

@@ -1,8 +1,8 @@
 -- get_holds: read holds.
 --
--- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
---                            found unless that caller made it
--- Out     a row an element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
+-- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller] to find it only
+--                            if that caller made it
+-- Out     one row per element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
 --         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found),
 --         order_id (NULL: not ordered, or its order is purged)
 -- Errors  30001 invalid_request; in errno: 30201 hold_not_found

@@ -1,4 +1,4 @@
--- get_metrics: read the figures of MySQL that monitoring scrapes.
+-- get_metrics: read the figures of the database for monitoring.
 --
 -- Figures that would need a scan of a large table are read from `measurements`.
 --
@@ -12,7 +12,7 @@
 -- Retry   safe
 -- Txn     joins the caller's
 CREATE PROCEDURE get_metrics()
-COMMENT 'read the figures of MySQL that monitoring scrapes'
+COMMENT 'read the figures of the database for monitoring'
 BEGIN
     DECLARE v_is_own BOOLEAN;
 

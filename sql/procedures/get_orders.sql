@@ -1,8 +1,8 @@
 -- get_orders: read orders.
 --
--- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
---                             found unless that caller made it
--- Out     a row an element, in order: order_id, hold_id, product_id, quantity (units), amount (DECIMAL),
+-- In      in_order_ids  JSON  array of at most 1,000 elements: an id, or [id, caller] to find it only
+--                             if that caller made it
+-- Out     one row per element, in order: order_id, hold_id, product_id, quantity (units), amount (DECIMAL),
 --         status (pending, paid, cancelled), payment_due_at (DATETIME, UTC), errno (NULL: found)
 -- Errors  30001 invalid_request; in errno: 30301 order_not_found
 -- Locks   none

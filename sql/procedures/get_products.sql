@@ -1,7 +1,7 @@
 -- get_products: read products and their stock.
 --
 -- In      in_product_ids  JSON  array of at most 1,000 ids
--- Out     a row an element, in order: id, name, price (DECIMAL), available_stock (units),
+-- Out     one row per element, in order: id, name, price (DECIMAL), available_stock (units),
 --         version (goes up with every change), errno (NULL: found)
 -- Errors  30001 invalid_request; in errno: 30101 product_not_found
 -- Locks   none

@@ -33,7 +33,7 @@ BEGIN
     OPEN c_chosen;
     FETCH c_chosen INTO v_hold_id, v_product_id, v_quantity, v_amount;
     WHILE NOT v_is_done DO
-        -- One by one: ids of one INSERT … SELECT leave gaps, and orders are to count up.
+        -- One by one, because the ids of one INSERT ... SELECT may leave gaps.
         INSERT INTO orders (hold_id, product_id, quantity, amount, payment_due_at)
         VALUES (v_hold_id, v_product_id, v_quantity, v_amount, in_payment_due_at);
         SET v_order_ids = CONCAT(v_order_ids, ',', LAST_INSERT_ID());

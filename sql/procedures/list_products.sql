@@ -2,7 +2,7 @@
 --
 -- In      in_after  BIGINT  the last id seen; 0 for the first page
 --         in_limit  BIGINT  rows, 1 to 1,000
--- Out     a row a product: as get_product; fewer rows than in_limit mean the end
+-- Out     one row per product: as get_product; fewer rows than in_limit mean the end
 -- Errors  30001 invalid_request
 -- Locks   none
 -- Retry   safe

@@ -1,4 +1,4 @@
--- lock_active_holds: lock holds, and tell whether every one may still be ordered.
+-- lock_active_holds: lock holds, and find out whether all of them may still be ordered.
 --
 -- InOut   io_hold_ids  JSON  array of distinct ids; becomes NULL where one of them is not active, or is due
 -- Errors  none
@@ -6,7 +6,7 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE lock_active_holds(INOUT io_hold_ids JSON)
-COMMENT 'lock holds, and tell whether every one may still be ordered'
+COMMENT 'lock holds, and find out whether all of them may still be ordered'
 BEGIN
     DECLARE v_active BIGINT;
     DECLARE v_first_expires_at DATETIME;
@@ -19,7 +19,7 @@ BEGIN
     STRAIGHT_JOIN holds AS hold ON hold.id = chosen.hold_id
     FOR UPDATE OF hold;
 
-    -- The clock is read here, since a statement that waits for a lock carries the time it started.
+    -- The clock is read here, because a statement that waited for a lock shows the time at which it started.
     IF COALESCE(v_active, 0) < JSON_LENGTH(io_hold_ids) OR v_first_expires_at <= UTC_TIMESTAMP() THEN
         SET io_hold_ids = NULL;
     END IF;

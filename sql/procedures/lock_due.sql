@@ -1,4 +1,4 @@
--- lock_due: lock holds and orders, waiting for whoever has them, and keep those that are due still.
+-- lock_due: lock holds and orders, waiting for their locks, and keep those that are still due.
 --
 -- InOut   io_holds   JSON  array of ids, or NULL; becomes an array of {"hold_id", "product_id", "quantity"}, or NULL
 --         io_orders  JSON  likewise, with "order_id"
@@ -7,7 +7,7 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE lock_due(INOUT io_holds JSON, INOUT io_orders JSON)
-COMMENT 'lock holds and orders, waiting for whoever has them, and keep those that are due still'
+COMMENT 'lock holds and orders, waiting for their locks, and keep those that are still due'
 BEGIN
     SELECT JSON_ARRAYAGG(JSON_OBJECT('hold_id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
     INTO io_holds

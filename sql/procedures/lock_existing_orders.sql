@@ -1,6 +1,6 @@
--- lock_existing_orders: lock those of some orders that exist.
+-- lock_existing_orders: lock those of the given orders that exist.
 --
--- An order that appears after this lock is not the caller's to settle: from then on only out_locked_ids count.
+-- The caller may settle only out_locked_ids: an order that appears after this statement is not locked.
 --
 -- In      in_order_ids    JSON  array of at most 2,000 distinct ids
 -- Out     out_locked_ids  JSON  array of those that exist
@@ -9,7 +9,7 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE lock_existing_orders(IN in_order_ids JSON, OUT out_locked_ids JSON)
-COMMENT 'lock those of some orders that exist'
+COMMENT 'lock those of the given orders that exist'
 BEGIN
     SELECT COALESCE(JSON_ARRAYAGG(order_.id), JSON_ARRAY()) INTO out_locked_ids
     FROM (

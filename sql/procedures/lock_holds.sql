@@ -1,15 +1,15 @@
--- lock_holds: lock the holds of a batch, and tell which of them are active.
+-- lock_holds: lock the holds of a batch, and find out which of them are active.
 --
 -- In      in_hold_ids   JSON           as release_holds
 --         in_released   CHAR(1)        the verdict of a released hold
--- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno): a refusal; chosen (+) at the first
+-- Out     out_verdicts  VARCHAR(1000)  one letter per element (see verdict_errno): a refusal; chosen (+) at the first
 --                                      mention of an active hold; replay (r) at its further ones
 -- Errors  none
 -- Locks   holds by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE lock_holds(IN in_hold_ids JSON, IN in_released CHAR(1), OUT out_verdicts VARCHAR(1000))
-COMMENT 'lock the holds of a batch, and tell which of them are active'
+COMMENT 'lock the holds of a batch, and find out which of them are active'
 BEGIN
     DECLARE v_locked_ids JSON;
     DECLARE v_now DATETIME;
@@ -21,7 +21,7 @@ BEGIN
     ) AS wanted
     STRAIGHT_JOIN holds AS hold ON hold.id = wanted.hold_id
     FOR UPDATE OF hold;
-    -- Read after the lock, since a statement that waits carries the time it started.
+    -- The clock is read after the lock, because a statement that waited shows the time at which it started.
     SET v_now = UTC_TIMESTAMP();
 
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
@@ -52,7 +52,7 @@ BEGIN
         )) AS request
         LEFT JOIN holds AS hold
             ON hold.id = request.hold_id
-            -- One that appeared after the lock was taken is not ours to decide.
+            -- A row that appeared after the locking statement is not locked, so it is not decided.
             AND hold.id MEMBER OF (v_locked_ids)
             AND COALESCE(request.caller, '') IN ('', hold.caller)
     ) AS evaluated;

@@ -1,15 +1,15 @@
--- lock_orders: lock the orders of a batch, and tell which of them are pending.
+-- lock_orders: lock the orders of a batch, and find out which of them are pending.
 --
 -- In      in_order_ids  JSON           as cancel_orders
 --         in_cancelled  CHAR(1)        the verdict of a cancelled order
--- Out     out_verdicts  VARCHAR(1000)  a letter an element (see verdict_errno): a refusal; chosen (+) at the first
+-- Out     out_verdicts  VARCHAR(1000)  one letter per element (see verdict_errno): a refusal; chosen (+) at the first
 --                                      mention of a pending order; replay (r) at its further ones
 -- Errors  none
 -- Locks   orders by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE lock_orders(IN in_order_ids JSON, IN in_cancelled CHAR(1), OUT out_verdicts VARCHAR(1000))
-COMMENT 'lock the orders of a batch, and tell which of them are pending'
+COMMENT 'lock the orders of a batch, and find out which of them are pending'
 BEGIN
     DECLARE v_locked_ids JSON;
 
@@ -48,7 +48,7 @@ BEGIN
         )) AS request
         LEFT JOIN orders AS order_
             ON order_.id = request.order_id
-            -- One that appeared after the lock was taken is not ours to decide.
+            -- A row that appeared after the locking statement is not locked, so it is not decided.
             AND order_.id MEMBER OF (v_locked_ids)
             AND COALESCE(request.caller, '') IN (
                 '', (SELECT hold.caller FROM holds AS hold WHERE hold.id = order_.hold_id)

@@ -1,4 +1,4 @@
--- orphan_payments: give up on events that waited waiting_payment_ttl_s seconds for an order that never came.
+-- orphan_payments: mark events as orphaned that waited waiting_payment_ttl_s seconds for their order.
 --
 -- In      in_events  JSON  array of {"event_id"}, or NULL: the candidates
 -- Out     nothing
@@ -7,7 +7,7 @@
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE orphan_payments(IN in_events JSON)
-COMMENT 'give up on events that waited waiting_payment_ttl_s seconds for an order that never came'
+COMMENT 'mark events as orphaned that waited waiting_payment_ttl_s seconds for their order'
 BEGIN
     DECLARE v_received_before DATETIME(6);
     DECLARE v_event_ids JSON;
@@ -34,7 +34,7 @@ BEGIN
             FOR UPDATE OF event_
         ) AS locked_;
 
-        -- An order that was created meanwhile waits for these locks, and finds its events orphaned.
+        -- An order created in the meantime waits for these locks, and finds its events orphaned.
         UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
         JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
         STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id

@@ -1,4 +1,4 @@
--- purge_history: delete idempotency keys past their time, and rows of history that no sale needs.
+-- purge_history: delete expired idempotency keys, and rows that are older than history_ttl_s seconds.
 --
 -- Paid orders, their holds and their payment events stay for ever; so does an order with a refund that is due or a
 -- payment to review.
@@ -10,7 +10,7 @@
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE purge_history(IN in_limit BIGINT)
-COMMENT 'delete idempotency keys past their time, and rows of history that no sale needs'
+COMMENT 'delete expired idempotency keys, and rows that are older than history_ttl_s seconds'
 BEGIN
     DECLARE v_before DATETIME;
     DECLARE v_keys BIGINT;

@@ -1,13 +1,13 @@
--- raise_error: SIGNAL one of the errors that callers may meet.
+-- raise_error: SIGNAL an error of the registry.
 --
 -- In      in_errno  INT  a number of the registry below
 -- Out     never returns
--- Errors  the one asked for, as SQLSTATE 45000 with the slug as its message
+-- Errors  in_errno, as SQLSTATE 45000 with the slug as MESSAGE_TEXT
 -- Locks   none
 -- Retry   not applicable
 -- Txn     none
 CREATE PROCEDURE raise_error(IN in_errno INT)
-COMMENT 'SIGNAL one of the errors that callers may meet'
+COMMENT 'SIGNAL an error of the registry'
 BEGIN
     DECLARE v_slug VARCHAR(64) DEFAULT CASE in_errno
         WHEN 30001 THEN 'invalid_request'

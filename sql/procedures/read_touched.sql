@@ -1,13 +1,13 @@
--- read_touched: read what the cache holds of the products whose stock a batch changed.
+-- read_touched: read the products whose stock a batch changed, for the cache.
 --
 -- In      in_product_ids  JSON  array of ids, some of them perhaps more than once
--- Out     a row a product, as get_products; no result at all where there is no product
+-- Out     one row per product, as get_products; no result at all where there is no product
 -- Errors  none
 -- Locks   none
 -- Retry   safe: a read
 -- Txn     the caller's
 CREATE PROCEDURE read_touched(IN in_product_ids JSON)
-COMMENT 'read what the cache holds of the products whose stock a batch changed'
+COMMENT 'read the products whose stock a batch changed, for the cache'
 BEGIN
     IF JSON_LENGTH(in_product_ids) > 0 THEN
         SELECT

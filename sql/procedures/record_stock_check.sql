@@ -1,4 +1,4 @@
--- record_stock_check: remember when stock was last checked, and how many products differed.
+-- record_stock_check: store when stock was last checked, and how many products differed.
 --
 -- In      in_differences  BIGINT  products that check_stock answered, 0 to 1,000,000,000
 -- Out     one row: stock_differences, stock_checked_at (DATETIME, UTC)
@@ -7,7 +7,7 @@
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE record_stock_check(IN in_differences BIGINT)
-COMMENT 'remember when stock was last checked, and how many products differed'
+COMMENT 'store when stock was last checked, and how many products differed'
 BEGIN
     IF COALESCE(in_differences NOT BETWEEN 0 AND 1000000000, TRUE) THEN
         CALL raise_error(30001);
@@ -29,5 +29,5 @@ BEGIN
     END;
     SELECT stock_differences, stock_checked_at FROM measurements;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -34,7 +34,7 @@ BEGIN
         STRAIGHT_JOIN orders AS order_ ON order_.id = due.order_id
         SET order_.status = 'cancelled';
 
-        -- Before the stock, which the buyers of its products wait for until COMMIT.
+        -- Before the stock, because the products' buyers wait for stock until COMMIT.
         SELECT SUM(quantity) INTO out_units
         FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (quantity BIGINT PATH '$.quantity')) AS released;
         INSERT INTO sweeps (swept_at, holds, orders, units, duration_ms)
@@ -49,7 +49,7 @@ BEGIN
 
         CALL return_stock(v_returned);
 
-        -- Last: whoever waits for a product's stock must not keep the sweepers of other products waiting here.
+        -- Last: a sweep that waits for a product's stock must not make sweeps of other products wait for this row.
         UPDATE measurements
         SET
             holds_expired = holds_expired + COALESCE(JSON_LENGTH(in_holds), 0),

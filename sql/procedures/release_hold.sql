@@ -1,4 +1,4 @@
--- release_hold: give back an active hold before its deadline.
+-- release_hold: release an active hold before its deadline.
 --
 -- In      in_hold_id  BIGINT
 -- Out     one row: hold_id, status (released), replayed (1: was released before)
@@ -8,7 +8,7 @@
 -- Retry   safe: a released hold stays released
 -- Txn     its own; refused inside another
 CREATE PROCEDURE release_hold(IN in_hold_id BIGINT)
-COMMENT 'give back an active hold before its deadline'
+COMMENT 'release an active hold before its deadline'
 BEGIN
     DECLARE v_verdict VARCHAR(1000);
     DECLARE v_touched JSON;

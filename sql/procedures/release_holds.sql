@@ -1,17 +1,17 @@
--- release_holds: give back active holds before their deadline.
+-- release_holds: release active holds before their deadline.
 --
--- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller]: then it is not
---                            found unless that caller made it
--- Out     a row an element, in order: hold_id, replayed (1: was released before), errno (NULL: is released),
+-- In      in_hold_ids  JSON  array of at most 1,000 elements: an id, or [id, caller] to find it only
+--                            if that caller made it
+-- Out     one row per element, in order: hold_id, replayed (1: was released before), errno (NULL: is released),
 --         order_id (with 30203: the order that the hold became);
---         then, if a stock changed, a row a product (see get_products)
+--         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30201 hold_not_found, 30202 hold_expired, 30203 hold_already_used
 -- Locks   holds, then stock, each by primary key, ascending; until COMMIT
 -- Retry   safe: a released hold stays released
 -- Txn     its own; refused inside another
 CREATE PROCEDURE release_holds(IN in_hold_ids JSON)
-COMMENT 'give back active holds before their deadline'
+COMMENT 'release active holds before their deadline'
 BEGIN
     DECLARE v_verdicts VARCHAR(1000);
     DECLARE v_touched JSON;
@@ -35,5 +35,5 @@ BEGIN
 
     CALL read_touched(v_touched);
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

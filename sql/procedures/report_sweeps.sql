@@ -1,13 +1,13 @@
--- report_sweeps: hand out each sweep once, for the log.
+-- report_sweeps: return each sweep once, for the log.
 --
 -- In      in_limit  BIGINT  rows, 1 to 1,000
--- Out     a row a sweep: sweep_id, swept_at (DATETIME(6), UTC), holds, orders, units, duration_ms
+-- Out     one row per sweep: sweep_id, swept_at (DATETIME(6), UTC), holds, orders, units, duration_ms
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
--- Locks   the sweeps that are handed out; until COMMIT
--- Retry   no: what was handed out is not handed out again
+-- Locks   the sweeps that are returned; until COMMIT
+-- Retry   no: a returned sweep is not returned again
 -- Txn     its own; refused inside another
 CREATE PROCEDURE report_sweeps(IN in_limit BIGINT)
-COMMENT 'hand out each sweep once, for the log'
+COMMENT 'return each sweep once, for the log'
 BEGIN
     DECLARE v_sweep_ids JSON;
 
@@ -37,5 +37,5 @@ BEGIN
     STRAIGHT_JOIN sweeps ON sweeps.id = reported.sweep_id
     ORDER BY sweeps.id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

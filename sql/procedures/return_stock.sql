@@ -1,6 +1,6 @@
--- return_stock: give units back to their products, and take them off their customers.
+-- return_stock: return units to the stock of their products, and subtract them from their customers' units.
 --
--- Each product's row is written once, in order; found by primary key, as write_holds finds it.
+-- It writes the row of each product once, in ascending order, and finds it by primary key, as write_holds does.
 --
 -- In      in_returned  JSON  array of {"hold_id", "product_id", "quantity"}, a product any number of times
 -- Out     nothing
@@ -10,7 +10,7 @@
 -- Retry   no: it adds
 -- Txn     the caller's
 CREATE PROCEDURE return_stock(IN in_returned JSON)
-COMMENT 'give units back to their products, and take them off their customers'
+COMMENT 'return units to the stock of their products, and subtract them from their customers'' units'
 BEGIN
     DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ customer
     FROM JSON_TABLE(in_returned, '$[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id')) AS returned

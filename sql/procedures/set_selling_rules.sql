@@ -1,7 +1,7 @@
--- set_selling_rules: say when a product is on sale, and how much of it one customer may have.
+-- set_selling_rules: set a product's sale window and its maximum per customer.
 --
--- Holds that exist stay as they are. A limit counts the units of a customer's active holds, pending and paid orders,
--- also of those from before it was set, as far as they named their customer.
+-- Existing holds do not change. The maximum counts the units of a customer's active holds, pending and paid orders,
+-- those from before it was set included, if they named their customer.
 --
 -- A time is refused unless the session's time_zone is +00:00, UTC, or the SYSTEM of a host that is set to UTC. In
 -- another zone MySQL converts a time that has an offset before the procedure sees it, and NOW() gives the zone's time.
@@ -18,13 +18,13 @@
 CREATE PROCEDURE set_selling_rules(
     IN in_product_id BIGINT, IN in_starts_at DATETIME, IN in_ends_at DATETIME, IN in_maximum_per_customer BIGINT
 )
-COMMENT 'say when a product is on sale, and how much of it one customer may have'
+COMMENT 'set a product''s sale window and its maximum per customer'
 BEGIN
     DECLARE v_found BIGINT;
 
     IF
         COALESCE(in_product_id < 1, TRUE)
-        -- Where MySQL is not strict, it makes year 0 of what is no date.
+        -- A MySQL that is not strict converts an invalid date to the year 0.
         OR COALESCE(YEAR(in_starts_at) < 2000, FALSE)
         OR COALESCE(YEAR(in_ends_at) < 2000, FALSE)
         OR COALESCE(in_starts_at >= in_ends_at, FALSE)
@@ -32,7 +32,7 @@ BEGIN
         OR (
             COALESCE(in_starts_at, in_ends_at) IS NOT NULL
             AND @@session.time_zone NOT IN ('+00:00', 'UTC')
-            -- A name alone proves nothing, nor does the clock: TZ=UTC-2 is called UTC, and London is at UTC in winter.
+            -- Name and clock are compared, because TZ=UTC-2 is called UTC, and London's clock is at UTC in winter.
             AND NOT (
                 @@session.time_zone = 'SYSTEM' AND @@system_time_zone = 'UTC' AND NOW() = UTC_TIMESTAMP()
             )
@@ -60,5 +60,5 @@ BEGIN
     END IF;
     SELECT id AS product_id, starts_at, ends_at, maximum_per_customer FROM products WHERE id = in_product_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

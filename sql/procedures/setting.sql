@@ -1,4 +1,4 @@
--- setting: the value of one row of `settings`.
+-- setting: return the value of a setting.
 --
 -- In      in_name  VARCHAR(64)
 -- Out     BIGINT, in the unit that the name ends with
@@ -9,11 +9,11 @@
 CREATE FUNCTION setting(in_name VARCHAR(64))
 RETURNS BIGINT
 READS SQL DATA
-COMMENT 'the value of one row of settings'
+COMMENT 'return the value of a setting'
 BEGIN
     DECLARE v_value BIGINT;
 
-    -- SELECT … INTO reads plainly; a subquery in RETURN, SET, IF or DEFAULT would lock the row until COMMIT.
+    -- SELECT ... INTO takes no lock; a subquery in RETURN, SET, IF or DEFAULT would lock the row until COMMIT.
     SELECT value INTO v_value FROM settings WHERE name = in_name;
     RETURN v_value;
 END

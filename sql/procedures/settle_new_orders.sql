@@ -1,7 +1,7 @@
--- settle_new_orders: apply the payment events that were waiting for orders just inserted.
+-- settle_new_orders: apply the payment events that waited for the orders just inserted.
 --
--- The events are read plainly after the orders are in: an event that commits later finds the order, locked by us,
--- and waits for our COMMIT. A locking read here would deadlock with it.
+-- A plain read finds the events, after the orders are inserted: an event that commits later finds its order locked, and
+-- waits for our COMMIT. A locking read here could deadlock with it.
 --
 -- In      in_order_ids  JSON  array of the orders that this transaction inserted
 -- InOut   io_touched    JSON  products whose stock came back are added
@@ -10,7 +10,7 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE settle_new_orders(IN in_order_ids JSON, INOUT io_touched JSON)
-COMMENT 'apply the payment events that were waiting for orders just inserted'
+COMMENT 'apply the payment events that waited for the orders just inserted'
 BEGIN
     DECLARE v_products JSON;
     DECLARE v_waiting BIGINT;

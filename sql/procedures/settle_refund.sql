@@ -1,4 +1,4 @@
--- settle_refund: record that an operator has refunded a payment.
+-- settle_refund: mark a due refund as settled.
 --
 -- In      in_idempotency_key  VARCHAR(1024)  key of the payment event that is refunded
 -- Out     one row: event_id, order_id, refund_settled_at (DATETIME, UTC), replayed (1: was settled before)
@@ -7,7 +7,7 @@
 -- Retry   safe: a settled refund stays settled
 -- Txn     its own; refused inside another
 CREATE PROCEDURE settle_refund(IN in_idempotency_key VARCHAR(1024))
-COMMENT 'record that an operator has refunded a payment'
+COMMENT 'mark a due refund as settled'
 BEGIN
     DECLARE v_event_id BIGINT;
     DECLARE v_order_id BIGINT;
@@ -47,5 +47,5 @@ BEGIN
     FROM payment_events
     WHERE id = v_event_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

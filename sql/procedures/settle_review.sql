@@ -44,5 +44,5 @@ BEGIN
     INNER JOIN payment_reviews AS review ON review.event_id = event_.id
     WHERE event_.id = v_event_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,13 +1,13 @@
--- settle_waiting_payments: settle events whose order exists after all, and orphan those that waited too long.
+-- settle_waiting_payments: apply waiting events whose order exists by now, and orphan those that waited too long.
 --
 -- In      in_limit  BIGINT  events, 1 to 1,000
--- Out     a row an event that no longer waits: event_id, idempotency_key, order_id, status, outcome
+-- Out     one row per event that no longer waits: event_id, idempotency_key, order_id, status, outcome
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   as settle_orders; then the orphans by primary key, ascending; until each COMMIT
 -- Retry   safe
 -- Txn     its own, two; refused inside another
 CREATE PROCEDURE settle_waiting_payments(IN in_limit BIGINT)
-COMMENT 'settle events whose order exists after all, and orphan those that waited too long'
+COMMENT 'apply waiting events whose order exists by now, and orphan those that waited too long'
 BEGIN
     DECLARE v_event_ids JSON;
     DECLARE v_order_ids JSON;
@@ -25,7 +25,7 @@ BEGIN
             RESIGNAL;
         END;
 
-        -- Two groups, each with its own limit, so that neither hides the other.
+        -- Two groups, each with a limit of its own, so that many of one kind do not hide the other.
         SELECT JSON_ARRAYAGG(JSON_OBJECT('event_id', found_.id, 'order_id', found_.order_id)) INTO v_event_ids
         FROM (
             (
@@ -64,5 +64,5 @@ BEGIN
     WHERE event_.outcome <> 'waiting'
     ORDER BY event_.id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -1,4 +1,4 @@
--- start_payment: give a pending order payment_started_ttl_s seconds from now, since its buyer is paying.
+-- start_payment: give a pending order payment_started_ttl_s seconds from now, because its buyer is paying.
 --
 -- In      in_order_id  BIGINT
 -- Out     one row: order_id, payment_due_at (DATETIME, UTC; never earlier than before),
@@ -9,7 +9,7 @@
 -- Retry   safe: the first start counts
 -- Txn     its own; refused inside another
 CREATE PROCEDURE start_payment(IN in_order_id BIGINT)
-COMMENT 'give a pending order payment_started_ttl_s seconds from now, since its buyer is paying'
+COMMENT 'give a pending order payment_started_ttl_s seconds from now, because its buyer is paying'
 BEGIN
     DECLARE v_verdict VARCHAR(1000);
 
@@ -19,5 +19,5 @@ BEGIN
     END IF;
     SELECT id AS order_id, payment_due_at, v_verdict = 'r' AS replayed FROM orders WHERE id = in_order_id;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

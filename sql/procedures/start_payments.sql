@@ -1,7 +1,7 @@
--- start_payments: give pending orders payment_started_ttl_s seconds from now, since their buyers are paying.
+-- start_payments: give pending orders payment_started_ttl_s seconds from now, because their buyers are paying.
 --
 -- In      in_order_ids  JSON  as cancel_orders
--- Out     a row an element, in order: order_id, payment_due_at (DATETIME, UTC; never earlier than before),
+-- Out     one row per element, in order: order_id, payment_due_at (DATETIME, UTC; never earlier than before),
 --         replayed (1: was started before), errno (NULL: is started)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30301 order_not_found, 30302 order_already_paid, 30303 order_cancelled
@@ -9,7 +9,7 @@
 -- Retry   safe: the first start counts
 -- Txn     its own; refused inside another
 CREATE PROCEDURE start_payments(IN in_order_ids JSON)
-COMMENT 'give pending orders payment_started_ttl_s seconds from now, since their buyers are paying'
+COMMENT 'give pending orders payment_started_ttl_s seconds from now, because their buyers are paying'
 BEGIN
     DECLARE v_verdicts VARCHAR(1000);
 
@@ -27,5 +27,5 @@ BEGIN
         ON order_.id = request.order_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     ORDER BY request.position;
 
-    COMMIT; -- of the answer's own reads: see begin_transaction
+    COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

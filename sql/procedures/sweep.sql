@@ -1,12 +1,12 @@
--- sweep: release up to in_limit due holds and orders, one sweeper at a time.
+-- sweep: release up to in_limit due holds and orders, with one sweep running at a time.
 --
--- What expire_due and the EVENT do.
+-- expire_due and the EVENT call it.
 --
 -- In      in_limit      BIGINT   holds, and orders, at the most
---         in_wait_s     INT      seconds to wait for a sweep that is running
+--         in_wait_s     INT      seconds to wait for a running sweep
 -- Out     out_sweep_id  BIGINT   the last row of sweeps; NULL where nothing was released
 --         out_holds, out_orders, out_units  BIGINT  released
---         out_is_busy   BOOLEAN  another sweep was running all the while
+--         out_is_busy   BOOLEAN  another sweep was running the whole time
 -- Errors  30003 transaction_in_progress
 -- Locks   a named lock for the whole run; due holds, overdue orders, then stock, until each COMMIT
 -- Retry   safe
@@ -20,7 +20,7 @@ CREATE PROCEDURE sweep(
     OUT out_units BIGINT,
     OUT out_is_busy BOOLEAN
 )
-COMMENT 'release up to in_limit due holds and orders, one sweeper at a time'
+COMMENT 'release up to in_limit due holds and orders, with one sweep running at a time'
 sweep: BEGIN
     DECLARE v_lock_name VARCHAR(64) DEFAULT LEFT(CONCAT('sweep.', DATABASE()), 64);
     DECLARE v_sweep_id BIGINT;

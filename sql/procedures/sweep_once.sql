@@ -1,17 +1,17 @@
--- sweep_once: one transaction of a sweep.
+-- sweep_once: run one transaction of a sweep.
 --
 -- In      in_limit      BIGINT  holds, and orders, at the most
 -- Out     out_sweep_id  BIGINT  its row of sweeps; NULL where nothing was due
 --         out_holds, out_orders, out_units  BIGINT  released
 -- Errors  none
--- Locks   due holds and overdue orders that nobody has locked, then stock by primary key, ascending, then
+-- Locks   due holds and overdue orders that no session has locked, then stock by primary key, ascending, then
 --         measurements; until COMMIT
 -- Retry   safe
 -- Txn     ends the caller's
 CREATE PROCEDURE sweep_once(
     IN in_limit BIGINT, OUT out_sweep_id BIGINT, OUT out_holds BIGINT, OUT out_orders BIGINT, OUT out_units BIGINT
 )
-COMMENT 'one transaction of a sweep'
+COMMENT 'run one transaction of a sweep'
 BEGIN
     DECLARE v_started_at DATETIME(6) DEFAULT UTC_TIMESTAMP(6);
     DECLARE v_holds JSON;

@@ -1,11 +1,11 @@
--- sweep_short_products: give back what is due of the products that a batch of holds found short.
+-- sweep_short_products: release the due holds and orders of the products that a batch of holds found short.
 --
--- It waits for locks: rows that another sweep is just releasing must count before a shortage, of the product or within
--- its customer's maximum, is final.
+-- It waits for locks, because rows that another sweep is releasing must count before a request is refused for too few
+-- units or for its customer's maximum.
 --
 -- In      in_requests   JSON           as create_holds
 --         in_verdicts   VARCHAR(1000)  short (s, m) and open (.) requests name the products
--- Out     out_released  BIGINT         due holds and orders that were found, released by this or another sweep
+-- Out     out_released  BIGINT         due holds and orders that this or another sweep has released
 -- Errors  30003 transaction_in_progress
 -- Locks   holds, orders, then stock, each by primary key, ascending, then measurements; until COMMIT
 -- Retry   safe
@@ -13,7 +13,7 @@
 CREATE PROCEDURE sweep_short_products(
     IN in_requests JSON, IN in_verdicts VARCHAR(1000), OUT out_released BIGINT
 )
-COMMENT 'give back what is due of the products that a batch of holds found short'
+COMMENT 'release the due holds and orders of the products that a batch of holds found short'
 BEGIN
     DECLARE v_hold_ids JSON;
     DECLARE v_order_ids JSON;
@@ -29,7 +29,7 @@ BEGIN
             RESIGNAL;
         END;
 
-        -- What is due comes first in the join: mostly nothing is, and then the array is never parsed.
+        -- Due rows come first in the join: usually there are none, and then MySQL does not parse the array.
         SELECT JSON_ARRAYAGG(due.id) INTO v_hold_ids
         FROM (
             SELECT hold.id

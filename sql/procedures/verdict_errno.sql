@@ -1,8 +1,8 @@
--- verdict_errno: the error number behind a letter of a batch's verdicts.
+-- verdict_errno: return the errno of a verdict letter.
 --
--- A batch keeps one letter a request, at the request's position in the array:
+-- A batch has one letter per request, at the request's position in the array:
 --   . open    + chosen in this round    a accepted    r replay of an accepted one
---   and the refusals below. Set statements pick their rows by these letters.
+--   and the refusals below. Set statements select their rows by these letters.
 --
 -- In      in_verdict  CHAR(1)
 -- Out     INT, NULL where the letter is no refusal
@@ -14,7 +14,7 @@ CREATE FUNCTION verdict_errno(in_verdict CHAR(1) CHARSET ascii COLLATE ascii_bin
 RETURNS INT
 DETERMINISTIC
 NO SQL
-COMMENT 'the error number behind a letter of a batch''s verdicts'
+COMMENT 'return the errno of a verdict letter'
 RETURN CASE in_verdict
     WHEN 'i' THEN 30001
     WHEN 'k' THEN 30002

@@ -1,16 +1,16 @@
--- write_customer_units: give a batch's new holds to their customers, and tell whether one of them has too much now.
+-- write_customer_units: record the units of a batch's customers, and find out whether one exceeds its maximum.
 --
--- The stock rows of the products are locked already, so no other session can add to what their customers have.
+-- The stock rows of the products are locked already, so no other session can add units of these customers.
 --
 -- In      in_requests       JSON     as create_holds
 --         in_first_hold_id  BIGINT   the first of the holds that this connection has just inserted
--- Out     out_is_beaten     BOOLEAN  a rival gave a customer units since they were counted
+-- Out     out_has_conflict     BOOLEAN  a customer exceeds its maximum, because another session added units
 -- Errors  none
 -- Locks   its own new rows
 -- Retry   no
 -- Txn     the caller's
-CREATE PROCEDURE write_customer_units(IN in_requests JSON, IN in_first_hold_id BIGINT, OUT out_is_beaten BOOLEAN)
-COMMENT 'give a batch''s new holds to their customers, and tell whether one of them has too much now'
+CREATE PROCEDURE write_customer_units(IN in_requests JSON, IN in_first_hold_id BIGINT, OUT out_has_conflict BOOLEAN)
+COMMENT 'record the units of a batch''s customers, and find out whether one exceeds its maximum'
 BEGIN
     INSERT INTO customer_units (hold_id, product_id, customer_id, quantity)
     SELECT hold.id, hold.product_id, CAST(request.customer_id AS BINARY), hold.quantity
@@ -22,7 +22,7 @@ BEGIN
         AND hold.inserted_by = CONNECTION_ID()
     WHERE request.customer_id IS NOT NULL;
 
-    SELECT COUNT(*) > 0 INTO out_is_beaten
+    SELECT COUNT(*) > 0 INTO out_has_conflict
     FROM (
         SELECT DISTINCT new_.customer_id, new_.product_id
         FROM customer_units AS new_

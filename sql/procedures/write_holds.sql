@@ -1,18 +1,18 @@
--- write_holds: write the chosen holds of a round and commit, or leave them all open for the next round.
+-- write_holds: write the chosen holds of a round and commit, or leave all of them open for the next round.
 --
--- Stock is found by its primary key: where products are few, the optimizer would rather read all, and wait for the
--- buyers of the others.
+-- A hint makes MySQL find stock by its primary key: with few products the optimizer would scan the table, and wait
+-- for the buyers of other products.
 --
 -- In      in_requests  JSON          as create_holds
 --         in_key_prefix  VARCHAR(50)   generated_key_prefix()
---         in_products  JSON          array of the products of the chosen
+--         in_products  JSON          array of the products of chosen requests
 --         in_customers BOOLEAN       whether one of the chosen names its customer
---         in_closes_at DATETIME      when the first sale of the chosen closes; NULL: none does
--- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
+--         in_closes_at DATETIME      when the first sale of chosen requests ends; NULL: none ends
+-- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where another session was faster
 --         io_touched   JSON          in_products is added
 -- Errors  none
 -- Locks   its own new holds, idempotency keys ascending, then stock by primary key, ascending; until COMMIT
--- Retry   safe: the same keys and arguments give the first answers
+-- Retry   safe: the same keys and arguments return the first answers
 -- Txn     ends the caller's
 CREATE PROCEDURE write_holds(
     IN in_requests JSON,
@@ -23,7 +23,7 @@ CREATE PROCEDURE write_holds(
     INOUT io_verdicts VARCHAR(1000),
     INOUT io_touched JSON
 )
-COMMENT 'write the chosen holds of a round and commit, or leave them all open for the next round'
+COMMENT 'write the chosen holds of a round and commit, or leave all of them open for the next round'
 write_round: BEGIN
     DECLARE v_now DATETIME DEFAULT deadline_after(0);
     DECLARE v_expires_at DATETIME;
@@ -32,7 +32,7 @@ write_round: BEGIN
     DECLARE v_first_hold_id BIGINT;
     DECLARE v_has_conflict BOOLEAN;
 
-    -- A rival used one of the keys since they were looked up.
+    -- Another session has used one of the keys since they were evaluated.
     DECLARE EXIT HANDLER FOR 1062
     BEGIN
         ROLLBACK;
@@ -101,7 +101,7 @@ write_round: BEGIN
     STRAIGHT_JOIN stock ON stock.product_id = taken.product_id AND stock.available >= taken.quantity
     SET stock.available = stock.available - taken.quantity, stock.version = stock.version + 1;
 
-    -- Fewer rows: somebody took units since they were counted, so that a product no longer fits.
+    -- Fewer rows: another session took units since they were counted, so one product has too few.
     SET v_has_conflict = ROW_COUNT() < JSON_LENGTH(in_products) OR COALESCE(in_closes_at <= UTC_TIMESTAMP(), FALSE);
     IF in_customers AND NOT v_has_conflict THEN
         CALL write_customer_units(in_requests, v_first_hold_id, v_has_conflict);

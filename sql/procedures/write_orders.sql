@@ -1,12 +1,12 @@
--- write_orders: write the chosen orders of a round and commit, or leave them all open for the next round.
+-- write_orders: write the chosen orders of a round and commit, or leave all of them open for the next round.
 --
 -- In      in_requests  JSON          as create_orders
 --         in_key_prefix  VARCHAR(50)   generated_key_prefix()
--- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where a rival was faster
+-- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where another session was faster
 --         io_touched   JSON          products whose stock a waiting payment returned are added
 -- Errors  none
 -- Locks   holds ascending, its own new orders, waiting payment events, stock, idempotency keys ascending; until COMMIT
--- Retry   safe: the same keys and arguments give the first answers
+-- Retry   safe: the same keys and arguments return the first answers
 -- Txn     ends the caller's
 CREATE PROCEDURE write_orders(
     IN in_requests JSON,
@@ -14,7 +14,7 @@ CREATE PROCEDURE write_orders(
     INOUT io_verdicts VARCHAR(1000),
     INOUT io_touched JSON
 )
-COMMENT 'write the chosen orders of a round and commit, or leave them all open for the next round'
+COMMENT 'write the chosen orders of a round and commit, or leave all of them open for the next round'
 write_round: BEGIN
     DECLARE v_now DATETIME DEFAULT deadline_after(0);
     DECLARE v_payment_due_at DATETIME;
@@ -23,7 +23,7 @@ write_round: BEGIN
     DECLARE v_holds JSON;
     DECLARE v_order_ids JSON;
 
-    -- A rival used one of the keys since they were looked up.
+    -- Another session has used one of the keys since they were evaluated.
     DECLARE EXIT HANDLER FOR 1062
     BEGIN
         ROLLBACK;
@@ -68,7 +68,7 @@ write_round: BEGIN
     STRAIGHT_JOIN holds AS hold ON hold.id = chosen.hold_id
     SET hold.status = 'ordered';
 
-    -- Keys come last: their order_.status is what a waiting payment made of the order.
+    -- Keys are written last, because a waiting payment may have changed the status that they record.
     CALL settle_new_orders(v_order_ids, io_touched);
     INSERT INTO idempotency_keys
         (operation, caller, idempotency_key, fingerprint, result_id, result_status, purge_after)

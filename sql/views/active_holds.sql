@@ -1,6 +1,6 @@
--- active_holds: what is held now, by whom, until when.
+-- active_holds: the active holds, their callers and customers, and their deadlines.
 --
--- The index is forced, as that of refunds_due.
+-- FORCE INDEX: see refunds_due.
 --
 -- Columns hold_id, product_id, quantity (units), caller, customer_id (text; NULL: not named), expires_at (UTC),
 --         is_extended (0|1)

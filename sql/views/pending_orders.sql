@@ -1,9 +1,9 @@
--- pending_orders: which orders wait for their payment, whose they are, until when they may.
+-- pending_orders: the orders that wait for their payment, their callers and customers, and their deadlines.
 --
--- The index is forced, as that of refunds_due.
+-- FORCE INDEX: see refunds_due.
 --
 -- Columns order_id, hold_id, product_id, quantity (units), amount, caller, customer_id (text; NULL: not named),
---         payment_started_at (UTC; NULL: nobody said so), payment_due_at (UTC)
+--         payment_started_at (UTC; NULL: not reported), payment_due_at (UTC)
 CREATE VIEW pending_orders AS
 SELECT
     order_.id AS order_id,

@@ -1,4 +1,4 @@
--- refunds_due: money that was received and has to go back, until settle_refund or the provider reports the refund.
+-- refunds_due: payments that have to be refunded, until settle_refund marks them as settled.
 --
 -- The index is forced: index entries of updated rows that MySQL has not purged yet make it look worse than it is.
 --

@@ -1,4 +1,4 @@
--- stock_levels: where the units of each product are, counted from holds and orders.
+-- stock_levels: the units of each product by state, counted from holds and orders.
 --
 -- Columns product_id, name, total_stock, available_stock (as `stock` has them), held, pending, sold (counted), units
 CREATE VIEW stock_levels AS

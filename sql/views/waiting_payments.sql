@@ -1,6 +1,6 @@
--- waiting_payments: payment events that came before their order and wait for it.
+-- waiting_payments: payment events that arrived before their order and wait for it.
 --
--- The index is forced, as that of refunds_due.
+-- FORCE INDEX: see refunds_due.
 --
 -- Columns event_id, idempotency_key (text), order_id (does not exist yet), status, received_at (UTC)
 CREATE VIEW waiting_payments AS
