@@ -1,1 +1,1 @@
-"""Measures the service beside what people use instead, on the machine it runs on. Run by script/bench."""
+"""Benchmarks: the service beside its baselines, or beside the service of another commit. Run by script/bench."""

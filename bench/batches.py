@@ -1,7 +1,9 @@
-"""`python -m bench.batches URL SIZE SECONDS`: one connection that calls create_holds with batches of one size.
+"""`python -m bench.batches URL SIZE SECONDS`: call create_holds over one connection, with batches of one size.
 
-Prints "ready", waits for a line, and prints the holds that were made, the seconds spent and what a call took. The
-driver's C extension is loaded first, so that reading the answer costs little beside the call.
+The program prints "ready", waits for a line of input, and then prints JSON: the number of holds, the seconds spent, and
+the median and 99th percentile of the duration of a call.
+
+The driver's C extension is imported before anything else, so that reading rows costs little beside the call.
 """
 
 import contextlib
@@ -17,10 +19,10 @@ with contextlib.suppress(ImportError):
 import mysql.connector
 import uuid_utils
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 
-CALLS_A_SECOND = 2_500  # more than one connection reaches
-HOLDS_A_SECOND = 150_000
+MAX_CALLS_PER_SECOND = 2_500  # more than one connection achieves
+MAX_HOLDS_PER_SECOND = 150_000
 
 
 def _batch(size: int) -> str:
@@ -33,10 +35,10 @@ def _batch(size: int) -> str:
 
 
 def main() -> None:
-    """Make the batches beforehand, then send them."""
+    """Prepare the batches, send them for SECONDS, and print the result."""
     url, size, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    batches = [_batch(size) for _ in range(seconds * min(CALLS_A_SECOND, HOLDS_A_SECOND // size))]
-    connection: Any = mysql.connector.connect(**connection_options(url), autocommit=True)
+    batches = [_batch(size) for _ in range(seconds * min(MAX_CALLS_PER_SECOND, MAX_HOLDS_PER_SECOND // size))]
+    connection: Any = mysql.connector.connect(**MysqlUrl.parse(url).driver_options(), autocommit=True)
     cursor = connection.cursor()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -48,13 +50,13 @@ def main() -> None:
         durations_ms.append((time.perf_counter() - called_at) * 1000)
         if time.perf_counter() - started_at > seconds:
             break
-    spent_s = time.perf_counter() - started_at
+    elapsed_s = time.perf_counter() - started_at
     percentiles = statistics.quantiles(durations_ms, n=100)
-    print(json.dumps({"holds": holds, "seconds": spent_s, "p50_ms": percentiles[49], "p99_ms": percentiles[98]}))
+    print(json.dumps({"holds": holds, "seconds": elapsed_s, "p50_ms": percentiles[49], "p99_ms": percentiles[98]}))
 
 
 def _call(cursor: Any, batch: str) -> int:
-    """Send a batch, read the whole answer; returns the number of holds."""
+    """Call create_holds and read all of its rows; returns the number of holds. Exits if a hold is refused."""
     cursor.execute("CALL create_holds(%s)", (batch,))
     rows = cursor.fetchall()
     while cursor.nextset():

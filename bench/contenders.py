@@ -1,22 +1,21 @@
-"""Who competes: the service as script/server runs it, and the baselines with the settings to choose from."""
+"""The contenders: the service as script/server runs it, and the baselines with the configurations to choose from."""
 
-import http.client
+import http
 import os
-import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.process import Server, children, free_port
-from stack.servers import PROJECT
+from bench.revision import WORKING_TREE, Revision
+from stack.gunicorn import GunicornServer
+from stack.process import free_port
 
-ASYNCIO = ("-m", "gunicorn")
-THREADS = ("-m", "bench.baselines")
+GUNICORN = ("-m", "gunicorn")
+GUNICORN_WITH_C_DRIVER = ("-m", "bench.baselines")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of running a contender: how gunicorn is started, its options, and the connections of each worker."""
+    """One configuration of a contender: options of gunicorn, and the number of database connections per worker."""
 
     name: str
     options: tuple[str, ...] = ()
@@ -25,44 +24,53 @@ class Variant:
 
 @dataclass(frozen=True)
 class Contender:
-    """A web application; `database` is where it finds its tables, `settings` are variables beside the usual ones.
+    """A web application that is measured: the service of a revision, or a baseline.
 
-    Of the variants the first was the best in most sweeps: a quick look tries no other.
+    `launcher` holds the arguments with which Python starts gunicorn, `database` is the key of its database in
+    `Runner.databases`, and `settings` are further environment variables. The run measures all variants and uses the
+    best one; --quick uses the first, which was the best in most runs.
     """
 
     name: str
     application: str
     variants: tuple[Variant, ...] = (Variant("as script/server runs it"),)
-    gunicorn: tuple[str, ...] = ASYNCIO
+    launcher: tuple[str, ...] = GUNICORN
     database: str = "product"
     settings: tuple[tuple[str, str], ...] = ()
+    revision: Revision = WORKING_TREE
 
 
 def _threads(workers: int, threads: int, *, worker_class: str = "gthread") -> Variant:
-    """A variant on threads, each of which has a connection."""
+    """A variant with threads, each of which has a connection."""
     options = ("--worker-class", worker_class, "--workers", str(workers), "--threads", str(threads))
     return Variant(f"{worker_class}, {workers} x {threads} threads and connections", options, threads)
 
 
 def _pool(size: int) -> Variant:
-    return Variant(f"asgi, {size} connections a worker", pool_size=size)
+    """A variant on asyncio, with so many connections per worker."""
+    return Variant(f"asgi, {size} connections per worker", pool_size=size)
 
 
-_THREADS = (
+_THREAD_VARIANTS = (
     *(_threads(2, 8), _threads(2, 16), _threads(2, 32), _threads(2, 64), _threads(4, 8), _threads(4, 16)),
-    # Without keep-alive, as the class has none: shown so that nobody wonders.
+    # gunicorn's default worker class, which has no keep-alive.
     _threads(8, 1, worker_class="sync"),
 )
 
 SERVICE = Contender("service", "service.app:create_app()")
 CLIENT_SIDE = Contender(
-    "client-side transaction",
+    "client-side transactions",
     "bench.baselines.client_side:create_app()",
-    tuple(dict.fromkeys((_threads(4, 8), *_THREADS))),
-    THREADS,
+    tuple(dict.fromkeys((_threads(4, 8), *_THREAD_VARIANTS))),
+    GUNICORN_WITH_C_DRIVER,
     "client_side",
 )
-ONE_CALL_THREADS = Contender("one CALL, threads", "bench.baselines.one_call_threads:create_app()", _THREADS, THREADS)
+ONE_CALL_THREADS = Contender(
+    "one CALL, threads",
+    "bench.baselines.one_call_threads:create_app()",
+    _THREAD_VARIANTS,
+    GUNICORN_WITH_C_DRIVER,
+)
 ONE_CALL_ASYNCIO = Contender(
     "one CALL, asyncio", "bench.baselines.one_call_asyncio:create_app()", (_pool(4), _pool(8), _pool(16), _pool(32))
 )
@@ -73,58 +81,58 @@ EMPTY = Contender("empty answer", "bench.baselines.empty:create_app()", database
 
 
 @dataclass(frozen=True)
-class Address:
-    """What a contender is told of the stack: the service's own account, and what a baseline needs."""
+class ServerUrls:
+    """The URLs that a contender gets: MySQL with the service's account, Redis, and the database of a baseline."""
 
-    mysql_url: str
-    redis_url: str
-    baseline_url: str
+    mysql: str
+    redis: str
+    baseline: str
 
 
-class Gunicorn(Server):
-    """A contender under gunicorn with the project's settings; its log goes to a file, which begins anew."""
+class Gunicorn(GunicornServer):
+    """gunicorn with one contender, run from the files of its revision. Its output goes to a new log file."""
 
-    def __init__(self, folder: Path, contender: Contender, variant: Variant, address: Address) -> None:
-        """Choose a port; nothing starts before `start`."""
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, contender: Contender, variant: Variant, urls: ServerUrls) -> None:
+        """Choose a port; `start` starts gunicorn."""
         self._output = folder / "log"
         self._output.unlink(missing_ok=True)
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        command = [
-            *(sys.executable, *contender.gunicorn, "--config", str(PROJECT / "gunicorn.conf.py")),
-            *("--chdir", str(PROJECT), "--name", f"{folder}/", *variant.options, contender.application),
-        ]
+        port = free_port()
         environment = {
             **os.environ,
-            "MYSQL_URL": address.mysql_url,
-            "REDIS_URL": address.redis_url,
-            "BASELINE_URL": address.baseline_url,
+            "MYSQL_URL": urls.mysql,
+            "REDIS_URL": urls.redis,
+            "BASELINE_URL": urls.baseline,
             "POOL_SIZE": str(variant.pool_size),
             "HOST": "127.0.0.1",
-            "PORT": str(self._port),
-            "PYTHONPATH": str(PROJECT),
+            "PORT": str(port),
             **dict(contender.settings),
         }
-        death_signal = signal.SIGTERM  # lets gunicorn end its workers
         super().__init__(
-            contender.name, command, folder, log=self._output, environment=environment, death_signal=death_signal
+            *(contender.name, folder, ("127.0.0.1", port), environment),
+            command=[
+                *(str(contender.revision.python), *contender.launcher, "--config", "gunicorn.conf.py"),
+                *(*variant.options, contender.application),
+            ],
+            log=self._output,
+            working_directory=contender.revision.folder,
         )
 
     def answers(self) -> bool:
-        """Whether it has its port and takes requests; what answers 404 lives."""
-        if f"Listening at: {self.url}" not in self._output.read_text():  # else a stranger might answer
+        """Whether gunicorn listens on its port and serves requests; a 404 counts as served."""
+        if f"Listening at: {self.url}" not in self._output.read_text():  # otherwise another program might answer
             return False
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
+        status = self.status_of("/")
+        return status is not None and status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def is_idle(self) -> bool:
+        """Whether all threads of its processes are sleeping."""
+        threads = [thread for process_id in self.processes() for thread in Path(f"/proc/{process_id}/task").iterdir()]
         try:
-            connection.request("GET", "/")
-            return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
-        except (OSError, http.client.HTTPException):
+            return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
+        except (FileNotFoundError, ProcessLookupError):  # a thread or process has ended meanwhile
             return False
-        finally:
-            connection.close()
 
     def processes(self) -> dict[int, str]:
-        """Its processes by id."""
-        master = int((self._folder / "pid").read_text())
-        return {master: "gunicorn"} | dict.fromkeys(children(master), f"{self.name}, a worker")
+        """The names of its processes, by process id."""
+        master = {self.process_id: "gunicorn"} if self.process_id else {}
+        return master | dict.fromkeys(self.workers(), f"{self.name}, worker")

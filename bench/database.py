@@ -1,22 +1,24 @@
-"""The databases of a run: emptied, filled, checked."""
+"""The databases of a run: how they are emptied, filled and checked."""
 
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mysql.connector
 
-from service.database import connection_options
-from service.deploy import deploy
+from bench.revision import WORKING_TREE, Revision
+from service.mysql_url import MysqlUrl
 from stack.errors import StackError
-from stack.mysql import MysqlUrl
 
-CHUNK = 1_000_000
-PLENTY = 1_000_000_000
-SETTLE_PATIENCE_S = 60
-QUIET_LOOKS = 4
-QUIET_LOOK_INTERVAL_S = 0.05
-LONG_S = 86_400  # no hold of a run falls due within it; the expiry scenario measures what that costs
+ROWS_PER_INSERT = 1_000_000
+HOLDS_PER_CALL = 1_000
+AMPLE_STOCK = 1_000_000_000
+IDLE_TIMEOUT_S = 60
+IDLE_POLLS = 4
+IDLE_POLL_INTERVAL_S = 0.05
+LONG_TTL_S = 86_400  # no hold falls due during a run; the scenario `expiry` measures what expiring costs
 CLIENT_SIDE_TABLES = Path(__file__).with_name("baselines") / "client_side.sql"
 
 NUMBERS = """
@@ -31,7 +33,8 @@ INSERT_ORDERS = """
 INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at)
 SELECT id, product_id, quantity, 100.00, 'paid', expires_at FROM holds WHERE id > %(last_hold_id)s ORDER BY id
 """
-# As clients make them: random, spread evenly; inserted in order, since only the result matters here.
+# Random keys, evenly distributed, like those of clients. They are inserted in order, which is faster and fills the same
+# index.
 INSERT_KEYS = f"""
 INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id, result_expires_at, purge_after)
 {NUMBERS}
@@ -42,15 +45,15 @@ INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id
     '1:1', n, UTC_TIMESTAMP(), UTC_TIMESTAMP() + INTERVAL 1 DAY
 FROM numbers
 """
-INSERT_PRODUCTS = f"""
-INSERT INTO products (name, price) {NUMBERS} CONCAT('Limited Edition Item ', n), 100 FROM numbers
-"""
-INSERT_STOCK = "INSERT INTO stock (product_id, total, available) SELECT id, %(stock)s, %(stock)s FROM products"
 CLIENT_SIDE_PRODUCTS = f"""
 INSERT INTO products (name, price, total, available)
 {NUMBERS} CONCAT('Limited Edition Item ', n), 100, %(stock)s, %(stock)s FROM numbers
 """
-# The sweep's EVENT is no Query, and writes nothing where nothing is due.
+BASE_TABLES = """
+SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'
+"""
+# Running statements and rows written. The EVENT does not count: its command is not Query, and it writes no row while no
+# hold is due.
 ACTIVITY = """
 SELECT
     (
@@ -70,119 +73,146 @@ WHERE total <> available + COALESCE(held, 0) + COALESCE(sold, 0)
 """
 
 
-class BrokenStock(Exception):
-    """Units were sold twice, or lost: there is no figure of such a run."""
+class InconsistentStock(Exception):
+    """Units were sold twice or lost; the scenario yields no result."""
 
 
 class Database:
-    """A connection of the administrator to one database."""
+    """One database of a run, and the administrator's connection to it."""
 
     def __init__(self, server: MysqlUrl, name: str) -> None:
-        """Make the database anew."""
+        """Drop the database if it exists; a subclass creates it."""
         self.name = name
-        options = {**connection_options(str(server)), "database": None}
+        options = server.for_database("").driver_options()
         self._connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
         self._cursor: Any = self._connection.cursor()
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
-        self.execute("SET sql_log_bin = 0")  # filling is no part of a measurement
+        self.execute("SET sql_log_bin = 0, foreign_key_checks = 0")  # filling tables is not measured
 
     def execute(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns the rows of its first result."""
         self._cursor.execute(statement, parameters or None)
         rows: list[tuple[Any, ...]] = self._cursor.fetchall() if self._cursor.with_rows else []
         while self._cursor.nextset():
-            pass
+            if self._cursor.with_rows:
+                self._cursor.fetchall()
         return rows
 
-    def settle(self) -> None:
-        """Wait until nobody writes any more: a server goes on with what it had read when its clients left."""
-        deadline = time.monotonic() + SETTLE_PATIENCE_S
-        quiet, written = 0, None
-        while quiet < QUIET_LOOKS:
+    def wait_until_idle(self, is_idle: Callable[[], bool]) -> None:
+        """Wait until the servers have processed all requests; raises StackError after a minute.
+
+        A server continues with the requests that it had read when its clients disconnected. `is_idle` tells whether
+        those servers are idle, because MySQL can be idle while one of them closes thousands of connections.
+        """
+        deadline = time.monotonic() + IDLE_TIMEOUT_S
+        idle_polls, rows_before = 0, None
+        while idle_polls < IDLE_POLLS:
             if time.monotonic() > deadline:
-                raise StackError(f"MySQL is still busy {SETTLE_PATIENCE_S} s after the load ended")
-            time.sleep(QUIET_LOOK_INTERVAL_S)
-            ((running, now_written),) = self.execute(ACTIVITY)
-            quiet = quiet + 1 if running == 0 and now_written == written else 0
-            written = now_written
+                raise StackError(f"MySQL or a measured server is still busy {IDLE_TIMEOUT_S} s after the load ended")
+            time.sleep(IDLE_POLL_INTERVAL_S)
+            ((running, rows),) = self.execute(ACTIVITY)
+            idle_polls = idle_polls + 1 if running == 0 and rows == rows_before and is_idle() else 0
+            rows_before = rows
 
     def drop(self) -> None:
-        """Remove the database and its files."""
+        """Drop the database and close the connection."""
         self.execute(f"DROP DATABASE `{self.name}`")
         self._connection.close()
 
-    def reset(self, products: int = 1, stock: int = PLENTY) -> None:
-        """Leave nothing but so many products with so much stock each."""
+    def record_empty_tables(self) -> None:
+        """Record which tables are empty now: `reset` will empty these.
+
+        The other tables hold rows that the deploy has inserted, such as settings. Recording them avoids a list of
+        tables, which would differ between revisions.
+        """
+        tables = self.execute(BASE_TABLES)
+        self._tables = [name for (name,) in tables if not self.execute(f"SELECT 1 FROM `{name}` LIMIT 1")]
+
+    def reset(self, products: int = 1, stock: int = AMPLE_STOCK) -> None:
+        """Empty the tables, then add so many products with `stock` units each."""
+        for table in self._tables:
+            self.execute(f"TRUNCATE TABLE `{table}`")
+        self.add_products(products, stock)
+
+    def add_products(self, products: int, stock: int) -> None:
+        """Add so many products with `stock` units each; their ids start at 1."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raise BrokenStock unless every unit is in one place."""
+        """Raise InconsistentStock unless each unit is in exactly one state."""
         raise NotImplementedError
 
 
 class ProductDatabase(Database):
-    """A database of the service."""
+    """A database of the service of one revision.
 
-    def __init__(self, server: MysqlUrl, name: str) -> None:
-        """Make and deploy the database; its holds and orders live long."""
+    Other revisions may have other tables, so the methods that comparisons use call procedures.
+    """
+
+    def __init__(self, server: MysqlUrl, name: str, revision: Revision = WORKING_TREE) -> None:
+        """Create the database by a deploy, and set deadlines of holds and orders to a day."""
         super().__init__(server, name)
-        deploy(str(MysqlUrl(server.user, server.password, server.host, server.port, name, server.options)))
+        revision.deploy(str(server.for_database(name)))
         self.execute(f"USE `{name}`")
-        self.execute("CALL change_setting('hold_ttl_s', %(ttl_s)s)", ttl_s=LONG_S)
-        self.execute("CALL change_setting('payment_ttl_s', %(ttl_s)s)", ttl_s=LONG_S)
+        self.execute("CALL change_setting('hold_ttl_s', %(ttl_s)s)", ttl_s=LONG_TTL_S)
+        self.execute("CALL change_setting('payment_ttl_s', %(ttl_s)s)", ttl_s=LONG_TTL_S)
+        self.record_empty_tables()
 
-    def reset(self, products: int = 1, stock: int = PLENTY) -> None:
-        """Leave nothing but so many products with so much stock each."""
-        tables = "idempotency_keys payment_events orders customer_units holds sweeps stock products"
-        for table in tables.split():
-            self.execute(f"TRUNCATE TABLE {table}")
-        self.execute(INSERT_PRODUCTS, rows=products)
-        self.execute(INSERT_STOCK, stock=stock)
+    def add_products(self, products: int, stock: int) -> None:
+        """Add so many products with `stock` units each; their ids start at 1."""
+        for number in range(1, products + 1):
+            name = f"Limited Edition Item {number}"
+            self.execute("CALL create_product(%(name)s, 100, %(stock)s)", name=name, stock=stock)
 
     def check(self) -> None:
-        """Raise BrokenStock unless every unit is in one place."""
+        """Raise InconsistentStock unless each unit is in exactly one state."""
         if differences := self.execute("CALL check_stock()"):
-            raise BrokenStock(f"{self.name}: check_stock() answers {differences}")
+            raise InconsistentStock(f"{self.name}: check_stock() returns {differences}")
+
+    def hold(self, units: int) -> None:
+        """Make so many holds of one unit of product 1."""
+        for first in range(0, units, HOLDS_PER_CALL):
+            requests = [{"product_id": 1, "quantity": 1}] * min(HOLDS_PER_CALL, units - first)
+            self.execute("CALL create_holds(%(requests)s)", requests=json.dumps(requests))
 
     def add_holds(self, rows: int, ttl_s: int) -> None:
-        """Add active holds of product 1, one unit each, which leave as much stock as there was."""
-        for first in range(0, rows, CHUNK):
-            self.execute(INSERT_HOLDS, rows=min(CHUNK, rows - first), status="active", ttl_s=ttl_s)
+        """Insert so many active holds of one unit of product 1; available stays the same."""
+        for first in range(0, rows, ROWS_PER_INSERT):
+            self.execute(INSERT_HOLDS, rows=min(ROWS_PER_INSERT, rows - first), status="active", ttl_s=ttl_s)
         self.execute("UPDATE stock SET total = total + %(rows)s WHERE product_id = 1", rows=rows)
 
     def add_history(self, rows: int) -> None:
-        """Add so many holds that were ordered, paid orders, and random keys."""
-        for first in range(0, rows, CHUNK):
-            number = min(CHUNK, rows - first)
+        """Insert so many ordered holds of product 1, paid orders and random keys; available stays the same."""
+        for first in range(0, rows, ROWS_PER_INSERT):
+            number = min(ROWS_PER_INSERT, rows - first)
             ((last_hold_id,),) = self.execute("SELECT COALESCE(MAX(id), 0) FROM holds")
-            self.execute(INSERT_HOLDS, rows=number, status="ordered", ttl_s=-LONG_S)
+            self.execute(INSERT_HOLDS, rows=number, status="ordered", ttl_s=-LONG_TTL_S)
             self.execute(INSERT_ORDERS, last_hold_id=last_hold_id)
             self.execute(INSERT_KEYS, rows=number)
         self.execute("UPDATE stock SET total = total + %(rows)s WHERE product_id = 1", rows=rows)
 
     def set_event(self, state: str) -> None:
-        """ENABLE or DISABLE the sweep."""
+        """Turn the EVENT that sweeps on or off; `state` is ENABLE or DISABLE."""
         self.execute(f"ALTER EVENT sweep_due {state}")
 
 
 class ClientSideDatabase(Database):
-    """The tables of the client-side transaction."""
+    """The database of the client-side transactions."""
 
     def __init__(self, server: MysqlUrl, name: str) -> None:
-        """Make the database and its tables."""
+        """Create the database and its tables."""
         super().__init__(server, name)
         self.execute(f"CREATE DATABASE `{name}`")
         self.execute(f"USE `{name}`")
         for statement in filter(str.strip, CLIENT_SIDE_TABLES.read_text().split(";")):
             self.execute(statement)
+        self.record_empty_tables()
 
-    def reset(self, products: int = 1, stock: int = PLENTY) -> None:
-        """Leave nothing but so many products with so much stock each."""
-        for table in ("idempotency_keys", "payment_events", "orders", "holds", "products"):
-            self.execute(f"TRUNCATE TABLE {table}")
+    def add_products(self, products: int, stock: int) -> None:
+        """Add so many products with `stock` units each; their ids start at 1."""
         self.execute(CLIENT_SIDE_PRODUCTS, rows=products, stock=stock)
 
     def check(self) -> None:
-        """Raise BrokenStock unless every unit is in one place."""
+        """Raise InconsistentStock unless each unit is in exactly one state."""
         if differences := self.execute(CLIENT_SIDE_DIFFERENCES):
-            raise BrokenStock(f"{self.name}: stock differs: {differences}")
+            raise InconsistentStock(f"{self.name}: stock differs: {differences}")

@@ -1,6 +1,7 @@
-"""Clients of live stock: `python -m bench.listeners <url> <number>` listens to product 1 with so many connections.
+"""Listeners of a live stock stream.
 
-Prints "ready" once all have heard the stock, and at the end of its input how many events each has heard in a second.
+`python -m bench.listeners URL NUMBER` opens so many connections that listen to product 1. It prints "ready" once each
+of them has received the stock, and at the end of its input the events per second that a connection has received since.
 """
 
 import asyncio
@@ -15,33 +16,36 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-CONNECTING_AT_ONCE = 200  # well under the length of the service's queue of new connections
+CONCURRENT_CONNECTS = 200  # well below the length of the service's accept queue
 REQUEST = b"GET /api/products/1/stock/stream HTTP/1.1\r\nHost: checkout\r\n\r\n"
 
 
 class ListenersFailed(Exception):
-    """The listeners could not connect, or lost their connections."""
+    """The listeners could not connect, or the service closed some of their connections."""
 
 
 @contextmanager
 def listening(url: str, number: int, rates: list[float]) -> Iterator[None]:
-    """Listeners of a service, for as long as the block runs; adds the events a second that each has heard."""
+    """Keep listeners of a service connected during the block; raises ListenersFailed.
+
+    At the end of the block, the events per second that a listener has received are appended to `rates`.
+    """
     command = [sys.executable, "-m", "bench.listeners", url, str(number)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             if process.stdout is None or process.stdout.readline() != "ready\n":
-                raise ListenersFailed("the listeners' messages are above")
+                raise ListenersFailed("bench.listeners failed, its messages are above")
             yield
             output, _ = process.communicate()
         finally:
             process.kill()
     if process.returncode != 0:
-        raise ListenersFailed("the listeners' messages are above")
+        raise ListenersFailed("bench.listeners failed, its messages are above")
     rates.append(float(output))
 
 
 class Listener(asyncio.Protocol):
-    """One connection."""
+    """One connection; counts the events that it receives."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -49,41 +53,41 @@ class Listener(asyncio.Protocol):
         self.is_lost = False
 
     def connection_made(self, transport: Any) -> None:
-        """Ask; and keep the connection, which uvloop closes when nobody does."""
+        """Send the request; keep the transport, because uvloop closes one that nothing refers to."""
         self._transport = transport
         transport.write(REQUEST)
 
     def data_received(self, data: bytes) -> None:
-        """Count."""
+        """Count the events."""
         self.events += data.count(b"id: ")
         self.has_begun.set()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Remember that the stream ended."""
+        """Record that the stream has ended."""
         self.is_lost = True
         self.has_begun.set()
 
 
 async def main(url: str, number: int) -> None:
-    """Listen until the input ends."""
+    """Listen until the input ends; exit with a message if a stream has ended before."""
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or 80
     loop = asyncio.get_running_loop()
-    connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
+    connecting = asyncio.Semaphore(CONCURRENT_CONNECTS)
 
-    async def begin() -> Listener:
+    async def connect() -> Listener:
         async with connecting:
             _, listener = await loop.create_connection(Listener, host, port)
             await listener.has_begun.wait()
         return listener
 
-    crowd = await asyncio.gather(*(begin() for _ in range(number)))
+    listeners = await asyncio.gather(*(connect() for _ in range(number)))
     print("ready", flush=True)
-    started_at, before = time.monotonic(), sum(listener.events for listener in crowd)
+    started_at, events_before = time.monotonic(), sum(listener.events for listener in listeners)
     await asyncio.to_thread(sys.stdin.read)
-    if lost := sum(listener.is_lost for listener in crowd):
+    if lost := sum(listener.is_lost for listener in listeners):
         sys.exit(f"{lost} of {number} streams ended")
-    heard = sum(listener.events for listener in crowd) - before
-    print(heard / number / (time.monotonic() - started_at))
+    received = sum(listener.events for listener in listeners) - events_before
+    print(received / number / (time.monotonic() - started_at))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
--- What wrk sends, and a line of JSON about what came back.
--- Arguments: kind (hold, read, mix, flow or webhook), products, keys (made or client), delay_ms, API key, file of events
+-- Builds the requests that wrk sends, and prints the measurement as one line of JSON.
+-- Arguments: kind (hold, read, mix, flow or webhook), products, keys (generated or client), delay_ms, API key, file of
+-- events. bench/load.py explains them.
 
-statuses = {} -- of one thread; global, so that done() finds it
+statuses = {} -- count of responses by status in one thread; global, so that done() can read it
 
-local threads, steps, first_step, last_step = {}, {}, 1, 0
+local threads = {}
+local next_requests, first_next, last_next = {}, 1, 0 -- a queue; only the kind "flow" uses it
 local products, has_client_keys, is_flow, authorization
 
 function setup(thread)
@@ -40,39 +42,41 @@ local function mix()
   return math.random(10) == 1 and hold() or read()
 end
 
--- wrk does not tell connections apart. Whichever may send takes the oldest step that an answer made possible: as many
--- requests are under way, and in the same order for each hold, as if every connection followed its own.
+-- wrk does not tell a script which connection asks for a request. So each response queues the next request of its flow,
+-- and whichever connection may send takes the oldest one. As many requests are in flight, and each hold's requests are
+-- in the same order, as if every connection sent the requests of its own flow.
 local function flow()
-  local step = steps[first_step]
-  if not step then
+  local oldest = next_requests[first_next]
+  if not oldest then
     return hold()
   end
-  steps[first_step] = nil
-  first_step = first_step + 1
-  return step
+  next_requests[first_next] = nil
+  first_next = first_next + 1
+  return oldest
 end
 
--- Makes the next step possible; returns the status, or 0 for a payment that was answered but not applied.
-local function follow(status, body)
+-- Queues the request that follows a response in its flow. Returns the status, or 0 for a payment that was answered but
+-- not applied.
+local function queue_next_request(status, body)
   if status >= 400 then
     return status
   elseif body:find('"outcome":', 1, true) then
     return body:find('"outcome":"applied"', 1, true) and status or 0
   end
   local order_id = body:match('"order_id":(%d+)')
-  last_step = last_step + 1
+  last_next = last_next + 1
   if order_id then
     local event = '{"idempotency_key":"%s","order_id":%s,"status":"success"}'
-    steps[last_step] = post("/api/payments/webhook", string.format(event, random_key(), order_id))
+    next_requests[last_next] = post("/api/payments/webhook", string.format(event, random_key(), order_id))
   else
-    steps[last_step] = post("/api/orders", '{"hold_id":' .. body:match('"hold_id":(%d+)') .. "}")
+    next_requests[last_next] = post("/api/orders", '{"hold_id":' .. body:match('"hold_id":(%d+)') .. "}")
   end
   return status
 end
 
 local events, next_event = {}, 0
 
--- Four lines an event: webhook-id, webhook-timestamp, webhook-signature, body.
+-- Each event has four lines: webhook-id, webhook-timestamp, webhook-signature, body.
 local function read_events(path)
   local lines = {}
   for line in io.lines(path) do
@@ -106,8 +110,8 @@ function init(arguments)
   end
   request = kinds[kind]
   if products == 1 and not has_client_keys and (kind == "hold" or kind == "read") then
-    local always = request()
-    request = function() return always end
+    local same_request = request()
+    request = function() return same_request end
   end
   if delay_ms > 0 then
     delay = function() return delay_ms end
@@ -117,7 +121,7 @@ end
 
 function response(status, _, body)
   if is_flow then
-    status = follow(status, body)
+    status = queue_next_request(status, body)
   end
   statuses[status] = (statuses[status] or 0) + 1
 end

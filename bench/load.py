@@ -1,4 +1,4 @@
-"""wrk: what it is to send, and what it saw."""
+"""The load generator wrk: what it sends, and what it measured."""
 
 import shutil
 import subprocess
@@ -11,26 +11,30 @@ import msgspec
 from stack import packages
 
 SCRIPT = Path(__file__).with_name("load.lua")
-FLOW_REQUESTS = 3
-TIMEOUT_S = 5  # beyond every promise: an answer that takes longer is an error
+REQUESTS_PER_FLOW = 3
+TIMEOUT_S = 5  # longer than any response may take: beyond it, wrk counts an error
 
 
 class LoadError(Exception):
-    """wrk could not do its work."""
+    """The load generator failed, or the work that it caused did not end in time."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent; `delay_ms` is waited by each connection before every request.
+    """What the load generator sends.
 
-    kind is hold, read, mix (9 reads to 1 hold), flow (hold, order and payment) or webhook (signed events from the file
-    `events`, see bench/webhooks.py); keys are made by the service or by the client, which are random.
+    - `kind`: hold, read, mix (nine reads per hold), flow (hold, order and payment) or webhook (signed events from the
+      file `events`, see bench/webhooks.py).
+    - `keys`: "generated" if the service generates the idempotency keys of holds, "client" if the load generator sends
+      random ones.
+    - `delay_ms`: how long each connection waits before each request.
+    - `expected`: the statuses that are no errors.
     """
 
     kind: str
     connections: int = 256
     products: int = 1
-    keys: str = "made"
+    keys: str = "generated"
     delay_ms: int = 0
     expected: frozenset[str] = frozenset({"200", "201"})
     api_key: str = ""
@@ -38,7 +42,7 @@ class Load:
 
 
 class Measurement(msgspec.Struct):
-    """One run of wrk, and the memory of the processes in the middle of it."""
+    """The result of one run of wrk, and the memory of the server processes in the middle of it."""
 
     requests: int
     seconds: float
@@ -49,17 +53,21 @@ class Measurement(msgspec.Struct):
     memory: list["Memory"] = msgspec.field(default_factory=list)
 
     def rate(self, kind: str) -> float:
-        """What was done in a second: requests, or whole flows of three requests."""
-        return self.requests / (FLOW_REQUESTS if kind == "flow" else 1) / self.seconds
+        """Requests per second; for the kind "flow", whole flows of three requests per second."""
+        return self.requests / (REQUESTS_PER_FLOW if kind == "flow" else 1) / self.seconds
 
     def errors(self, expected: frozenset[str]) -> dict[str, int]:
-        """Answers with another status than the expected, and connections that failed or waited too long."""
+        """Count responses by unexpected status, and connections that failed or timed out.
+
+        A run without any response has an error as well.
+        """
         errors = {status: count for status, count in self.statuses.items() if status not in expected}
-        return {**errors, "connection": self.connection_errors} if self.connection_errors else errors
+        others = {"connection": self.connection_errors, "no response": int(not self.requests)}
+        return errors | {name: count for name, count in others.items() if count}
 
 
 class Memory(msgspec.Struct):
-    """Resident and proportional memory of one process."""
+    """Resident and proportional set size of one process."""
 
     process: str
     rss_mib: float
@@ -67,14 +75,14 @@ class Memory(msgspec.Struct):
 
 
 class Wrk:
-    """The load generator, from PATH or from Debian."""
+    """The program wrk, from PATH or from its Debian package."""
 
     def __init__(self) -> None:
         found = shutil.which("wrk")
         self._command = [found] if found else packages.command(("wrk",), "usr/bin/wrk")
 
     def start(self, url: str, load: Load, seconds: int) -> "subprocess.Popen[str]":
-        """Begin to send; `finish` waits for the end."""
+        """Start sending; `finish` waits for the end."""
         return subprocess.Popen(
             [
                 *self._command,
@@ -92,20 +100,20 @@ class Wrk:
         )
 
     def finish(self, process: "subprocess.Popen[str]") -> Measurement:
-        """Wait until wrk has ended; returns what it saw."""
+        """Wait until wrk has ended and return its measurement; raises LoadError."""
         output, _ = process.communicate()
         line = output.strip().rpartition("\n")[2]
         if process.returncode != 0 or not line.startswith("{"):
             raise LoadError(f"wrk failed:\n{output}")
         return msgspec.json.decode(line, type=Measurement)
 
-    def run(self, url: str, load: Load, seconds: int, halfway: Callable[[], list[Memory]] = list) -> Measurement:
-        """Send for so many seconds; `halfway` looks at the memory of processes under load."""
+    def run(self, url: str, load: Load, seconds: int, sample_memory: Callable[[], list[Memory]] = list) -> Measurement:
+        """Send for so many seconds, and call `sample_memory` halfway; raises LoadError."""
         process = self.start(url, load, seconds)
         try:
             process.wait(seconds / 2)
         except subprocess.TimeoutExpired:
-            memory = halfway()
+            memory = sample_memory()
         else:
             memory = []
         measurement = self.finish(process)
@@ -114,7 +122,7 @@ class Wrk:
 
 
 def memory_of(processes: dict[int, str]) -> list[Memory]:
-    """The memory of processes by id, under these names."""
+    """Return the memory of each process; `processes` maps process ids to names."""
     return [_memory(process_id, name) for process_id, name in processes.items()]
 
 

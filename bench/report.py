@@ -1,8 +1,9 @@
-"""What a run leaves behind: a table on the terminal, JSON, plots."""
+"""The report of a run: a table for the terminal, and a JSON file."""
 
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -12,34 +13,35 @@ from typing import Any
 
 import msgspec
 
-from bench.scenarios import Bar, Outcome
-from bench.stage import Figure, Sweep
+from bench.runner import Result, Tuning
+from bench.scenarios import RevisionRatios, ScenarioResult, Target
 
 
 @dataclass
 class Report:
-    """All of a run."""
+    """Everything that a run has measured."""
 
-    settings: dict[str, str]
-    pace: dict[str, Any]
-    sweeps: list[Sweep]
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    mysql_settings: dict[str, str]
+    parameters: dict[str, Any]
+    tunings: list[Tuning]
+    against: str | None = None  # the revision that the service is compared with
+    scenarios: dict[str, ScenarioResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     started_at: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
     @property
-    def is_sound(self) -> bool:
-        """Whether every scenario kept its invariants and no answer was unexpected."""
-        figures = [figure for outcome in self.outcomes.values() for figure in outcome.figures]
-        return not self.failures and not any(figure.errors for figure in figures)
+    def is_valid(self) -> bool:
+        """Whether no scenario failed and no result has errors."""
+        results = [result for scenario in self.scenarios.values() for result in scenario.results]
+        return not self.failures and not any(result.errors for result in results)
 
     def write(self, folder: Path) -> Path:
-        """Add the results to those of the same day, if there are any; returns the file."""
+        """Write the JSON file of the day, adding to the scenarios that it has already; returns the file."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.started_at[:10]}.json"
-        earlier = json.loads(path.read_text()) if path.exists() else {"sweeps": [], "failures": {}, "scenarios": {}}
+        earlier = json.loads(path.read_text()) if path.exists() else {"tunings": [], "failures": {}, "scenarios": {}}
         document = self._document()
-        document["sweeps"] = earlier["sweeps"] + document["sweeps"]
+        document["tunings"] = earlier["tunings"] + document["tunings"]
         for part in ("failures", "scenarios"):
             document[part] = {**earlier[part], **document[part]}
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
@@ -49,68 +51,89 @@ class Report:
         return {
             "started_at": self.started_at,
             "machine": _machine(),
-            "mysql": self.settings,
-            "pace": self.pace,
-            "sweeps": [asdict(sweep) for sweep in self.sweeps],
+            "mysql": self.mysql_settings,
+            "parameters": self.parameters,
+            "against": self.against,
+            "tunings": [asdict(tuning) for tuning in self.tunings],
             "failures": self.failures,
             "scenarios": {
                 name: {
-                    "figures": [_figure_document(figure) for figure in outcome.figures],
-                    "bars": [{**asdict(bar), "is_met": bar.is_met} for bar in outcome.bars],
-                    "notes": outcome.notes,
+                    "results": [_result_document(result) for result in scenario.results],
+                    "targets": [{**asdict(target), "is_met": target.is_met} for target in scenario.targets],
+                    "notes": scenario.notes,
+                    "revision_ratios": [
+                        {"label": ratios.current.label, "rates": ratios.rates, "p99s": ratios.p99s}
+                        for ratios in scenario.revision_ratios
+                        if ratios.is_valid
+                    ],
                 }
-                for name, outcome in self.outcomes.items()
+                for name, scenario in self.scenarios.items()
             },
         }
 
     def table(self) -> str:
-        """The figures and whether each bar is met."""
-        lines = ["", ", ".join(f"{name} {value}" for name, value in self.settings.items()), *self._sweep_lines()]
-        for name, outcome in self.outcomes.items():
+        """Format all results, and whether each target is met."""
+        settings = ", ".join(f"{name} {value}" for name, value in self.mysql_settings.items())
+        lines = ["", settings, *self._tuning_lines()]
+        for name, scenario in self.scenarios.items():
             lines += ["", f"{name:<48}{'median/s':>10}{'min':>9}{'max':>9}{'p50 ms':>9}{'p99 ms':>9}  errors"]
-            lines += [_figure_line(figure) for figure in outcome.figures]
-            lines += [_bar_line(bar) for bar in outcome.bars]
-            lines += [f"  {note}" for note in outcome.notes]
-            lines += [f"  memory: {_memory_text(figure)}" for figure in outcome.figures[:1] if figure.memory]
+            lines += [_result_line(result) for result in scenario.results]
+            lines += [_target_line(target) for target in scenario.targets]
+            lines += [_ratios_line(ratios) for ratios in scenario.revision_ratios]
+            lines += [f"  {note}" for note in scenario.notes]
+            lines += [f"  memory: {_memory_text(result)}" for result in scenario.results[:1] if result.memory]
         lines += ["", *(f"{name}: FAILED: {reason}" for name, reason in self.failures.items())]
-        bars = [bar for outcome in self.outcomes.values() for bar in outcome.bars]
-        return "\n".join([*lines, f"{sum(bar.is_met for bar in bars)} of {len(bars)} bars met"])
+        targets = [target for scenario in self.scenarios.values() for target in scenario.targets]
+        if targets:
+            lines.append(f"{sum(target.is_met for target in targets)} of {len(targets)} targets met")
+        return "\n".join(lines)
 
-    def _sweep_lines(self) -> list[str]:
+    def _tuning_lines(self) -> list[str]:
         lines = []
-        for sweep in self.sweeps:
-            lines.append(f"{sweep.contender}, swept at 256 connections, best first")
-            lines += [f"  {variant:<46}{rate:>10,.0f}" for variant, rate in sweep.rates.items()]
+        for tuning in self.tunings:
+            lines.append(f"variants of {tuning.contender}: holds per second at 256 connections, best first")
+            lines += [f"  {variant:<46}{rate:>10,.0f}" for variant, rate in tuning.rates.items()]
         return lines
 
 
-def _figure_document(figure: Figure) -> dict[str, Any]:
+def _result_document(result: Result) -> dict[str, Any]:
     return {
-        "label": figure.label,
-        "connections": figure.connections,
-        "rate": figure.rate,
-        "rates": figure.rates,
-        "p50_ms": figure.p50_ms,
-        "p99_ms": figure.p99_ms,
-        "errors": figure.errors,
-        "memory": msgspec.to_builtins(figure.memory),
+        "label": result.label,
+        "connections": result.connections,
+        "rate": result.rate,
+        "rates": result.rates,
+        "p50_ms": result.p50_ms,
+        "p99_ms": result.p99_ms,
+        "errors": result.errors,
+        "memory": msgspec.to_builtins(result.memory),
     }
 
 
-def _figure_line(figure: Figure) -> str:
-    rates = f"{figure.rate:>10,.0f}{min(figure.rates):>9,.0f}{max(figure.rates):>9,.0f}"
-    errors = f"INVALID {figure.errors}" if figure.errors else "none"
-    return f"  {figure.label:<46}{rates}{figure.p50_ms:>9.1f}{figure.p99_ms:>9.1f}  {errors}"
+def _result_line(result: Result) -> str:
+    rates = f"{result.rate:>10,.0f}{min(result.rates):>9,.0f}{max(result.rates):>9,.0f}"
+    errors = f"INVALID {result.errors}" if result.errors else "none"
+    return f"  {result.label:<46}{rates}{result.p50_ms:>9.1f}{result.p99_ms:>9.1f}  {errors}"
 
 
-def _bar_line(bar: Bar) -> str:
-    verdict = "met" if bar.is_met else "NOT MET" if bar.is_valid else "INVALID"
-    return f"  {'→ ' + bar.text:<72}{bar.value:>12,.2f}  {verdict}"
+def _target_line(target: Target) -> str:
+    verdict = "met" if target.is_met else "NOT MET" if target.is_valid else "INVALID"
+    return f"  {'→ ' + target.text:<72}{target.value:>12,.2f}  {verdict}"
 
 
-def _memory_text(figure: Figure) -> str:
-    texts = [f"{memory.process} {memory.rss_mib:,.0f} ({memory.pss_mib:,.0f})" for memory in figure.memory]
-    return f"{figure.label}: MiB resident (proportional): {', '.join(texts)}"
+def _ratios_line(ratios: RevisionRatios) -> str:
+    name = f"{ratios.current.label} / {ratios.other.label}"
+    if not ratios.is_valid:
+        return f"  → {name}: INVALID"
+    rates, p99s = (
+        f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+        for values in (ratios.rates, ratios.p99s)
+    )
+    return f"  → {name}: rate {rates}, p99 {p99s}, {len(ratios.rates)} rounds"
+
+
+def _memory_text(result: Result) -> str:
+    texts = [f"{memory.process} {memory.rss_mib:,.0f} ({memory.pss_mib:,.0f})" for memory in result.memory]
+    return f"{result.label}: MiB resident (proportional): {', '.join(texts)}"
 
 
 def _machine() -> dict[str, Any]:
@@ -121,11 +144,11 @@ def _machine() -> dict[str, Any]:
         "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "driver_of_threads": "C extension" if _has_c_extension() else "pure Python",
+        "mysql_driver_of_threaded_baselines": "C extension" if _has_c_extension() else "pure Python",
     }
 
 
 def _has_c_extension() -> bool:
-    """Whether the driver's C extension loads, which it does only in a process that has not loaded OpenSSL."""
+    """Whether the driver's C extension loads; only a process that has not loaded the system's OpenSSL can load it."""
     command = [sys.executable, "-c", "import _mysql_connector"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

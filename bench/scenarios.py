@@ -1,4 +1,9 @@
-"""What is measured, and the bar that each scenario must reach. Every bar is a ratio inside one scenario's rounds."""
+"""The scenarios: what each measures, and the targets for its results.
+
+Most scenarios are comparisons: they measure their cases in turn, and can also compare the service with that of another
+commit. The others fill tables or call procedures directly, and measure the working tree only. Nearly all targets are
+ratios of results of the same scenario, because other figures depend on the machine.
+"""
 
 import base64
 import hashlib
@@ -10,351 +15,433 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 
 from bench import contenders
-from bench.attackers import Crowd, attackers
 from bench.contenders import SERVICE
-from bench.database import LONG_S, ProductDatabase
+from bench.database import ProductDatabase
+from bench.freshness import FreshnessChecker
+from bench.hostile_connections import ConnectionCounts, attack
 from bench.listeners import listening
 from bench.load import Load, LoadError, Measurement
-from bench.promise import Watcher
-from bench.stage import Entry, Figure, Stage
+from bench.runner import Case, Result, Runner
 from bench.webhooks import write_events
 
-CROWD = 256
+USUAL_CONNECTIONS = 256
+MANY_CONNECTIONS = 2048
 SOLD_OUT_HOLDS = 10_000
 PRODUCTS = 1_000
 LISTENERS = 2_000
-OLD = "bench_old"
+OLD_ROWS_DATABASE = "bench_old"
 WORKER_LIMIT_MIB = 120
-# Buyers who keep coming while holds expire: about 3,000 holds a second, which leaves the machine room for the sweep.
-STEADY = Load("hold", connections=64, delay_ms=20)
-SWEEP_AT_BEST = 60_000  # due holds a second: the load must end before the sweep does
-SWEEP_PATIENCE_S = 600
+# The load while holds expire: about 3,000 holds per second, which leaves CPU time for the sweep.
+MODERATE_LOAD = Load("hold", connections=64, delay_ms=20)
+MAX_SWEEP_RATE = 60_000  # due holds per second beside that load, which has to end before the sweep does
+SWEEP_TIMEOUT_S = 600
 UNREACHED_LIMIT = "1000000/second"
 
 HOT_HOLD = Load("hold")
 
 
 @dataclass(frozen=True)
-class Bar:
-    """What a figure must reach, or with `at_most` stay under; invalid where a figure behind it had errors."""
+class Target:
+    """A value that should reach a threshold, or not exceed it (`at_most`); invalid if a result behind it has errors."""
 
     text: str
     value: float
-    wanted: float
+    threshold: float
     at_most: bool = False
     is_valid: bool = True
 
     @property
     def is_met(self) -> bool:
-        """Whether the figure counts and is on the right side."""
-        return self.is_valid and (self.value <= self.wanted if self.at_most else self.value >= self.wanted)
+        """Whether the value is valid and on the right side of the threshold."""
+        return self.is_valid and (self.value <= self.threshold if self.at_most else self.value >= self.threshold)
 
 
 @dataclass
-class Outcome:
-    """A scenario's figures and bars."""
+class RevisionRatios:
+    """A result of the working tree divided by the same result of another revision, round by round."""
 
-    figures: list[Figure]
-    bars: list[Bar] = field(default_factory=list)
+    current: Result
+    other: Result
+
+    @property
+    def rates(self) -> list[float]:
+        """The ratios of the rates; higher is better."""
+        return [current / other for current, other in zip(self.current.rates, self.other.rates, strict=True)]
+
+    @property
+    def p99s(self) -> list[float]:
+        """The ratios of the 99th percentiles of latency; lower is better."""
+        rounds = zip(self.current.rounds, self.other.rounds, strict=True)
+        return [current.p99_ms / other.p99_ms for current, other in rounds]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether no round of either revision has errors."""
+        return not self.current.errors and not self.other.errors
+
+
+@dataclass
+class ScenarioResult:
+    """The results of a scenario, with its targets, or with the ratios to another revision."""
+
+    results: list[Result]
+    targets: list[Target] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    revision_ratios: list[RevisionRatios] = field(default_factory=list)
 
 
-def _ratio(subject: Figure, wanted: float, baseline: Figure, factor: float = 1.0, of: str = "") -> Bar:
-    """That a rate is at least `wanted` times another's."""
-    text = f"{subject.label}: ≥ {wanted:g} x {of or baseline.label}"
+@dataclass(frozen=True)
+class Comparison:
+    """Cases to measure in turn; `evaluate` derives the scenario's result from theirs, which have the same order."""
+
+    cases: Sequence[Case]
+    evaluate: Callable[[list[Result]], ScenarioResult] = ScenarioResult
+
+
+def _rate_target(
+    subject: Result, threshold: float, baseline: Result, factor: float = 1.0, description: str = ""
+) -> Target:
+    """Require that the subject's rate is at least `threshold` times the baseline's rate, multiplied by `factor`."""
+    text = f"{subject.label}: ≥ {threshold:g} x {description or baseline.label}"
     value = subject.rate / (baseline.rate * factor) if baseline.rate else 0.0
-    return Bar(text, value, wanted, is_valid=not subject.errors and not baseline.errors)
+    return Target(text, value, threshold, is_valid=not subject.errors and not baseline.errors)
 
 
-def hot_hold(stage: Stage) -> Outcome:
-    """Everybody wants one product: 256 connections."""
-    rivals = (
+def hot_hold(_runner: Runner) -> Comparison:
+    """256 connections hold units of one product."""
+    baselines = (
         *(contenders.CLIENT_SIDE, contenders.ONE_CALL_THREADS, contenders.ONE_CALL_ASYNCIO),
         *(contenders.REDIS_ONLY, contenders.EMPTY),
     )
-    entries = [Entry(contender.name, contender, HOT_HOLD) for contender in (SERVICE, *rivals)]
-    service, *baselines = figures = stage.compare("hot_hold", entries)
-    client_side, threads, _asyncio, redis_only, empty = baselines
-    bars = [
-        *(_ratio(service, 12, client_side), _ratio(service, 8, threads), _ratio(service, 1.2, redis_only)),
-        _ratio(service, 0.40, empty),
-        Bar(
-            "service: p99 ≤ 3 x its p50", service.p99_ms / service.p50_ms, 3, at_most=True, is_valid=not service.errors
-        ),
-    ]
-    return Outcome(figures, bars)
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        service, client_side, threads, _asyncio, redis_only, empty = results
+        p99_by_p50 = service.p99_ms / service.p50_ms
+        targets = [
+            *(_rate_target(service, 12, client_side), _rate_target(service, 8, threads)),
+            *(_rate_target(service, 1.2, redis_only), _rate_target(service, 0.40, empty)),
+            Target("service: p99 ≤ 3 x its p50", p99_by_p50, 3, at_most=True, is_valid=not service.errors),
+        ]
+        return ScenarioResult(results, targets)
+
+    return Comparison([Case(contender.name, contender, HOT_HOLD) for contender in (SERVICE, *baselines)], evaluate)
 
 
-def lonely_hold(stage: Stage) -> Outcome:
-    """One buyer at a time, who has nobody to share a call with."""
+def single_connection(_runner: Runner) -> Comparison:
+    """One connection holds units, so that no two requests share a call."""
     load = replace(HOT_HOLD, connections=1)
-    rivals = (contenders.ONE_CALL_THREADS, contenders.ONE_CALL_ASYNCIO)
-    figures = stage.compare("lonely_hold", [Entry(rival.name, rival, load) for rival in (SERVICE, *rivals)])
-    return Outcome(figures, [_ratio(figures[0], 0.9, max(figures[1:], key=lambda figure: figure.rate))])
+    baselines = (contenders.ONE_CALL_THREADS, contenders.ONE_CALL_ASYNCIO)
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        service, *of_baselines = results
+        return ScenarioResult(results, [_rate_target(service, 0.9, max(of_baselines, key=lambda result: result.rate))])
+
+    return Comparison([Case(contender.name, contender, load) for contender in (SERVICE, *baselines)], evaluate)
 
 
-def sold_out(stage: Stage) -> Outcome:
-    """Everybody wants what is held already."""
+def sold_out(_runner: Runner) -> Comparison:
+    """256 connections try to hold a product whose units are all held."""
 
-    def hold_everything(at: Stage) -> None:
-        at.reset("product", stock=0)
-        at.product.add_holds(SOLD_OUT_HOLDS, LONG_S)
+    def hold_everything(database: ProductDatabase) -> None:
+        database.reset(stock=SOLD_OUT_HOLDS)
+        database.hold(SOLD_OUT_HOLDS)
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        hot_hold, sold_out = results
+        return ScenarioResult(results, [_rate_target(sold_out, 0.95, hot_hold)])
 
     refused = replace(HOT_HOLD, expected=frozenset({"409"}))
-    entries = [Entry("hot hold", SERVICE, HOT_HOLD), Entry("sold out", SERVICE, refused, prepare=hold_everything)]
-    hot, sold = figures = stage.compare("sold_out", entries)
-    return Outcome(figures, [_ratio(sold, 0.95, hot)])
+    cases = [Case("hot hold", SERVICE, HOT_HOLD), Case("sold out", SERVICE, refused, prepare=hold_everything)]
+    return Comparison(cases, evaluate)
 
 
-def whole_flow(stage: Stage) -> Outcome:
-    """Hold, order, payment: a rate is of whole flows."""
+def whole_flow(_runner: Runner) -> Comparison:
+    """Hold, order and payment; a rate counts whole flows."""
     flow = Load("flow")
-    entries = [
-        *(Entry("service", SERVICE, flow), Entry("client-side transactions", contenders.CLIENT_SIDE, flow)),
-        Entry("empty answer", contenders.EMPTY, HOT_HOLD),
+    cases = [
+        *(Case("service", SERVICE, flow), Case("client-side transactions", contenders.CLIENT_SIDE, flow)),
+        Case("empty answer", contenders.EMPTY, HOT_HOLD),
     ]
-    service, client_side, empty = figures = stage.compare("whole_flow", entries)
-    bars = [_ratio(service, 10, client_side), _ratio(service, 0.35, empty, 1 / 3, "a third of the empty POST")]
-    return Outcome(figures, bars)
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        service, client_side, empty = results
+        targets = [
+            _rate_target(service, 10, client_side),
+            _rate_target(service, 0.35, empty, 1 / 3, "a third of the empty POST"),
+        ]
+        return ScenarioResult(results, targets)
+
+    return Comparison(cases, evaluate)
 
 
-def product_read(stage: Stage) -> Outcome:
-    """Everybody looks at one product, while the promise of fresh reads is watched."""
-    watchers: list[Watcher] = []
+def product_read(_runner: Runner) -> Comparison:
+    """256 connections read one product, while the freshness of its reads is checked."""
+    checkers: list[FreshnessChecker] = []
 
-    def restock() -> None:
-        stage.product.execute("CALL adjust_stock(1, 1, 'restock')")
-
-    def watch(url: str) -> "Iterator[None]":
-        watchers.append(Watcher(url, restock))
-        with watchers[-1].watch():
+    def check_freshness(url: str, database: ProductDatabase) -> "Iterator[None]":
+        checkers.append(FreshnessChecker(url, partial(database.hold, 1)))
+        with checkers[-1].run():
             yield
 
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        service, empty = results
+        reads = sum(checker.reads_after_hold for checker in checkers)
+        oldest_s = max(checker.oldest_s for checker in checkers)
+        note = (
+            f"all {reads} reads after a hold through the service showed it;"
+            f" holds made in MySQL directly showed after {oldest_s:.2f} s at most"
+        )
+        return ScenarioResult(results, [_rate_target(service, 0.8, empty)], [note])
+
     load = Load("read")
-    entries = [
-        Entry("service", SERVICE, load, beside=contextmanager(watch)),
-        Entry("empty GET", contenders.EMPTY, load),
+    cases = [
+        Case("service", SERVICE, load, background=contextmanager(check_freshness)),
+        Case("empty GET", contenders.EMPTY, load),
     ]
-    service, empty = figures = stage.compare("product_read", entries)
-    own_reads = sum(watcher.own_reads for watcher in watchers)
-    oldest_s = max(watcher.oldest_s for watcher in watchers)
-    note = f"{own_reads} reads after an own hold were exact; other changes showed after {oldest_s:.2f} s at most"
-    return Outcome(figures, [_ratio(service, 0.8, empty)], [note])
+    return Comparison(cases, evaluate)
 
 
-def mix(stage: Stage) -> Outcome:
-    """Nine reads to one hold."""
+def mix(_runner: Runner) -> Comparison:
+    """Nine product reads per hold."""
     load = Load("mix")
-    rivals = (SERVICE, contenders.CLIENT_SIDE)
-    return Outcome(stage.compare("mix", [Entry(rival.name, rival, load) for rival in rivals]))
+    return Comparison([Case(contender.name, contender, load) for contender in (SERVICE, contenders.CLIENT_SIDE)])
 
 
-def many_products(stage: Stage) -> Outcome:
-    """A thousand products, all wanted alike."""
-    spread = replace(HOT_HOLD, products=PRODUCTS)
-    entries = [Entry("one product", SERVICE, HOT_HOLD), Entry("1,000 products", SERVICE, spread)]
-    one, thousand = figures = stage.compare("many_products", entries)
-    return Outcome(figures, [_ratio(thousand, 0.6, one)])
+def many_products(_runner: Runner) -> Comparison:
+    """Holds of 1,000 products, evenly distributed, beside holds of one product."""
+    distributed = replace(HOT_HOLD, products=PRODUCTS)
+    cases = [Case("one product", SERVICE, HOT_HOLD), Case("1,000 products", SERVICE, distributed)]
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        one, thousand = results
+        return ScenarioResult(results, [_rate_target(thousand, 0.6, one)])
+
+    return Comparison(cases, evaluate)
 
 
-def many_connections(stage: Stage) -> Outcome:
-    """The hot hold from few connections to thousands, each with a service of its own, whose memory it is."""
-    levels = sorted({*stage.pace.connections, CROWD, 2048})
+def many_connections(runner: Runner) -> Comparison:
+    """Holds of one product from few connections to thousands; also the memory that the servers use."""
+    levels = sorted({*runner.parameters.connections, USUAL_CONNECTIONS, MANY_CONNECTIONS})
     labels = {level: f"{level:,} connections" for level in levels}
-    entries = [
-        Entry(label, replace(SERVICE, name=label), replace(HOT_HOLD, connections=level))
+    # A service of its own for each level, so that its memory does not depend on the levels before.
+    cases = [
+        Case(label, replace(SERVICE, name=label), replace(HOT_HOLD, connections=level))
         for level, label in labels.items()
     ]
-    figures = stage.compare("many_connections", entries)
-    by_level = dict(zip(levels, figures, strict=True))
-    crowd, thousands = by_level[CROWD], by_level[2048]
-    workers = [memory.rss_mib for memory in thousands.memory if "worker" in memory.process]
-    bars = [
-        _ratio(thousands, 0.8, crowd),
-        Bar("2,048 connections: errors", sum(thousands.errors.values()), 0, at_most=True),
-        Bar("2,048 connections: MiB a worker", max(workers), WORKER_LIMIT_MIB, at_most=True),
-    ]
-    return Outcome(figures, bars)
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        by_level = dict(zip(levels, results, strict=True))
+        usual, many = by_level[USUAL_CONNECTIONS], by_level[MANY_CONNECTIONS]
+        workers_mib = [memory.rss_mib for memory in many.memory if "worker" in memory.process]
+        targets = [
+            _rate_target(many, 0.8, usual),
+            Target(f"{many.label}: errors", sum(many.errors.values()), 0, at_most=True),
+            Target(f"{many.label}: MiB per worker", max(workers_mib), WORKER_LIMIT_MIB, at_most=True),
+        ]
+        return ScenarioResult(results, targets)
+
+    return Comparison(cases, evaluate)
 
 
-def old_rows(stage: Stage) -> Outcome:
-    """Empty tables beside tables with a history of holds, orders and random keys."""
-    database = ProductDatabase(stage.server, OLD)
+def old_rows(runner: Runner) -> ScenarioResult:
+    """Holds beside many old holds, orders and random keys, compared with empty tables."""
+    database = ProductDatabase(runner.server, OLD_ROWS_DATABASE)
     database.reset()
-    stage.databases[OLD] = database
-    outcome, filled = Outcome([]), 0
+    runner.databases[OLD_ROWS_DATABASE] = database
+    scenario, filled = ScenarioResult([]), 0
     try:
-        for rows in stage.pace.old_rows:
-            stage.say(f"old_rows: adding holds, orders and keys up to {rows:,} each …")
+        for rows in runner.parameters.old_rows:
+            print(f"old_rows: inserting holds, orders and keys, up to {rows:,} of each …", flush=True)
             database.add_history(rows - filled)
             filled = rows
-            figures, bars = _beside_old_rows(stage, rows)
-            outcome.figures += figures
-            outcome.bars = bars  # the largest level's
+            results, targets = _compare_with_empty_tables(runner, rows)
+            scenario.results += results
+            scenario.targets = targets  # those of the largest number of rows
     finally:
-        del stage.databases[OLD]
+        del runner.databases[OLD_ROWS_DATABASE]
         database.drop()
-    return outcome
+    return scenario
 
 
-def _beside_old_rows(stage: Stage, rows: int) -> tuple[list[Figure], list[Bar]]:
-    aged = replace(SERVICE, name=f"service on {OLD}", database=OLD)
-    random_keys = replace(HOT_HOLD, keys="client")
-    entries = [
-        Entry("empty tables", SERVICE, HOT_HOLD),
-        Entry(f"{rows:,} old rows, service-made keys", aged, HOT_HOLD, prepare=_leave),
-        Entry(f"{rows:,} old rows, random client keys", aged, random_keys, prepare=_leave),
+def _compare_with_empty_tables(runner: Runner, rows: int) -> tuple[list[Result], list[Target]]:
+    with_old_rows = replace(SERVICE, name=f"service on {OLD_ROWS_DATABASE}", database=OLD_ROWS_DATABASE)
+    client_keys = replace(HOT_HOLD, keys="client")
+    cases = [
+        Case("empty tables", SERVICE, HOT_HOLD),
+        Case(f"{rows:,} old rows, generated keys", with_old_rows, HOT_HOLD, prepare=_keep_rows),
+        Case(f"{rows:,} old rows, random client keys", with_old_rows, client_keys, prepare=_keep_rows),
     ]
-    empty, made, client = figures = stage.compare("old_rows", entries)
-    return figures, [_ratio(made, 0.85, empty), _ratio(client, 0.6, empty)]
+    empty, generated, client = results = runner.compare("old_rows", cases)
+    return results, [_rate_target(generated, 0.85, empty), _rate_target(client, 0.6, empty)]
 
 
-def _leave(_stage: Stage) -> None:
-    """Empty nothing."""
+def _keep_rows(_database: ProductDatabase) -> None:
+    """Leave the database as it is."""
 
 
-def expiry(stage: Stage) -> Outcome:
-    """A crowd's holds fall due at once while others go on buying; and while nobody does."""
-    usual = Figure("holds as usual", "hold", STEADY.connections, STEADY.expected)
-    meanwhile = Figure("holds while others expire", "hold", STEADY.connections, STEADY.expected)
-    seconds = max(1, stage.pace.due_holds // SWEEP_AT_BEST)
-    busy_rates, quiet_rates = [], []
-    with stage.running([SERVICE]) as gunicorns:
+def expiry(runner: Runner) -> ScenarioResult:
+    """Many holds fall due at once, first while new holds continue, then while none arrive."""
+    usual = Result("holds while none expire", "hold", MODERATE_LOAD.connections, MODERATE_LOAD.expected)
+    meanwhile = Result("holds while others expire", "hold", MODERATE_LOAD.connections, MODERATE_LOAD.expected)
+    seconds = max(1, runner.parameters.due_holds // MAX_SWEEP_RATE)
+    rates_under_load, rates_alone = [], []
+    with runner.running([SERVICE]) as gunicorns:
         url = gunicorns[SERVICE.name].url
-        for number in range(1, stage.pace.rounds + 1):
-            stage.reset("product")
-            stage.wrk.run(url, STEADY, max(1, stage.pace.warm_up_seconds))
-            usual.rounds.append(stage.wrk.run(url, STEADY, stage.pace.seconds))
-            measurement, busy_rate = _holds_during_sweep(stage, url, seconds)
+        for number in range(1, runner.parameters.rounds + 1):
+            runner.reset(SERVICE)
+            runner.wrk.run(url, MODERATE_LOAD, max(1, runner.parameters.warm_up_seconds))
+            usual.rounds.append(runner.wrk.run(url, MODERATE_LOAD, runner.parameters.seconds))
+            measurement, rate_under_load = _hold_during_sweep(runner, url, seconds)
             meanwhile.rounds.append(measurement)
-            busy_rates.append(busy_rate)
-            quiet_rates.append(_holds_during_sweep(stage, None, seconds)[1])
-            stage.say(
-                f"expiry: round {number} of {stage.pace.rounds}: {busy_rate:,.0f} due holds/s while holds go on,"
-                f" {quiet_rates[-1]:,.0f} alone; p99 of holds {usual.rounds[-1].p99_ms:.1f} ms as usual,"
-                f" {measurement.p99_ms:.1f} ms meanwhile"
+            rates_under_load.append(rate_under_load)
+            rates_alone.append(_hold_during_sweep(runner, None, seconds)[1])
+            print(
+                f"expiry: round {number} of {runner.parameters.rounds}: {rate_under_load:,.0f} due holds/s expire while"
+                f" new holds continue, {rates_alone[-1]:,.0f} while none arrive; p99 of holds"
+                f" {usual.rounds[-1].p99_ms:.1f} ms while none expire, {measurement.p99_ms:.1f} ms meanwhile",
+                flush=True,
             )
-    rate, quiet_rate = statistics.median(busy_rates), statistics.median(quiet_rates)
-    bars = [
-        Bar("due holds/s released while holds go on: ≥ 33,000", rate, 33_000),
-        Bar(
-            "holds while others expire: p99 ≤ 3 x the usual",
+    under_load, alone = statistics.median(rates_under_load), statistics.median(rates_alone)
+    targets = [
+        Target("due holds/s that expire while new holds continue: ≥ 33,000", under_load, 33_000),
+        Target(
+            "holds while others expire: p99 ≤ 3 x that while none expire",
             meanwhile.p99_ms / usual.p99_ms,
             3,
             at_most=True,
             is_valid=not meanwhile.errors and not usual.errors,
         ),
     ]
-    notes = [f"{stage.pace.due_holds:,} due holds: {rate:,.0f}/s while holds go on, {quiet_rate:,.0f}/s alone"]
-    return Outcome([usual, meanwhile], bars, notes)
+    note = (
+        f"{runner.parameters.due_holds:,} due holds: {under_load:,.0f}/s expire while new holds continue,"
+        f" {alone:,.0f}/s while none arrive"
+    )
+    return ScenarioResult([usual, meanwhile], targets, [note])
 
 
-def _holds_during_sweep(stage: Stage, url: str | None, seconds: int) -> tuple[Measurement, float]:
-    """Let the EVENT find many due holds; returns what buyers saw meanwhile, and the due holds released a second."""
-    stage.product.set_event("DISABLE")
-    stage.reset("product")
-    stage.product.add_holds(stage.pace.due_holds, ttl_s=-1)
+def _hold_during_sweep(runner: Runner, url: str | None, seconds: int) -> tuple[Measurement, float]:
+    """Let the EVENT expire many due holds, while new holds arrive at `url` if there is one.
+
+    Returns the measurement of the new holds, and the due holds that expired per second.
+    """
+    runner.product.set_event("DISABLE")
+    runner.reset(SERVICE)
+    runner.product.add_holds(runner.parameters.due_holds, ttl_s=-1)
     measurement = Measurement(0, 1.0, 0.0, 0.0, 0, {})
-    load = stage.wrk.start(url, STEADY, seconds) if url else None
-    stage.product.set_event("ENABLE")
+    load = runner.wrk.start(url, MODERATE_LOAD, seconds) if url else None
+    runner.product.set_event("ENABLE")
     if load:
-        measurement = stage.wrk.finish(load)
-    rate = _wait_for_sweep(stage)
-    stage.check()
+        measurement = runner.wrk.finish(load)
+    rate = _wait_for_sweep(runner)
+    runner.check()
     return measurement, rate
 
 
-def _wait_for_sweep(stage: Stage) -> float:
-    """Wait until all that is due has been released; returns how many in a second, from the first sweep's start."""
-    deadline = time.monotonic() + SWEEP_PATIENCE_S
-    released = 0
-    while released < stage.pace.due_holds:
+def _wait_for_sweep(runner: Runner) -> float:
+    """Wait until all due holds have expired; returns how many expired per second, from the start of the first sweep.
+
+    Raises LoadError after 10 minutes.
+    """
+    deadline = time.monotonic() + SWEEP_TIMEOUT_S
+    expired = 0
+    while expired < runner.parameters.due_holds:
         if time.monotonic() > deadline:
-            raise LoadError(f"only {released} due holds were released within {SWEEP_PATIENCE_S} s")
+            raise LoadError(f"only {expired} due holds expired within {SWEEP_TIMEOUT_S} s")
         time.sleep(0.1)
-        ((released, seconds),) = stage.product.execute(
+        ((expired, seconds),) = runner.product.execute(
             "SELECT COALESCE(SUM(holds), 0), TIMESTAMPDIFF(MICROSECOND,"
             " MIN(swept_at - INTERVAL duration_ms * 1000 MICROSECOND), MAX(swept_at)) / 1000000 FROM sweeps"
         )
-    return float(released) / float(seconds)
+    return float(expired) / float(seconds)
 
 
-def protections(stage: Stage) -> Outcome:
-    """What API keys, rate limits and signatures cost, each beside the service without it."""
+def protections(runner: Runner) -> Comparison:
+    """API keys, rate limits and signatures, each beside the service without them."""
     api_key, secret = secrets.token_urlsafe(), "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    events = stage.folder / "events"
+    events = runner.folder / "events"
     write_events(events, secret)
     keys = (("API_KEYS", f"shop:{hashlib.sha256(api_key.encode()).hexdigest()}"),)
     limits = (("RATE_LIMIT_PER_KEY", UNREACHED_LIMIT), ("RATE_LIMIT_PER_ADDRESS", UNREACHED_LIMIT))
-    keyed = replace(SERVICE, name="service, API keys", settings=keys)
-    limited = replace(SERVICE, name="service, API keys and rate limits", settings=keys + limits)
-    signed = replace(SERVICE, name="service, signatures", settings=(("WEBHOOK_SECRETS", secret),))
+    with_keys = replace(SERVICE, name="service, API keys", settings=keys)
+    with_limits = replace(SERVICE, name="service, API keys and rate limits", settings=keys + limits)
+    with_signatures = replace(SERVICE, name="service, signatures", settings=(("WEBHOOK_SECRETS", secret),))
     hold = replace(HOT_HOLD, api_key=api_key)
     webhook = Load("webhook", expected=frozenset({"200", "202"}), events=str(events))
-    entries = [
-        *(Entry(f"hold: {each.name}", each, hold) for each in (SERVICE, keyed, limited)),
-        *(Entry(f"webhook: {each.name}", each, webhook) for each in (SERVICE, signed)),
+    cases = [
+        *(Case(f"hold: {contender.name}", contender, hold) for contender in (SERVICE, with_keys, with_limits)),
+        *(Case(f"webhook: {contender.name}", contender, webhook) for contender in (SERVICE, with_signatures)),
     ]
-    return Outcome(stage.compare("protections", entries))
+    return Comparison(cases)
 
 
-def abuse(stage: Stage) -> Outcome:
-    """Everybody wants one product, and thousands of connections want nothing but to be in the way."""
-    crowd = Crowd()
-    entries = [
-        Entry("hot hold", SERVICE, HOT_HOLD),
-        Entry("beside attackers", SERVICE, HOT_HOLD, beside=lambda url: attackers(url, crowd)),
+def hostile_connections(_runner: Runner) -> Comparison:
+    """Holds of one product beside 11,100 connections that send little, slowly, or garbage."""
+    counts = ConnectionCounts()
+    cases = [
+        Case("hot hold", SERVICE, HOT_HOLD),
+        Case("beside hostile connections", SERVICE, HOT_HOLD, background=lambda url, _database: attack(url, counts)),
     ]
-    alone, beside = figures = stage.compare("abuse", entries)
     note = (
-        f"attackers: {crowd.idle:,} silent connections, {crowd.slow} that send headers a byte a second,"
-        f" {crowd.half} that stop halfway through a body, {crowd.garbage} that pipeline garbage every second"
+        f"hostile connections: {counts.silent:,} send nothing, {counts.slow_headers} send headers at one byte per"
+        f" second, {counts.half_body} stop in the middle of a body, {counts.garbage} pipeline garbage every second"
     )
-    return Outcome(figures, [_ratio(beside, 0.8, alone)], [note])
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        alone, beside = results
+        return ScenarioResult(results, [_rate_target(beside, 0.8, alone)], [note])
+
+    return Comparison(cases, evaluate)
 
 
-def listeners(stage: Stage) -> Outcome:
-    """Everybody wants one product, and two thousand look on as its stock goes down."""
+def listeners(_runner: Runner) -> Comparison:
+    """Holds of one product beside 2,000 listeners of its live stock stream."""
     rates: list[float] = []
-    entries = [
-        Entry("hot hold", SERVICE, HOT_HOLD),
-        Entry("beside listeners", SERVICE, HOT_HOLD, beside=lambda url: listening(url, LISTENERS, rates)),
+    cases = [
+        Case("hot hold", SERVICE, HOT_HOLD),
+        Case("beside listeners", SERVICE, HOT_HOLD, background=lambda url, _database: listening(url, LISTENERS, rates)),
     ]
-    alone, beside = figures = stage.compare("listeners", entries)
-    note = f"{LISTENERS:,} listeners: each heard {statistics.median(rates):.1f} events a second"
-    return Outcome(figures, [_ratio(beside, 0.9, alone)], [note])
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        alone, beside = results
+        note = f"{LISTENERS:,} listeners received {statistics.median(rates):.1f} events per second each"
+        return ScenarioResult(results, [_rate_target(beside, 0.9, alone)], [note])
+
+    return Comparison(cases, evaluate)
 
 
-def procedures_alone(stage: Stage) -> Outcome:
-    """create_holds without the service: batches with idempotency keys from one and two connections."""
-    figures = {
-        (size, connections): Figure(f"batches of {size:,} from {connections}", "hold", connections, frozenset({"200"}))
-        for size in stage.pace.batch_sizes
+def procedures_alone(runner: Runner) -> ScenarioResult:
+    """create_holds without the service, with batches of several sizes from one and two connections."""
+    results = {
+        (size, connections): Result(f"batches of {size:,} from {connections}", "hold", connections, frozenset({"200"}))
+        for size in runner.parameters.batch_sizes
         for connections in (1, 2)
     }
-    for number in range(1, stage.pace.rounds + 1):
-        for (size, connections), figure in figures.items():
-            stage.reset("product")
-            figure.rounds.append(_call_batches(stage, size, connections))
-            stage.check()
-            stage.say(
-                f"procedures_alone: round {number} of {stage.pace.rounds}: {figure.label}: {figure.rates[-1]:,.0f}/s"
+    for number in range(1, runner.parameters.rounds + 1):
+        for (size, connections), result in results.items():
+            runner.reset(SERVICE)
+            result.rounds.append(_call_batches(runner, size, connections))
+            runner.check()
+            print(
+                f"procedures_alone: round {number} of {runner.parameters.rounds}: {result.label}:"
+                f" {result.rates[-1]:,.0f}/s",
+                flush=True,
             )
-    one, batch = figures[1, 1], figures[256, 1]
-    # Either will do: 30,000 holds a second, or 27 times what single calls reach where a flush is slow.
-    wanted = min(30_000.0, 27 * one.rate)
+    single, batch = results[1, 1], results[256, 1]
+    # 30,000 holds per second, or less on a disk with slow flushes: 27 times the rate of single calls.
+    threshold = min(30_000.0, 27 * single.rate)
     text = "batches of 256 from 1: holds/s ≥ 30,000, or 27 x batches of 1"
-    return Outcome(list(figures.values()), [Bar(text, batch.rate, wanted)])
+    return ScenarioResult(list(results.values()), [Target(text, batch.rate, threshold)])
 
 
-def _call_batches(stage: Stage, size: int, connections: int) -> Measurement:
-    """Call create_holds for a while; the connections start together."""
-    url = str(replace(stage.server, database=stage.product.name))
-    seconds = max(1, stage.pace.seconds // 2)
+def _call_batches(runner: Runner, size: int, connections: int) -> Measurement:
+    """Call create_holds over so many connections that start at the same time; raises LoadError."""
+    url = str(runner.server.for_database(runner.product.name))
+    seconds = max(1, runner.parameters.seconds // 2)
     command = [sys.executable, "-m", "bench.batches", url, str(size), str(seconds)]
     with ExitStack() as stack:
         callers = [
@@ -364,16 +451,17 @@ def _call_batches(stage: Stage, size: int, connections: int) -> Measurement:
         for caller in callers:
             if caller.stdout is None or caller.stdout.readline() != "ready\n":
                 raise LoadError("bench.batches did not start")
-        outputs = _release(callers)
-    answers = [msgspec.json.decode(output, type=dict[str, float]) for output in outputs]
-    holds = int(sum(answer["holds"] for answer in answers))
-    seconds_spent, p50_ms, p99_ms = (
-        max(answer[name] for answer in answers) for name in ("seconds", "p50_ms", "p99_ms")
+        outputs = _start_and_wait(callers)
+    figures = [msgspec.json.decode(output, type=dict[str, float]) for output in outputs]
+    holds = int(sum(of_caller["holds"] for of_caller in figures))
+    elapsed_s, p50_ms, p99_ms = (
+        max(of_caller[name] for of_caller in figures) for name in ("seconds", "p50_ms", "p99_ms")
     )
-    return Measurement(holds, seconds_spent, p50_ms, p99_ms, 0, {"200": holds})
+    return Measurement(holds, elapsed_s, p50_ms, p99_ms, 0, {"200": holds})
 
 
-def _release(callers: Sequence["subprocess.Popen[str]"]) -> list[str]:
+def _start_and_wait(callers: Sequence["subprocess.Popen[str]"]) -> list[str]:
+    """Let processes that are ready begin, and return what they print."""
     for caller in callers:
         if caller.stdin is not None:
             caller.stdin.write("go\n")
@@ -381,10 +469,29 @@ def _release(callers: Sequence["subprocess.Popen[str]"]) -> list[str]:
     return [caller.communicate()[0] for caller in callers]
 
 
-SCENARIOS: dict[str, Callable[[Stage], Outcome]] = {
-    scenario.__name__: scenario
-    for scenario in (
-        *(hot_hold, lonely_hold, sold_out, whole_flow, product_read, mix, many_products, many_connections),
-        *(old_rows, expiry, protections, abuse, listeners, procedures_alone),
+COMPARISONS: dict[str, Callable[[Runner], Comparison]] = {
+    comparison.__name__: comparison
+    for comparison in (
+        *(hot_hold, single_connection, sold_out, whole_flow, product_read, mix, many_products, many_connections),
+        *(protections, hostile_connections, listeners),
     )
 }
+CUSTOM_SCENARIOS: dict[str, Callable[[Runner], ScenarioResult]] = {
+    scenario.__name__: scenario for scenario in (old_rows, expiry, procedures_alone)
+}
+
+
+def measure(name: str, runner: Runner) -> ScenarioResult:
+    """Run a scenario; if the runner has another revision, compare the services of both and measure no baseline."""
+    if name in CUSTOM_SCENARIOS:
+        return CUSTOM_SCENARIOS[name](runner)
+    comparison = COMPARISONS[name](runner)
+    if runner.against is None:
+        return comparison.evaluate(runner.compare(name, comparison.cases))
+    services = [case for case in comparison.cases if case.contender.application == SERVICE.application]
+    pairs = [(case, case.at(runner.against)) for case in services]
+    results = runner.compare(name, [case for pair in pairs for case in pair])
+    revision_ratios = [
+        RevisionRatios(current, other) for current, other in zip(results[::2], results[1::2], strict=True)
+    ]
+    return ScenarioResult(results, revision_ratios=revision_ratios)

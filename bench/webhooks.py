@@ -1,4 +1,4 @@
-"""Payment events that are signed in advance: the load generator has no time for it."""
+"""Payment events that are signed in advance, because signing would slow down the load generator."""
 
 import uuid
 from datetime import UTC, datetime
@@ -7,11 +7,11 @@ from pathlib import Path
 from standardwebhooks import Webhook
 
 EVENTS = 50_000
-UNKNOWN_ORDER_ID = 2**62  # its events are recorded and wait, which is what a webhook costs at the least
+UNKNOWN_ORDER_ID = 2**62  # its events are recorded and wait for their order, the cheapest outcome of a webhook
 
 
 def write_events(path: Path, secret: str) -> None:
-    """Write events, each on four lines: webhook-id, webhook-timestamp (s), webhook-signature, body."""
+    """Write four lines per event: webhook-id, webhook-timestamp (s), webhook-signature, body."""
     webhook = Webhook(secret)
     now = datetime.now(UTC)
     with path.open("w") as file:

@@ -23,7 +23,7 @@ class Difference(NamedTuple):
 
 
 async def check(connection: Connection, _once: bool) -> bool:
-    """Return whether all is well, and leave word of it for the metrics."""
+    """Return whether no product differs, and record the result for the metrics."""
     rows, *_ = await connection.call("check_stock")
     for difference in rows_of(Difference, rows):
         # Sums come as Decimal.

@@ -1,4 +1,4 @@
-"""What every cron program shares: its command line, its connection, and the lock that makes overlaps harmless."""
+"""The command line, connection and lock of every cron program. The lock keeps runs of one program from overlapping."""
 
 import argparse
 import asyncio
@@ -11,8 +11,11 @@ import mysql.connector
 import structlog
 
 from service.database import Connection
+from service.errors import SettingsError
 from service.logs import configure_logs
-from service.settings import SettingsError, load_environment
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
+from service.settings import load_environment
 
 CALL_TIMEOUT_S = 300
 LOCK_WAIT_TIMEOUT_S = 2
@@ -21,16 +24,16 @@ log = structlog.get_logger()
 
 
 def run(name: str, description: str, work: Callable[[Connection, bool], Awaitable[bool]]) -> None:
-    """Run a job as the program of that name; exits 0, or 1 where `work` returned False or could not be done.
+    """Run a job as the program of that name. Exits with 1 where `work` returns False or fails, else with 0.
 
-    `work` gets a connection as MYSQL_URL has it, and whether --once was given.
+    `work` gets a connection to MYSQL_URL, and whether --once was given.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m cron.{name}",
         description=description,
         epilog="Settings: MYSQL_URL (account checkout_cron) and REDIS_URL, from the environment or .env.",
     )
-    parser.add_argument("--once", action="store_true", help="do it once, rather than for the rest of the minute")
+    parser.add_argument("--once", action="store_true", help="run once instead of until the end of the minute")
     arguments = parser.parse_args()
     configure_logs()
     load_environment()
@@ -45,7 +48,7 @@ def run(name: str, description: str, work: Callable[[Connection, bool], Awaitabl
 
 
 def setting(name: str) -> str:
-    """A variable of the environment; raises SettingsError where it is missing."""
+    """Return a variable of the environment. Raises SettingsError where it is missing."""
     value = os.environ.get(name)
     if not value:
         raise SettingsError(f"{name} is not set; see .env.example")
@@ -53,7 +56,7 @@ def setting(name: str) -> str:
 
 
 async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
-    """Now, and at every whole second until the minute is over, when cron starts the next run."""
+    """Yield now, and at every whole second until the minute ends, when cron starts the next run."""
     ends_at = (time.time() // 60 + 1) * 60
     yield
     while not once and (next_at := time.time() // 1 + 1) < ends_at:
@@ -62,9 +65,10 @@ async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
 
 
 async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Awaitable[bool]], once: bool) -> bool:
-    holder, worker = Connection(url), Connection(url, call_timeout_s=CALL_TIMEOUT_S)
+    primary = Primary(MysqlUrl.parse(url))
+    holder, worker = Connection(primary), Connection(primary, call_timeout_s=CALL_TIMEOUT_S)
     try:
-        # The last run may be about to end. The lock is gone with its connection, however this program ends.
+        # Wait a moment, because the run before may be about to end. MySQL releases the lock when its connection ends.
         [[(has_lock,)]] = await holder.execute(
             "SELECT GET_LOCK(LEFT(CONCAT('cron.', %s, '.', DATABASE()), 64), %s)", name, LOCK_WAIT_TIMEOUT_S
         )
@@ -75,3 +79,4 @@ async def _run_locked(name: str, url: str, work: Callable[[Connection, bool], Aw
     finally:
         await holder.close()
         await worker.close()
+        await primary.close()

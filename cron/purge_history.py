@@ -1,4 +1,4 @@
-"""Delete idempotency keys past their time, and history that no sale needs."""
+"""Delete expired idempotency keys, and the history that is older than history_ttl_s."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Purged(NamedTuple):
 
 
 async def purge(connection: Connection, _once: bool) -> bool:
-    """Purge in short transactions until nothing is left to purge."""
+    """Purge in short transactions until nothing is left."""
     while True:
         rows, *_ = await connection.call("purge_history", ROW_LIMIT)
         (purged,) = rows_of(Purged, rows)

@@ -1,4 +1,4 @@
-"""Keep products in demand fresh in Redis, every second, so that readers do not have to ask MySQL."""
+"""Refresh the cached products in Redis every second, so that product reads need not ask MySQL."""
 
 import time
 
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 async def refresh(connection: Connection, once: bool) -> bool:
-    """Read every product that the cache holds, and publish it again."""
+    """Read each cached product from MySQL and publish it."""
     cache = ProductCache(connect_redis(job.setting("REDIS_URL")))
     try:
         async for _ in job.seconds_of_this_minute(once):

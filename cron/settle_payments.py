@@ -1,4 +1,4 @@
-"""Settle payment events whose order exists after all, and report those that have waited too long as orphans."""
+"""Apply waiting payment events whose order exists by now, and report events that waited too long as orphaned."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class SettledEvent(NamedTuple):
 
 
 async def settle(connection: Connection, _once: bool) -> bool:
-    """Settle until nothing is left to settle."""
+    """Apply and report until nothing is left."""
     while True:
         rows, *_ = await connection.call("settle_waiting_payments", EVENT_LIMIT)
         for event in rows_of(SettledEvent, rows):

@@ -1,6 +1,6 @@
-"""Release due holds and overdue orders, every second, and write a line for each sweep, the EVENT's too.
+"""Release due holds and overdue orders every second, and log each sweep, those of the EVENT included.
 
-Where the server's EVENT scheduler is off this is what brings stock back; where it is on there is little left to do.
+Where the server's EVENT scheduler is on, the EVENT releases nearly everything first; where it is off, this does.
 """
 
 from datetime import datetime
@@ -29,7 +29,8 @@ class Sweep(NamedTuple):
 
 
 async def sweep(connection: Connection, once: bool) -> bool:
-    """Sweep and report, once or until the minute is over."""
+    """Enable the EVENT on a new primary, then sweep and report, once or until the minute ends."""
+    await connection.call("enable_sweep")
     async for _ in job.seconds_of_this_minute(once):
         await connection.call("expire_due", SWEEP_LIMIT)
         rows, *_ = await connection.call("report_sweeps", REPORT_LIMIT)

@@ -1,1 +1,1 @@
-"""A flash sale, played against the running stack and drawn. Run by script/demo."""
+"""A simulated flash sale on the running stack. Run by script/demo."""

@@ -1,6 +1,6 @@
-"""A lean HTTP client for a crowd: a bounded number of kept connections, and how long each answer took.
+"""A minimal HTTP client with a limited number of persistent connections, which measures the duration of each request.
 
-A general client spends a millisecond of this machine on each request, and would measure itself.
+A general client spends a millisecond of CPU time on each request, so the measured durations would be its own.
 """
 
 import asyncio
@@ -12,30 +12,30 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-ANSWER_TIMEOUT_S = 15
+RESPONSE_TIMEOUT_S = 15
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the service said, when it was asked (monotonic seconds), and how long it took from then on."""
+class Response:
+    """A response of the service, when it was requested (monotonic seconds), and how long it took from then on."""
 
     status: int
     headers: Mapping[str, str]
     document: dict[str, Any]
-    asked_at: float
+    requested_at: float
     duration_s: float
 
     @property
-    def is_refusal(self) -> bool:
-        """Whether the service did not do what it was asked."""
+    def is_error(self) -> bool:
+        """Whether the status is an error."""
         return self.status >= HTTPStatus.BAD_REQUEST
 
 
 class Client:
-    """Asks one service. What finds no free connection waits for one, and that counts as waiting for the answer."""
+    """A client of one service. A request waits if no connection is free; that time is part of its duration."""
 
     def __init__(self, url: str, connections: int, headers: Mapping[str, str]) -> None:
-        """`headers` go with every request; connections open when they are first needed."""
+        """Prepare the client; `headers` are sent with every request, and connections are opened when needed."""
         parts = urlsplit(url)
         self._host, self._port = str(parts.hostname), parts.port or 80
         self._headers = {"Host": parts.netloc, "Content-Type": "application/json", **headers}
@@ -43,12 +43,12 @@ class Client:
         for _ in range(connections):
             self._free.put_nowait(None)
 
-    async def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> Answer:
-        """Send one request and wait for its answer; raises OSError or TimeoutError, and then its outcome is unknown."""
-        asked_at = time.monotonic()
+    async def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> Response:
+        """Send a request and return its response; after OSError or TimeoutError its outcome is unknown."""
+        requested_at = time.monotonic()
         connection = await self._free.get()
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 connection = connection or _Connection(*await asyncio.open_connection(self._host, self._port))
                 status, received, text = await connection.exchange(self._head(method, path, body, headers) + body)
         except BaseException as error:
@@ -60,10 +60,10 @@ class Client:
             raise
         finally:
             self._free.put_nowait(connection)
-        return Answer(status, received, json.loads(text or b"{}"), asked_at, time.monotonic() - asked_at)
+        return Response(status, received, json.loads(text or b"{}"), requested_at, time.monotonic() - requested_at)
 
     async def close(self) -> None:
-        """Close every connection; nothing may be under way."""
+        """Close all connections; no request may be in flight."""
         while not self._free.empty():
             if connection := self._free.get_nowait():
                 connection.close()
@@ -74,7 +74,7 @@ class Client:
 
 
 class _Connection:
-    """One kept connection; the service answers each request with a Content-Length, or without a body."""
+    """One persistent connection. Every response of the service has a Content-Length or no body."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -88,5 +88,5 @@ class _Connection:
         return int(first.split(" ")[1]), headers, body
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         self._writer.close()

@@ -9,23 +9,19 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import falcon.asgi
-import structlog
 from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-from service.cache import BREAKER_S, REDIS_TIMEOUT_S
 from service.errors import Problem
+from service.redis import CircuitBreaker, RedisUnavailable, connection_pool
 from service.settings import Network
 
 # The provider's webhooks carry signatures instead, and a payment is never refused for coming too soon.
 SHOP_PATHS = ("/api/products", "/api/holds", "/api/orders")
 IPV6_CLIENT_BITS = 64
-
-log = structlog.get_logger()
+# Few: in a burst, opening many at once takes longer than Redis is given for an answer.
+REDIS_CONNECTIONS = 4
 
 
 class AccessControl:
@@ -71,7 +67,7 @@ class ApiKeys:
 
 
 class RateLimits:
-    """So many calls for each API key and for each client's address. Open while Redis is away."""
+    """Limits the calls of each API key and of each client's address. Both limits fail open without Redis."""
 
     def __init__(
         self,
@@ -84,15 +80,15 @@ class RateLimits:
         self._per_key = per_key
         self._per_address = per_address
         self._trusted_proxies = trusted_proxies
-        self._left_alone_until = 0.0
-        url = redis_url.replace("unix://", "redis+unix://", 1) if redis_url.startswith("unix://") else redis_url
+        connections = connection_pool(redis_url)
+        self._breaker = CircuitBreaker(connections, "rate_limits_open")
+        # Calls wait here for a free connection, and no timeout applies: otherwise a burst would open the limits.
+        self._free_connections = asyncio.Semaphore(REDIS_CONNECTIONS)
         storage = RedisStorage(
-            f"async+{url}",
+            "async+redis://",
             implementation="redispy",
             key_prefix="rate",
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # passed on to redis-py as it is
+            connection_pool=connections,  # type: ignore[arg-type] # passed on to redis-py as it is
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
@@ -108,16 +104,12 @@ class RateLimits:
             await self._count(self._per_key, "key", name)
 
     async def _count(self, limit: RateLimitItem, kind: str, name: str) -> None:
-        if time.monotonic() < self._left_alone_until:
-            return
         try:
-            async with asyncio.timeout(REDIS_TIMEOUT_S):
+            async with self._free_connections, self._breaker.command("count"):
                 if await self._limiter.hit(limit, kind, name):
                     return
                 window = await self._limiter.get_window_stats(limit, kind, name)
-        except (RedisError, OSError) as error:
-            self._left_alone_until = time.monotonic() + BREAKER_S
-            log.warning("rate_limits_open", error=type(error).__name__, reason=str(error))
+        except RedisUnavailable:
             return
         wait_s = max(1, math.ceil(window.reset_time - time.time()))
         detail = f"At most {limit} for each {kind}; come back after Retry-After."

@@ -1,4 +1,4 @@
-"""The Falcon application: routes, and what every request goes through."""
+"""The Falcon application: its routes, middleware and error handlers."""
 
 import re
 from typing import Any
@@ -14,11 +14,13 @@ from service.errors import (
     DatabaseUnavailable,
     Overloaded,
     Problem,
+    SettingsError,
     serialize,
     unavailable,
 )
 from service.logs import configure_logs
 from service.metrics import RequestMetrics
+from service.mysql_url import MysqlUrl
 from service.openapi import OpenApiResource
 from service.procedure_client import ProcedureClient
 from service.requests import set_idempotency_key_header
@@ -29,7 +31,7 @@ from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource, StockStreamResource
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import Settings, load_settings
 from service.streams import StockFeed
 
 KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key
@@ -39,72 +41,72 @@ log = structlog.get_logger()
 
 
 class CommonHeaders:
-    """What every answer carries."""
+    """Middleware: sets X-Request-Id and Cache-Control on every response."""
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Name the request before it is routed, so that a 404 has its id too."""
+        """Give the request an id before it is routed, so that a 404 carries one as well."""
         given = req.get_header("X-Request-Id")
         request_id = given if given and REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
         req.context.request_id = request_id
-        req.context.caller = ""  # whose holds, orders and keys the request may see
+        req.context.caller = ""  # whose holds, orders and idempotency keys the request may see
         resp.set_header("X-Request-Id", request_id)
         resp.set_header("Cache-Control", "no-store")
 
 
-class Lifespan:
-    """What begins and ends with the worker."""
+class WorkerLifespan:
+    """Middleware: connects the application to the start and the stop of its worker."""
 
     def __init__(self, procedures: ProcedureClient, feed: StockFeed) -> None:
         self._procedures = procedures
         self._feed = feed
 
     async def process_startup(self, scope: dict[str, Any], _event: object) -> None:
-        """Leave word of how streams are ended, which must happen before the server waits for its clients."""
+        """Tell the worker how to end streams: it has to end them before it waits for its connections."""
         scope["state"]["end_streams"] = self._feed.end
 
     async def process_shutdown(self, _scope: object, _event: object) -> None:
-        """Close the procedures: what is queued is answered first."""
+        """Answer the queued requests, then close all connections."""
         await self._procedures.close()
 
 
 def answer_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
-    """Write an error; to a POST that takes a key it carries one, also where the resource was not reached."""
+    """Write an error; the answer to a POST that takes an Idempotency-Key has one, even if no resource was reached."""
     if req.method == "POST" and req.uri_template in KEYED_PATHS and resp.get_header("Idempotency-Key") is None:
         set_idempotency_key_header(req, resp)
     serialize(req, resp, error)
 
 
 async def answer_unavailable(_req: object, _resp: object, error: Exception, _params: object) -> None:
-    """Nobody knows the outcome: 503, and the same key settles it."""
+    """Answer 503: the outcome is unknown, and a retry with the same key settles it."""
     raise unavailable(error) from None
 
 
 async def answer_unexpected(req: falcon.asgi.Request, _resp: object, error: Exception, _params: object) -> None:
-    """A defect of ours: into the log with it, and no detail to the client."""
+    """Log a defect of ours with its traceback, and answer 500 without details."""
     log.error("unexpected_error", request_id=req.context.request_id, path=req.path, exc_info=error)
-    raise Problem("internal_error", 500, "Something is wrong on our side; it has been logged.")
+    raise Problem("internal_error", 500, "The service has a defect; the log has the details under X-Request-Id.")
 
 
 def _traced_client(settings: Settings) -> tuple[ProcedureClient, list[Any]]:
-    """The tracing client and its middleware; only this imports OpenTelemetry. Raises SettingsError."""
+    """Return a client that traces, and its middleware. Imports OpenTelemetry. Raises SettingsError."""
     try:
         from service import tracing  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError(
-            f"OTEL_EXPORTER_OTLP_ENDPOINT: traces need requirements-traces.txt installed ({error})"
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: traces need the packages of requirements-traces.txt ({error})"
         ) from None
     return tracing.TracedProcedureClient(settings), [tracing.RequestSpans()]
 
 
 def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
-    """The ASGI application; without settings, those of the environment. Raises SettingsError."""
+    """Build the ASGI application with the given settings, else with those of the environment. Raises SettingsError."""
     configure_logs()
     settings = settings or service.settings.active or load_settings()
     procedures, spans = (
         _traced_client(settings) if settings.otel_exporter_otlp_endpoint else (ProcedureClient(settings), [])
     )
-    feed = StockFeed(procedures.read_product, settings.redis_url)
-    middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, Lifespan(procedures, feed)]
+    feed = StockFeed(procedures.read_product, procedures.cache)
+    middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, WorkerLifespan(procedures, feed)]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
     if digests or per_address:
@@ -133,5 +135,5 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/docs/{name}", DocsFileResource())
     app.add_route("/healthz", LivenessResource())
     app.add_route("/readyz", ReadinessResource(procedures))
-    app.add_route("/metrics", MetricsResource(procedures))
+    app.add_route("/metrics", MetricsResource(procedures, len(MysqlUrl.parse(settings.mysql_url).hosts)))
     return app

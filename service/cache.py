@@ -4,28 +4,24 @@ One hash a product holds the answer's bytes, the `version` of the row and `fresh
 is fresh, so that no host's clock matters. A value that went stale still refuses an older one for an hour.
 """
 
-import asyncio
-import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-import structlog
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-from service.metrics import CACHE_FAILURES
-from service.settings import SettingsError
+from service.redis import CircuitBreaker, RedisUnavailable, connection_pool
 
 FRESH_MS = 1000
 KEPT_MS = 3_600_000
 KEY_PREFIX = "product:"
-REDIS_TIMEOUT_S = 0.1
-BREAKER_S = 1.0
+SCAN_COUNT = 1000
 SUBSCRIBE_TIMEOUT_S = 1.0
 
-READ = """
+# A script that begins with #!lua and no flags is one that may write: a Redis that accepts no writes refuses it, even
+# where it only reads. So a replica, whose values may be old, is never believed.
+READ = """\
+#!lua
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local bodies = {}
@@ -38,7 +34,8 @@ return bodies
 
 # ARGV: fresh_ms, kept_ms, channel prefix, then version and body of each key. Tells subscribers of what is newer, and
 # returns the winners' bodies.
-PUBLISH = """
+PUBLISH = """\
+#!lua
 local time = redis.call('TIME')
 local fresh_until = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local winners = {}
@@ -60,7 +57,11 @@ end
 return winners
 """
 
-log = structlog.get_logger()
+# ARGV: cursor, pattern, count.
+SCAN = """\
+#!lua
+return redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+"""
 
 
 class Value(NamedTuple):
@@ -72,103 +73,92 @@ class Value(NamedTuple):
 
 
 def connect_redis(url: str) -> Redis:
-    """A client that fails fast: MySQL has the answer anyway. Raises SettingsError where the URL means nothing."""
-    try:
-        return Redis.from_url(
-            url,
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            # Taking a connection out of the pool and looking whether it is usable takes longer than asking Redis.
-            single_connection_client=True,
-        )
-    except ValueError:  # its message quotes what may be a password
-        raise SettingsError("REDIS_URL: expected redis://:password@host:port/0, percent-encoded") from None
+    """Return a client over one connection. Raises SettingsError when the URL cannot be parsed."""
+    # Taking a connection out of the pool and looking whether it is usable takes longer than asking Redis.
+    return Redis(connection_pool=connection_pool(url), single_connection_client=True)
 
 
 class ProductCache:
-    """Reads and publishes products; when Redis fails it is left alone for a second, and nothing is cached."""
+    """Reads and publishes products. While Redis is unavailable it has nothing and keeps nothing."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._breaker = CircuitBreaker(redis.connection_pool, "cache_degraded")
         self._read = redis.register_script(READ)
         self._publish = redis.register_script(PUBLISH)
+        self._scan = redis.register_script(SCAN)
         self._channel_prefix = _channel_prefix(redis)
-        self._left_alone_until = 0.0
 
     async def read(self, product_ids: Sequence[int]) -> dict[int, bytes]:
-        """The fresh ones of some products' bodies."""
-        if self.is_left_alone():
-            return {}
+        """Return the bodies of those products whose value is fresh."""
         try:
-            # Bounds connecting, asking and teaching Redis the script together, each of which has a time limit too.
-            async with asyncio.timeout(REDIS_TIMEOUT_S):
+            async with self._breaker.command("read"):
                 bodies = await self._read(keys=[_key(product_id) for product_id in product_ids])
-        except (RedisError, OSError) as error:
-            self._leave_alone("read", error)
+        except RedisUnavailable:
             return {}
         return {product_id: body for product_id, body in zip(product_ids, bodies, strict=True) if body is not None}
 
     async def publish(self, values: Sequence[Value], age_s: float) -> dict[int, bytes]:
         """Offer values that were read at most `age_s` ago; returns the bodies to serve, newer ones if there are."""
-        if values and not self.is_left_alone():
+        bodies = [value.body for value in values]
+        if values:
             arguments: list[int | str | bytes] = [FRESH_MS - round(age_s * 1000), KEPT_MS, self._channel_prefix]
             for value in values:
                 arguments += (value.version, value.body)
-            try:
-                async with asyncio.timeout(REDIS_TIMEOUT_S):
+            with suppress(RedisUnavailable):
+                async with self._breaker.command("publish"):
                     bodies = await self._publish(keys=[_key(value.product_id) for value in values], args=arguments)
-            except (RedisError, OSError) as error:
-                self._leave_alone("publish", error)
-            else:
-                return {value.product_id: body for value, body in zip(values, bodies, strict=True)}
-        return {value.product_id: value.body for value in values}
+        return {value.product_id: body for value, body in zip(values, bodies, strict=True)}
 
     async def product_ids(self) -> list[int]:
-        """The products that somebody asked for within an hour of their last change; none while Redis is away."""
+        """Return the products that were asked for within an hour of their last change; none without Redis."""
+        product_ids: list[int] = []
+        cursor = b"0"
         try:
-            return [int(key.rpartition(b":")[2]) async for key in self._redis.scan_iter(f"{KEY_PREFIX}*", count=1000)]
-        except (RedisError, OSError) as error:
-            self._leave_alone("scan", error)
+            while True:
+                async with self._breaker.command("scan"):
+                    cursor, keys = await self._scan(args=[cursor, f"{KEY_PREFIX}*", SCAN_COUNT])
+                product_ids += (int(key.removeprefix(KEY_PREFIX.encode())) for key in keys)
+                if cursor == b"0":
+                    return product_ids
+        except RedisUnavailable:
             return []
 
-    async def ping(self) -> bool:
-        """Whether Redis answers now."""
+    async def is_available(self) -> bool:
+        """Return whether Redis can be used, which a replica that answers PING cannot."""
         try:
-            return bool(await self._redis.ping())
-        except (RedisError, OSError):
+            async with self._breaker.command("check"):
+                await self._read(keys=[])
+        except RedisUnavailable:
             return False
+        return True
 
-    def is_left_alone(self) -> bool:
-        """Whether Redis failed within the last second."""
-        return time.monotonic() < self._left_alone_until
+    def is_circuit_open(self) -> bool:
+        """Return whether Redis is not asked, because it failed within the last second."""
+        return self._breaker.is_open()
+
+    def subscription(self) -> "Subscription":
+        """Return a subscription to no product yet, over a connection of its own."""
+        return Subscription(self._redis, self._breaker)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
-
-    def _leave_alone(self, act: str, error: Exception) -> None:
-        self._left_alone_until = time.monotonic() + BREAKER_S
-        CACHE_FAILURES.labels(act).inc()
-        log.warning("cache_degraded", act=act, error=type(error).__name__, reason=str(error))
+        await self._redis.aclose(close_connection_pool=True)
 
 
 class Subscription:
-    """Hears of newer values of some products as they are published, over a connection of its own."""
+    """Receives newer values of some products as they are published."""
 
-    def __init__(self, redis_url: str) -> None:
-        redis = Redis.from_url(
-            redis_url, socket_timeout=None, socket_connect_timeout=REDIS_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
-        )
-        self._redis = redis
+    def __init__(self, redis: Redis, breaker: CircuitBreaker) -> None:
+        self._breaker = breaker
         self._channel_prefix = _channel_prefix(redis) + KEY_PREFIX
         self._messages = redis.pubsub(ignore_subscribe_messages=True)
         self._product_ids: set[int] = set()
 
     async def subscribe(self, product_ids: Iterable[int]) -> None:
-        """Hear of these products from now on and of no others; raises RedisError or OSError."""
+        """Receive values of these products from now on and of no others; raises RedisUnavailable."""
         wanted = set(product_ids)
-        async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+        async with self._breaker.command("subscribe", SUBSCRIBE_TIMEOUT_S):
             if new := wanted - self._product_ids:
                 await self._messages.subscribe(*map(self._channel, new))
             if old := self._product_ids - wanted:
@@ -176,8 +166,9 @@ class Subscription:
         self._product_ids = wanted
 
     async def next(self, within_s: float) -> Value | None:
-        """The next newer value; None where none comes in time. Raises RedisError or OSError."""
-        message = await self._messages.get_message(timeout=within_s)
+        """Return the next newer value, None when none comes in time; raises RedisUnavailable."""
+        async with self._breaker.command("subscribe", within_s + SUBSCRIBE_TIMEOUT_S):
+            message = await self._messages.get_message(timeout=within_s)
         if message is None:
             return None
         version, _, body = message["data"].partition(b" ")
@@ -186,7 +177,6 @@ class Subscription:
     async def close(self) -> None:
         """Close the connection."""
         await self._messages.aclose()  # type: ignore[no-untyped-call] # has no type hints
-        await self._redis.aclose()
 
     def _channel(self, product_id: int) -> str:
         return f"{self._channel_prefix}{product_id}"

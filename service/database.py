@@ -1,18 +1,17 @@
-"""Connections to MySQL: what a URL means, and one connection that calls procedures one after another."""
+"""Connections to MySQL, each of which calls procedures one after another."""
 
 import asyncio
-import ssl
+import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeVar, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any, NamedTuple, TypeVar
 
 import mysql.connector
-import mysql.connector.aio
 from mysql.connector import errorcode
 
 from service.batching import Failure
 from service.errors import ERRORS
-from service.settings import SettingsError
+from service.mysql_url import MysqlUrl
+from service.primary import CONNECT_TIMEOUT_S, ER_NOT_PRIMARY, DriverConnection, Primary, find_primary
 
 # What this code needs, and what it tells the database of itself: see the table schema_release.
 SCHEMA_VERSION = 1
@@ -21,9 +20,7 @@ CODE_VERSION = 1
 # MySQL has these errnos, the driver has no names for them.
 ER_DISK_FULL = 1021
 ER_PRIMARY_CHANGING = 4094
-ER_NOT_PRIMARY = 4311
 
-CONNECT_TIMEOUT_S = 2
 CALL_TIMEOUT_S = 4
 LOCK_WAIT_TIMEOUT_S = 1
 
@@ -67,6 +64,8 @@ RETRYABLE = {
     ),
     **dict.fromkeys((errorcode.CR_CONNECTION_ERROR, errorcode.CR_CONN_HOST_ERROR), "not_listening"),
 }
+# The server is not the primary, or no longer.
+NOT_PRIMARY = {errno for errno, why in RETRYABLE.items() if why in ("read_only", "offline_mode", "not_primary")}
 # A mistake in our SQL causes these, or content that a procedure should have refused; so do the errnos of the registry.
 # Any errno that is in neither list means that MySQL cannot serve.
 DEFECTS = {
@@ -131,37 +130,6 @@ class SchemaError(Exception):
     """The database does not fit this code; the message says what mends it."""
 
 
-def connection_options(url: str) -> dict[str, Any]:
-    """Arguments for mysql.connector.connect from `mysql://user:password@host:port/database?unix_socket=…`.
-
-    The session's time zone is UTC. Members of the query are passed on as the driver names them (unix_socket, ssl_ca,
-    ssl_verify_identity, …). With ssl_ca, what cannot prove to be that host is refused, also a server without TLS; with
-    ssl_verify_identity=false it may be another host of the same authority. Raises SettingsError.
-    """
-    expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 3306
-    except ValueError:  # its message quotes what may be a password
-        raise SettingsError(expected) from None
-    if parts.scheme != "mysql" or not parts.username:
-        raise SettingsError(expected)
-    options: dict[str, Any] = {
-        "user": unquote(parts.username),
-        "password": unquote(parts.password or ""),
-        "host": parts.hostname or "127.0.0.1",
-        "port": port,
-        "database": parts.path.lstrip("/") or None,
-    }
-    switches = {"true": True, "false": False}
-    options.update((name, switches.get(value, value)) for name, value in parse_qsl(parts.query))
-    options["time_zone"] = "+00:00"
-    if "ssl_ca" in options or options.get("ssl_verify_identity"):
-        # The driver by itself checks nothing, and without ssl_verify_cert it goes on in plain text.
-        options = {"ssl_verify_identity": True, **options, "ssl_verify_cert": True}
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def classify(error: BaseException) -> Failure:
     """What a failed CALL asks for. By errno: the driver's classes differ between its modes."""
     errno = getattr(error, "errno", None)
@@ -188,33 +156,13 @@ def reason(error: BaseException) -> str:
     return {Failure.RETRY: "connection_lost", Failure.DEFECT: "defect"}.get(classify(error), "unknown_error")
 
 
-class DriverConnection(mysql.connector.aio.MySQLConnection):
-    """The driver's connection with its TLS mended.
-
-    It takes an authority's certificate only beside a client's own, and forgets whose certificate it expects.
-    """
-
-    def _validate_connection_options(self) -> None:
-        authority, self._ssl_ca = self._ssl_ca, None
-        super()._validate_connection_options()
-        self._ssl_ca = authority
-
-    async def _do_handshake(self) -> None:
-        # A socket for this machine alone has no TLS, and is never asked for it.
-        cast("Any", self._socket).switch_to_ssl = self._switch_to_ssl
-        await super()._do_handshake()
-
-    async def _switch_to_ssl(self, context: ssl.SSLContext) -> None:
-        await cast("Any", self._socket)._writer.start_tls(context, server_hostname=self._host)
-
-
 class Connection:
-    """One connection, opened when it is first needed, and replaced after anything went wrong on it."""
+    """One connection to the primary, opened when it is first needed, and replaced after anything went wrong on it."""
 
-    def __init__(self, url: str, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._options = connection_options(url)
+    def __init__(self, primary: Primary, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
+        self._primary = primary
         self._call_timeout_s = call_timeout_s
-        self._connection: Any = None
+        self._connection: DriverConnection | None = None
         self._cursor: Any = None
 
     async def call(self, procedure: str, *arguments: Any) -> ResultSets:
@@ -227,8 +175,12 @@ class Connection:
     async def execute(self, statement: str, *arguments: Any) -> ResultSets:
         """Run any statement, as `call` does."""
         try:
+            connection = self._connection
+            if connection is None or connection.is_aborted:
+                connection = await self._open()
             async with asyncio.timeout(self._call_timeout_s):
-                cursor = self._cursor or await self._open()
+                connection.called_at = time.monotonic()
+                cursor = self._cursor
                 await cursor.execute(statement, arguments)
                 # Every result is read to its end: what is left over would answer the next call.
                 result_sets: ResultSets = []
@@ -236,9 +188,10 @@ class Connection:
                     if cursor.with_rows:
                         result_sets.append(ResultSet(await cursor.fetchall(), cursor.column_names))
                     if not await cursor.nextset():
+                        connection.called_at = 0
                         return result_sets
-        except BaseException:
-            await self._discard()
+        except BaseException as error:
+            self._discard(error)
             raise
 
     async def close(self) -> None:
@@ -247,29 +200,29 @@ class Connection:
             await self._connection.close()
         self._connection = self._cursor = None
 
-    async def _open(self) -> Any:
-        # A time limit of our own: where the server resets the connection just before TLS, uvloop waits for ever.
+    async def _open(self) -> DriverConnection:
+        self._connection = await self._primary.open()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            connection = DriverConnection(**self._options, autocommit=True)
-            await connection.connect()
-            self._connection = connection
             self._cursor = await self._connection.cursor()
             await self._cursor.execute(f"SET innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_S}")
-        return self._cursor
+        return self._connection
 
-    async def _discard(self) -> None:
+    def _discard(self, error: BaseException) -> None:
         """Drop the connection without a word: nothing that it may still answer is to be read."""
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
-            await connection.shutdown()
+            connection.abort()
+            if getattr(error, "errno", None) in NOT_PRIMARY:
+                self._primary.reject(connection)
 
 
 def require_compatible_schema(url: str) -> None:
     """Refuse a database that is missing, not migrated, or too new for this code; raises SchemaError."""
     mend = "run: MYSQL_URL=<an administrator's URL> python -m service.deploy"
     try:
+        server = find_primary(MysqlUrl.parse(url))
         with mysql.connector.connect(
-            **connection_options(url), use_pure=True, connection_timeout=CONNECT_TIMEOUT_S
+            **server.driver_options(), use_pure=True, connection_timeout=CONNECT_TIMEOUT_S
         ) as connection:
             cursor = connection.cursor()
             cursor.execute("CALL get_health()")

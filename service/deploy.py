@@ -23,11 +23,12 @@ from typing import Any
 import mysql.connector
 import yoyo
 from yoyo.backends.core import MySQLBackend
-from yoyo.connections import parse_uri
 
 from service import __version__
-from service.database import connection_options
-from service.settings import SettingsError, load_environment
+from service.errors import SettingsError
+from service.mysql_url import MysqlUrl
+from service.primary import find_primary
+from service.settings import load_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 OWNER = "checkout_owner@localhost"
@@ -51,10 +52,9 @@ class Backend(MySQLBackend):  # type: ignore[misc] # yoyo has no type hints
 
     driver_module = "mysql.connector"
 
-    def connect(self, dburi: Any) -> Any:
-        """Connect as everything else does: yoyo reads a URL's query in its own way."""
-        host = f"[{dburi.hostname}]" if ":" in (dburi.hostname or "") else dburi.hostname
-        return mysql.connector.connect(**connection_options(str(dburi._replace(hostname=host))), use_pure=True)
+    def connect(self, dburi: MysqlUrl) -> Any:
+        """Connect as everything else does: yoyo has a URL of its own, and wants no more than a `database` of it."""
+        return mysql.connector.connect(**dburi.driver_options(), use_pure=True)
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ def predates_baseline(cursor: Any, database: str) -> bool:
     return bool(cursor.fetchone() != (0,))
 
 
-def migrate(url: str) -> int:
+def migrate(url: MysqlUrl) -> int:
     """Apply the pending migrations; returns how many."""
-    backend = Backend(parse_uri(url), MIGRATION_TABLE)
+    backend = Backend(url, MIGRATION_TABLE)
     backend.init_database()
     migrations = backend.to_apply(yoyo.read_migrations(str(ROOT / "migrations")))
     # The deploy lock is ours, so a lock that stands in the table was left by a killed run.
@@ -240,11 +240,12 @@ def deploy(url: str, *, seed: bool = False) -> str:
     Returns a line that says what was done. Raises DeployError, or mysql.connector.Error where the account may not
     do it.
     """
-    options = connection_options(url)
-    database = options.pop("database", None)
-    if not database or not re.fullmatch(r"\w+", database):
+    hosts = MysqlUrl.parse(url)
+    database = hosts.database
+    if not re.fullmatch(r"\w+", database):
         raise DeployError("MYSQL_URL names no database: end it in /checkout")
-    connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
+    server = find_primary(hosts)
+    connection = mysql.connector.connect(**server.for_database("").driver_options(), use_pure=True, autocommit=True)
     try:
         cursor: Any = connection.cursor()
         with deploy_lock(cursor, database):
@@ -258,7 +259,7 @@ def deploy(url: str, *, seed: bool = False) -> str:
             # A routine keeps the mode and the collation that it was created under.
             cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
             cursor.execute("SET sql_mode = %s", (SQL_MODE,))
-            migrated = migrate(url)
+            migrated = migrate(server)
             statements = read_account_statements()
             grants = [statement for statement in statements if re.match(r"GRANT (EXECUTE|SELECT) ON \w", statement)]
             for statement in statements:

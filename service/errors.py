@@ -108,6 +108,10 @@ def refusal(errno: int, detail: str | None = None, status: int | None = None, **
     return Problem(error.slug, status or error.status, detail or error.detail, errno=errno, **members)
 
 
+class SettingsError(ValueError):
+    """A setting that is missing or cannot be used; the message names it and says what is expected."""
+
+
 class Overloaded(Exception):
     """The queue is full, or a request's deadline passed before it was answered."""
 

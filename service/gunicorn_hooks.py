@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 from gunicorn.workers import gasgi
 
 import service.settings
+from service.errors import SettingsError
 from service.http_connections import HttpConnection
-from service.settings import Settings, SettingsError, is_loopback, load_settings
+from service.settings import Settings, is_loopback, load_settings
 
 CONNECTION_LIMIT = 20_000
 OTHER_FILES = 200  # that a worker opens beside its clients' connections
@@ -61,7 +62,7 @@ def on_starting(server: Any) -> None:
     settings = _active_settings()
     try:
         require_compatible_schema(settings.mysql_url)
-    except (SchemaError, SettingsError) as error:
+    except SchemaError as error:
         _refuse_to_start(str(error))
     if not settings.webhook_secrets:
         print(

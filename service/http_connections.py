@@ -1,7 +1,7 @@
-"""gunicorn's HTTP connections, with an end to patience: who does not get a request across, or an answer, is cut off.
+"""HTTP connections with time limits for clients that send or read too slowly.
 
-gunicorn's asgi worker waits for ever for a connection's first request and for a client that does not read, restarts its
-wait for a body with every byte, and does not heed `worker_connections`.
+gunicorn's asgi worker has no such limits: it waits without end for the first request of a connection and for a client
+that does not read its answer, it restarts its wait for a body with every byte, and it ignores `worker_connections`.
 """
 
 import asyncio
@@ -9,9 +9,11 @@ from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 
-# A client whose body or answer is stuck at two looks in a row is cut off: after one to two intervals. Who has not asked
-# at all costs least, and comes again when cut off, which costs more: such a client has as long as between two requests.
-LOOK_INTERVAL_S = 5
+# A connection whose body or answer makes no progress is closed at the second check in a row, so after one to two
+# intervals. A connection without any request is closed after `keepalive` seconds only: it costs little, and its client
+# would connect again at once.
+CHECK_INTERVAL_S = 5
+BUFFER_LIMIT_BYTES = 64 * 1024  # of one connection: a body has at most 16 KiB, and pipelined requests wait in the rest
 
 
 class HttpConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type hints
@@ -19,20 +21,20 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type
 
     def __init__(self, worker: Any) -> None:
         super().__init__(worker)
-        self._max_buffer_size = 64 * 1024  # bytes; a body is at most 16 KiB, the rest are requests that wait
+        self._max_buffer_size = BUFFER_LIMIT_BYTES
         self._stuck_request = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the client, or send it away where there are too many."""
+        """Accept a connection, or close it at once where the worker has `worker_connections` already."""
         super().connection_made(transport)
         if self.worker.nr_conns > self.worker.worker_connections:
             self.transport.abort()
         else:
-            self._arm_keepalive_timer()  # as before every later request
-            self.worker.loop.call_later(LOOK_INTERVAL_S, self._look)
+            self._arm_keepalive_timer()  # gunicorn arms it only between requests
+            self.worker.loop.call_later(CHECK_INTERVAL_S, self._close_if_stuck)
 
-    def _look(self) -> None:
-        """Cut the client off if it has been stuck since the last look."""
+    def _close_if_stuck(self) -> None:
+        """Close the connection if its request has made no progress since the last check."""
         if self._closed:
             return
         request = self.req_count if self._is_stuck() else 0
@@ -40,25 +42,25 @@ class HttpConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type
             self.transport.abort()
             return
         self._stuck_request = request
-        self.worker.loop.call_later(LOOK_INTERVAL_S, self._look)
+        self.worker.loop.call_later(CHECK_INTERVAL_S, self._close_if_stuck)
 
     def _is_stuck(self) -> bool:
-        """Whether the client owes the rest of a body, or does not read."""
+        """Whether the client has not sent its whole body, or does not read its answer."""
         receiver = self._body_receiver
         owes_body = receiver is not None and not receiver._complete
         return bool(owes_body or self._flow_control.write_paused)
 
     def _resume_reading(self) -> None:
-        """Read on after an answer, once the requests that wait here are few.
+        """Continue to read after an answer, unless the buffer is full of pipelined requests.
 
-        gunicorn reads on after every answer, and would hold, and copy for each of them, whatever a client pipelines.
+        gunicorn continues after every answer, so a client could fill the worker's memory with requests.
         """
         if self._http1_buffered() <= self._max_buffer_size:
             super()._resume_reading()
 
     def _feed_callback_parser(self, data: bytes) -> bool:
-        """Parse; read on where what is here is not a whole request, however long it is."""
-        goes_on: bool = super()._feed_callback_parser(data)
-        if goes_on and not self._callback_parser.is_complete:
+        """Parse the data, and continue to read while the request is not complete, whatever the buffer holds."""
+        may_continue: bool = super()._feed_callback_parser(data)
+        if may_continue and not self._callback_parser.is_complete:
             super()._resume_reading()
-        return goes_on
+        return may_continue

@@ -1,4 +1,4 @@
-"""Logging: one event a line, as JSON, to standard output."""
+"""Logging to standard output: one JSON object per line."""
 
 import sys
 from typing import Any
@@ -10,7 +10,7 @@ _ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
 
 def configure_logs() -> None:
-    """Send structlog's events to standard output, one JSON line each."""
+    """Configure structlog to write each event as one line of JSON to standard output."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -1,4 +1,4 @@
-"""The service's description of itself, OpenAPI 3.1: what `/openapi.json` answers."""
+"""The OpenAPI 3.1 description of the service, which `/openapi.json` answers."""
 
 import re
 from pathlib import Path
@@ -156,6 +156,7 @@ SCHEMAS: dict[str, Json] = {
         mysql={"const": "ok"},
         redis={"enum": ["ok", "degraded"]},
         sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that nobody released"},
+        sweep_event={"enum": ["enabled", "disabled"], "description": "whether MySQL's own EVENT sweeps"},
     ),
     "Problem": _object(
         ("available_stock", "order_id", "missing"),
@@ -193,7 +194,7 @@ PARAMETERS: dict[str, Json] = {
     },
 }
 
-# By operation: a command that is shown with it.
+# The command that is shown with each operation.
 EXAMPLES = dict(
     re.findall(r"^## (\w+)\n(.+?)\n(?=\n|\Z)", Path(__file__).with_name("examples.sh").read_text(), re.M | re.S)
 )
@@ -204,7 +205,7 @@ UNAVAILABLE = ("503 overloaded", "503 database_unavailable")
 
 
 def _problems(errnos: tuple[int, ...], others: tuple[str, ...]) -> Json:
-    """A response for each status, which names the codes that it may carry."""
+    """Return a response per status, whose description names the possible codes."""
     codes = [(str(ERRORS[errno].status), f"{ERRORS[errno].slug} ({errno})") for errno in errnos]
     codes += [(status, code) for status, _, code in (other.partition(" ") for other in others)]
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -230,7 +231,7 @@ def _operation(
     tag: str = "shop",
     media_types: tuple[str, ...] = ("application/json",),
 ) -> Json:
-    """One operation; `answers` are the schemas of the good statuses, None where there is no body."""
+    """Return one operation; `answers` are the schemas of the successful statuses, None for an answer without a body."""
     responses: Json = {
         status: {"description": summary} | ({"content": _content(schema, media_types)} if schema else {})
         for status, schema in answers.items()
@@ -252,7 +253,7 @@ def _operation(
 
 
 def _path(name: str | None = None, **operations: Json) -> Json:
-    """A path's operations, with the id in its template."""
+    """Return the operations of a path, with the id in its template."""
     return operations | ({"parameters": [{"name": name, "in": "path", "required": True, "schema": ID}]} if name else {})
 
 
@@ -432,7 +433,7 @@ class OpenApiResource:
         self._document = msgspec.json.encode({**DOCUMENT, "servers": [{"url": path_prefix or "/"}]})
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """The description of every call."""
+        """Answer the description."""
         resp.data = self._document
 
     on_head = on_get

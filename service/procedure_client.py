@@ -10,7 +10,10 @@ import msgspec
 from service.batching import Batcher, Entry
 from service.cache import ProductCache, Value, connect_redis
 from service.database import Connection, Row, classify, find_rows, reason, rows_of
+from service.errors import DatabaseUnavailable, Overloaded
 from service.metrics import CACHE_DEGRADED, CACHE_HITS, CACHE_MISSES, count_outcomes
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from service.rows import (
     AppliedPayment,
     CancelledOrder,
@@ -21,6 +24,7 @@ from service.rows import (
     Figures,
     Health,
     Hold,
+    Member,
     Order,
     Page,
     Product,
@@ -32,6 +36,8 @@ from service.rows import (
 from service.settings import Settings
 
 READ_BATCH_LIMIT = 1000  # elements; require_batch refuses more
+SWEEP_RETRY_S = 1
+PRIMARY_PATIENCE_S = 0.25  # of one attempt: three, and those of the batch before, fit into a request's deadline
 
 
 def cached_values(products: list[Product]) -> list[Value]:
@@ -47,6 +53,11 @@ class ProcedureClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._primary = Primary(
+            MysqlUrl.parse(settings.mysql_url),
+            patience_s=PRIMARY_PATIENCE_S,
+            when_found=self._begin_to_enable_sweep,
+        )
         self.cache = ProductCache(connect_redis(settings.redis_url))
         self._connections: list[Connection] = []
         self._batchers: list[Batcher[Any, Any]] = []
@@ -65,12 +76,32 @@ class ProcedureClient:
         self.list_products = self._batch("list_products", self._send_page, 1)
         self.get_health = self._batch("get_health", self._send_health, READ_BATCH_LIMIT)
         self.get_metrics = self._batch("get_metrics", self._send_metrics, READ_BATCH_LIMIT)
+        self._enable_sweep = self._batch("enable_sweep", self._send_enable_sweep, 1)
+        self._enabling_sweep: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Answer what is queued, then close every connection."""
+        if self._enabling_sweep is not None:
+            self._enabling_sweep.cancel()
         await asyncio.gather(*(batcher.drain() for batcher in self._batchers))
         await asyncio.gather(*(connection.close() for connection in self._connections))
+        await self._primary.close()
         await self.cache.close()
+
+    def _begin_to_enable_sweep(self) -> None:
+        """Have the EVENT run on the primary that was just found: on a secondary it is disabled."""
+        if self._enabling_sweep is not None:
+            self._enabling_sweep.cancel()
+        self._enabling_sweep = asyncio.create_task(self._enable_sweep_until_done(), name="enable the sweep")
+
+    async def _enable_sweep_until_done(self) -> None:
+        while True:
+            try:
+                await self._enable_sweep(None)
+            except (DatabaseUnavailable, Overloaded):
+                await asyncio.sleep(SWEEP_RETRY_S)
+            else:
+                return
 
     def _batch(
         self,
@@ -79,10 +110,10 @@ class ProcedureClient:
         batch_limit: int,
         lock_group: Callable[[Any], Hashable] = lambda _request: None,
     ) -> Callable[[Any], Entry[Any, Any]]:
-        connection = self.connection_class(self._settings.mysql_url)
+        connection = self.connection_class(self._primary)
 
         async def send_aside(requests: list[Any]) -> list[Any]:
-            extra = self.connection_class(self._settings.mysql_url)
+            extra = self.connection_class(self._primary)
             try:
                 return await send(extra, requests)
             finally:
@@ -158,7 +189,7 @@ class ProcedureClient:
     def _count_reads(self, product_ids: list[int], bodies: dict[int, bytes]) -> None:
         hits = sum(product_id in bodies for product_id in product_ids)
         CACHE_HITS.inc(hits)
-        (CACHE_DEGRADED if self.cache.is_left_alone() else CACHE_MISSES).inc(len(product_ids) - hits)
+        (CACHE_DEGRADED if self.cache.is_circuit_open() else CACHE_MISSES).inc(len(product_ids) - hits)
 
     async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
         (page,) = pages
@@ -169,7 +200,12 @@ class ProcedureClient:
         rows, *_ = await connection.call("get_health")
         return rows_of(Health, rows) * len(requests)
 
+    async def _send_enable_sweep(self, connection: Connection, requests: list[None]) -> list[None]:
+        await connection.call("enable_sweep")
+        return requests
+
     async def _send_metrics(self, connection: Connection, requests: list[None]) -> list[DatabaseMetrics]:
         result_sets = await connection.call("get_metrics")
         (health,), (figures,) = find_rows(Health, result_sets), find_rows(Figures, result_sets)
-        return [DatabaseMetrics(health, figures, find_rows(Stock, result_sets))] * len(requests)
+        stock, members = find_rows(Stock, result_sets), find_rows(Member, result_sets)
+        return [DatabaseMetrics(health, figures, stock, members)] * len(requests)

@@ -1,4 +1,4 @@
-"""What resources share: reading a request, and writing an answer."""
+"""Functions that resources share to read requests and write answers."""
 
 import re
 from datetime import datetime
@@ -17,21 +17,21 @@ BODY_LIMIT_BYTES = 16 * 1024
 ID = re.compile(r"[1-9][0-9]{0,18}")
 BIGINT_MAXIMUM = 2**63 - 1
 
-# A procedure's BIGINT. Which of these numbers make sense is for the procedure to say.
+# A procedure's BIGINT. The procedure decides which of these numbers are valid.
 BigInt = Annotated[int, msgspec.Meta(ge=-(2**63), le=BIGINT_MAXIMUM)]
 
-LARGEST_DIGITS = 19  # of a BIGINT
+BIGINT_DIGITS = 19
 
 Body = TypeVar("Body")
 
 
 async def read_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder[Body]") -> Body:
-    """The JSON body of a request; raises Problem 400, 413, 415 or 422."""
+    """Read and decode a JSON body. Raises Problem 400, 413, 415 or 422."""
     return decode(await read_bytes(request), decoder)
 
 
 async def read_bytes(request: falcon.asgi.Request) -> bytes:
-    """The body of a request that says it is JSON; raises Problem 413 or 415."""
+    """Read the body of a request whose content type is JSON. Raises Problem 413 or 415."""
     if (request.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
         raise Problem("invalid_request", 415, "Send the body without a Content-Encoding.", errno=INVALID_REQUEST)
     media_type = (request.content_type or "application/json").partition(";")[0].strip().lower()
@@ -44,14 +44,14 @@ async def read_bytes(request: falcon.asgi.Request) -> bytes:
 
 
 def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
-    """What a body of JSON says; raises Problem 400 or 422."""
+    """Decode a JSON body. Raises Problem 400 where it is not JSON, 422 where a member has the wrong type."""
     try:
-        # The decoder does not look into members that it passes over: bad UTF-8 there is bad all the same.
+        # Decode all of it: the JSON decoder skips unknown members, and would miss invalid UTF-8 in them.
         text = body.decode()
         try:
             return decoder.decode(text)
         except msgspec.ValidationError:
-            # It stopped at the first wrong type: what follows may not be JSON, and what it met may be 2.0 for 2.
+            # The decoder stopped at the first wrong type. The rest may not be JSON, or the value may be 2.0 for 2.
             document = _UNTYPED.decode(text)
         try:
             return decoder.decode(encode(document))
@@ -62,9 +62,9 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
 
 
 def _number(text: str) -> int | Decimal:
-    """Return a JSON number that is written with a point or an exponent: an integer if it has no fraction."""
+    """Convert a JSON number with a point or an exponent: to int where it has no fraction, else to Decimal."""
     number = Decimal(text)
-    if number.adjusted() < LARGEST_DIGITS and number == number.to_integral_value():
+    if number.adjusted() < BIGINT_DIGITS and number == number.to_integral_value():
         return int(number)
     return number
 
@@ -73,22 +73,22 @@ _UNTYPED = msgspec.json.Decoder(float_hook=_number)
 
 
 def idempotency_key(request: falcon.asgi.Request, response: falcon.asgi.Response) -> tuple[str, bool]:
-    """The request's key, and whether it was made here; the answer carries it, whatever it will be.
+    """Return the request's Idempotency-Key and whether it was generated here; the answer carries it in any case.
 
-    Raises Problem 422 where the header is not UTF-8, or was sent more than once.
+    Raises Problem 422 where the header is not UTF-8 or was sent more than once.
     """
-    key, made = set_idempotency_key_header(request, response)
+    key, is_generated = set_idempotency_key_header(request, response)
     # A server joins the values of a repeated header with commas, which a key may contain as well.
     if "," in key and [name for name, _ in request.scope["headers"]].count(b"idempotency-key") > 1:
         raise refusal(INVALID_REQUEST, "Send one Idempotency-Key.")
     try:
-        return key.encode("latin-1").decode(), made
+        return key.encode("latin-1").decode(), is_generated
     except UnicodeDecodeError:
         raise refusal(INVALID_REQUEST, "Idempotency-Key is not UTF-8.") from None
 
 
 def set_idempotency_key_header(request: falcon.Request, response: falcon.Response) -> tuple[str, bool]:
-    """Let an answer carry the request's key, as it came, or a new one; returns it, and whether it is new."""
+    """Set the answer's Idempotency-Key to the request's or to a new one; return it and whether it is new."""
     given = request.get_header("Idempotency-Key")
     key = str(uuid_utils.uuid7()) if given is None else given
     response.set_header("Idempotency-Key", key)
@@ -96,30 +96,30 @@ def set_idempotency_key_header(request: falcon.Request, response: falcon.Respons
 
 
 def parse_id(text: str, not_found_errno: int) -> int:
-    """An id out of a path; what cannot be one is not found. Raises Problem 404."""
+    """Convert an id in a path. Raises Problem 404, with the given errno, for text that cannot be an id."""
     if not ID.fullmatch(text) or int(text) > BIGINT_MAXIMUM:
         raise refusal(not_found_errno)
     return int(text)
 
 
-# A Decimal is written as a number with its own digits, without passing through binary floating point.
+# Writes a Decimal as a number with its own digits: an amount never becomes a binary floating-point number.
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-@lru_cache  # a batch's holds expire together
+@lru_cache  # the holds of a batch share their deadline
 def utc(moment: datetime) -> str:
-    """A DATETIME, which is UTC without saying so, as `2025-12-02T18:30:00Z`."""
+    """Format a DATETIME of MySQL, which is in UTC, as `2025-12-02T18:30:00Z`."""
     return f"{moment.isoformat()}Z"
 
 
 def money(amount: Decimal) -> Decimal:
-    """A DECIMAL of two places as JSON shows it: its own digits, of trailing zeros at most one after the point."""
+    """Cut a second zero after the point off a DECIMAL of two places: 100.00 becomes 100.0, and 0.10 becomes 0.1."""
     digits = str(amount)
     return Decimal(digits[:-1]) if digits.endswith("0") else amount
 
 
 def send_json(response: falcon.asgi.Response, document: Any, *, replayed: int = 0) -> None:
-    """Answer with a JSON document, marked when it is a replay."""
+    """Answer with a JSON document; a replay is marked by `Idempotent-Replayed: true`."""
     response.data = encode(document)
     if replayed:
         response.set_header("Idempotent-Replayed", "true")

@@ -181,6 +181,7 @@ class Health(NamedTuple):
     schema_version: int
     oldest_code: int
     sweep_lag_s: int
+    is_sweep_enabled: int
 
 
 class Figures(NamedTuple):
@@ -192,11 +193,22 @@ class Figures(NamedTuple):
     payments_waiting: int
     stock_differences: int
     stock_checked_at: datetime | None
+    flow_control_throttles: int | None
     payments_to_review: int
 
 
+class Member(NamedTuple):
+    """A member of the replication group in get_metrics."""
+
+    member: str
+    state: str
+    role: str
+    certifier_queue: int
+    applier_queue: int
+
+
 class Stock(NamedTuple):
-    """One of the last rows of get_metrics."""
+    """A product in get_metrics."""
 
     product_id: int
     total_stock: int
@@ -209,3 +221,4 @@ class DatabaseMetrics(NamedTuple):
     health: Health
     figures: Figures
     stock: list[Stock]
+    members: list[Member]

@@ -1,4 +1,4 @@
-"""What the service is told from outside: the environment, and `.env` for what the environment leaves out."""
+"""The service's settings, from the environment and from `.env`; the environment takes precedence."""
 
 import binascii
 import os
@@ -14,22 +14,21 @@ from limits import RateLimitItem, parse
 from msgspec import Meta
 from standardwebhooks import Webhook
 
+from service.errors import SettingsError
+from service.mysql_url import MysqlUrl
+
 Network = IPv4Network | IPv6Network
 
 API_KEY = re.compile(r"([\w.-]{1,64}):([0-9a-f]{64})", re.ASCII)
 ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
 
 
-# What gunicorn's master has read last; its workers take these, whatever `.env` says when one of them starts.
+# The settings that gunicorn's master has read last. All workers use these, even if `.env` changed since.
 active: "Settings | None" = None
 
 
-class SettingsError(Exception):
-    """A setting that is missing or cannot be used; the message names it and says what is expected."""
-
-
 class Settings(msgspec.Struct, frozen=True, rename=str.upper):
-    """The service's settings, under the same names in capitals in the environment. `.env.example` explains each."""
+    """The settings; their variables have the same names in capitals. `.env.example` explains each."""
 
     mysql_url: Annotated[str, Meta(pattern=r"^mysql://")]
     redis_url: Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://")]
@@ -48,16 +47,16 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
     otel_exporter_otlp_endpoint: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be used; the messages quote no URL, password or secret."""
-        for name, url in (("MYSQL_URL", self.mysql_url), ("REDIS_URL", self.redis_url)):
-            try:
-                urlsplit(url).port  # noqa: B018 reading it is the check
-            except ValueError:
-                raise ValueError(f"{name} is no URL; percent-encode the password") from None
+        """Raise ValueError for invalid settings; the messages quote no URL, password or secret."""
+        MysqlUrl.parse(self.mysql_url)
+        try:
+            urlsplit(self.redis_url).port  # noqa: B018 reading it is the check
+        except ValueError:
+            raise ValueError("REDIS_URL is no URL; percent-encode the password") from None
         if self.webhook_secrets and not self.verifiers():
-            raise ValueError("WEBHOOK_SECRETS: a list of nothing; leave it away")
+            raise ValueError("WEBHOOK_SECRETS: the list is empty; leave the variable out")
         if self.api_keys and not self.api_key_digests():
-            raise ValueError("API_KEYS: a list of nothing; leave it away")
+            raise ValueError("API_KEYS: the list is empty; leave the variable out")
         self.proxies()
         for name in ("RATE_LIMIT_PER_KEY", "RATE_LIMIT_PER_ADDRESS"):
             self.limit(name)
@@ -65,8 +64,8 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
             raise ValueError("RATE_LIMIT_PER_KEY: needs API_KEYS")
 
     def verifiers(self) -> list[Webhook]:
-        """One verifier a webhook secret, in the order given; none: unsigned webhooks are taken. Raises ValueError."""
-        secrets = _parts(self.webhook_secrets)
+        """Return one verifier per webhook secret; with none, unsigned webhooks are accepted. Raises ValueError."""
+        secrets = _split_list(self.webhook_secrets)
         expected = "WEBHOOK_SECRETS: expected whsec_ and base64 of 24 to 64 bytes, comma-separated"
         for secret in secrets:
             try:
@@ -78,18 +77,18 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
         return [Webhook(secret) for secret in secrets]
 
     def api_key_digests(self) -> dict[str, str]:
-        """Whose key it is by the SHA-256 of the key; none: no key is needed. Raises ValueError.
+        """Return the caller's name by the SHA-256 of each API key; with none, no key is needed. Raises ValueError.
 
-        A caller may have several keys, so that one can be rotated while what it holds stays its own.
+        A caller may have several keys, so that it keeps its holds and orders while a key is rotated.
         """
-        matches = [API_KEY.fullmatch(part) for part in _parts(self.api_keys)]
+        matches = [API_KEY.fullmatch(part) for part in _split_list(self.api_keys)]
         digests = {match[2]: match[1] for match in matches if match}
         if len(digests) < len(matches):
             raise ValueError("API_KEYS: expected name:sha256 in hexadecimal, comma-separated, each key once")
         return digests
 
     def limit(self, name: str) -> RateLimitItem | None:
-        """The rate limit of this name, such as 100/second; None: there is none. Raises ValueError."""
+        """Return the rate limit of this variable, such as 100/second, or None without a limit. Raises ValueError."""
         text = getattr(self, name.lower())
         try:
             return parse(text) if text else None
@@ -97,38 +96,38 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
             raise ValueError(f"{name}: expected something like 100/second or 1000/minute") from None
 
     def proxies(self) -> list[Network]:
-        """The networks whose X-Forwarded-For is believed. Raises ValueError."""
+        """Return the networks of proxies whose X-Forwarded-For is trusted. Raises ValueError."""
         try:
-            return [ip_network(part) for part in _parts(self.trusted_proxies)]
+            return [ip_network(part) for part in _split_list(self.trusted_proxies)]
         except ValueError:
             raise ValueError("TRUSTED_PROXIES: expected addresses or networks, comma-separated") from None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether only this machine can connect to an address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _parts(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_environment() -> None:
-    """Add to the environment what `.env` says and the environment does not."""
+    """Add the variables of `.env` to the environment, where it lacks them."""
     load_dotenv(ENVIRONMENT_FILE)
 
 
 def load_settings() -> Settings:
-    """Read and check the settings; raises SettingsError.
+    """Read and check the settings. Raises SettingsError.
 
-    The environment stays as it is, so that a reload sees what `.env` says by then.
+    Does not change the environment, so that a reload reads the current `.env`.
     """
     wanted = {field.encode_name for field in msgspec.structs.fields(Settings)}
-    said = {**dotenv_values(ENVIRONMENT_FILE), **os.environ}
-    given = {name: value for name, value in said.items() if name in wanted and value}
+    variables = {**dotenv_values(ENVIRONMENT_FILE), **os.environ}
+    given = {name: value for name, value in variables.items() if name in wanted and value}
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:

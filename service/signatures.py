@@ -1,4 +1,4 @@
-"""Standard Webhooks: whether a payment event comes from somebody who knows one of the secrets.
+"""Verification of the signatures of webhooks, as Standard Webhooks defines them.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -11,14 +11,14 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from service.errors import Problem
 
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
-# The library lets malformed input through to what it is built on: numbers, base64, UTF-8 and dates far away.
+# The library raises these for malformed headers as well: numbers, base64, UTF-8, and dates out of range.
 REFUSALS = (WebhookVerificationError, ValueError, OverflowError, OSError)
 
 
 def require_signature(request: falcon.asgi.Request, body: bytes, verifiers: Sequence[Webhook]) -> None:
-    """Refuse a body that no secret signed within the last five minutes; without verifiers everything passes.
+    """Require that one of the secrets signed the body within the last five minutes. Without verifiers, all bodies pass.
 
-    Raises Problem 401. The library compares in constant time.
+    Raises Problem 401. The library compares signatures in constant time.
     """
     headers = {name: request.get_header(name) or "" for name in HEADERS}
     if verifiers and not any(_is_signed(verifier, body, headers) for verifier in verifiers):

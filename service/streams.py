@@ -2,7 +2,7 @@
 
 A worker with listeners has one subscription in Redis, which tells of holds and releases as they are published, and
 reads the products that are listened to from MySQL twice a second, all in one call: that finds what changed behind the
-service's back, and serves alone while Redis is away.
+service's back, and serves alone while Redis is unavailable.
 """
 
 import asyncio
@@ -10,16 +10,17 @@ import math
 from collections.abc import Awaitable, Callable
 
 import structlog
-from redis.exceptions import RedisError
 
-from service.cache import Subscription, Value
+from service.cache import ProductCache, Value
 from service.errors import DatabaseUnavailable, Overloaded
-from service.metrics import CACHE_FAILURES, STREAM_LISTENERS
+from service.metrics import STREAM_LISTENERS
+from service.redis import RedisUnavailable
 from service.requests import ID
 
 HEARTBEAT_S = 15.0
 READ_INTERVAL_S = 0.5
 RESTART_S = 1.0
+SUBSCRIPTION_S = 5.0
 # One listener hears at most so often. Many hear less often, so that they leave the time for holds: a worker sends about
 # EVENTS_PER_S, but lets nobody wait longer than LONGEST_ROUND_S.
 SHORTEST_ROUND_S = 0.1
@@ -96,14 +97,14 @@ class Listener:
 class StockFeed:
     """The listeners of a worker, and what they hear.
 
-    read       a product's value out of MySQL, None for an unknown one
-    redis_url  where changes are published
+    read   a product's value out of MySQL, None for an unknown one
+    cache  where changes are published
     """
 
-    def __init__(self, read: Callable[[int], Awaitable[Value | None]], redis_url: str) -> None:
+    def __init__(self, read: Callable[[int], Awaitable[Value | None]], cache: ProductCache) -> None:
         self.is_ended = False
         self._read = read
-        self._redis_url = redis_url
+        self._cache = cache
         self._products: dict[int, Product] = {}
         self._listeners: dict[Listener, None] = {}
         self._has_changed = asyncio.Event()
@@ -181,20 +182,24 @@ class StockFeed:
                 listener.wake_if_silent_since(silent_since)
 
     async def _hear_of_changes(self) -> None:
-        """Take over what any worker publishes, as long as Redis lets us."""
+        """Take over what any worker publishes, while Redis is available.
+
+        A server keeps its subscribers when it becomes a replica, and need not tell them anything from then on. So no
+        subscription lasts longer than SUBSCRIPTION_S; the next one is made with the server at the address by then.
+        """
+        loop = asyncio.get_running_loop()
         while True:
-            subscription = Subscription(self._redis_url)
+            subscription = self._cache.subscription()
+            ends_at = loop.time() + SUBSCRIPTION_S
             try:
-                while True:
+                while loop.time() < ends_at:
                     await subscription.subscribe(self._products.keys())
                     if value := await subscription.next(READ_INTERVAL_S):
                         self._offer(value)
-            except (RedisError, OSError) as error:
-                CACHE_FAILURES.labels("subscribe").inc()
-                log.warning("cache_degraded", act="subscribe", error=type(error).__name__)
+            except RedisUnavailable:
+                await asyncio.sleep(RESTART_S)
             finally:
                 await subscription.close()
-            await asyncio.sleep(RESTART_S)
 
     async def _tell_listeners(self) -> None:
         """Wake those who are behind, round after round, and not all at once."""

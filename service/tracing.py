@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry: a span for a request, for the batch that it travelled in, and for the batch's CALL.
+"""OpenTelemetry traces: a span per request, per batch, and per CALL of a batch.
 
-Imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set; the SDK reads the other OTEL_ variables itself. What a request
-carries (bodies, keys, addresses) is in no span.
+Imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set; the SDK reads the other OTEL_ variables itself. Spans contain no
+bodies, keys or addresses of clients.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ _tracer = trace.get_tracer("service")
 
 
 class RequestSpans:
-    """Middleware: a span for every request, in the trace that its `traceparent` names."""
+    """Middleware: one span per request, in the trace that the request's `traceparent` names."""
 
     async def process_request(self, req: falcon.asgi.Request, _resp: object) -> None:
-        """Begin the span."""
+        """Start the span."""
         carrier = {name: req.get_header(name) or "" for name in ("traceparent", "tracestate")}
         span = _tracer.start_span(req.method, context=_propagator.extract(carrier), kind=SpanKind.SERVER)
         req.context.span = span
@@ -42,7 +42,7 @@ class RequestSpans:
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: object, _is_success: object
     ) -> None:
-        """End the span, under the name of the route."""
+        """End the span and name it after the route."""
         span: Span = req.context.span
         if req.uri_template:
             span.update_name(f"{req.method} {req.uri_template}")
@@ -57,16 +57,16 @@ class RequestSpans:
 
 
 class TracedBatcher(Batcher[Any, Any]):
-    """A batcher that knows which span each of its entries belongs to."""
+    """A batcher whose entries remember the spans of their requests."""
 
     def submit(self, request: Any) -> Entry[Any, Any]:
-        """Do the same, and remember the request's span."""
+        """Queue a request, and remember its span."""
         entry = super().submit(request)
         entry.span = trace.get_current_span()  # type: ignore[attr-defined] # only traced entries have one
         return entry
 
     async def _deliver(self, batch: list[Entry[Any, Any]], *, aside: bool = False) -> None:
-        """Do the same within a span of the batch: a child of its first request's, which is linked with all of them."""
+        """Deliver a batch within a span: a child of the first request's span, linked with the spans of all requests."""
         spans: list[Span] = [entry.span for entry in batch if entry.span.is_recording()]  # type: ignore[attr-defined]
         if not spans:
             with trace.use_span(trace.INVALID_SPAN):
@@ -84,7 +84,7 @@ class TracedBatcher(Batcher[Any, Any]):
 
 
 class TracedConnection(Connection):
-    """A connection that puts each CALL into a span of its own."""
+    """A connection with one span per CALL."""
 
     async def call(self, procedure: str, *arguments: Any) -> ResultSets:
         """Do the same."""
@@ -108,23 +108,23 @@ class TracedConnection(Connection):
 
 
 class TracedProcedureClient(ProcedureClient):
-    """A procedures of traced batchers and connections."""
+    """A client whose batchers and connections are traced."""
 
     batcher_class = TracedBatcher
     connection_class = TracedConnection
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        load_environment()  # where the SDK looks
+        load_environment()  # the SDK reads the environment
         resource = Resource.create({SERVICE_NAME: "checkout"}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         trace.set_tracer_provider(self._provider)
 
     async def close(self) -> None:
-        """Do the same, then send what has not been sent."""
+        """Close the client, then send the remaining spans."""
         await super().close()
-        # A collector that is away would hold up the stop.
+        # An unreachable collector must not delay the stop.
         thread = threading.Thread(target=self._provider.shutdown, name="trace-flush", daemon=True)
         thread.start()
         await asyncio.to_thread(thread.join, FLUSH_TIMEOUT_S)

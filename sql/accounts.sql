@@ -1,9 +1,12 @@
 -- The accounts and their privileges. Each login account has EXECUTE on the procedures listed here and nothing else. The
--- procedures run as checkout_owner, which is locked. Passwords are set by `python -m service.deploy`; until then they are
--- random. Names without a database mean the one that is being deployed.
+-- procedures run as checkout_owner, which is locked. `python -m service.deploy` sets the passwords; until then they are
+-- random. Names without a database refer to the database that is being deployed.
 
 CREATE USER IF NOT EXISTS checkout_owner@localhost ACCOUNT LOCK;
 GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON * TO checkout_owner@localhost;
+-- What get_metrics tells of a replication group.
+GRANT SELECT ON performance_schema.replication_group_members TO checkout_owner@localhost;
+GRANT SELECT ON performance_schema.replication_group_member_stats TO checkout_owner@localhost;
 
 CREATE USER IF NOT EXISTS checkout_app@'%' IDENTIFIED BY RANDOM PASSWORD;
 CREATE USER IF NOT EXISTS checkout_cron@'%' IDENTIFIED BY RANDOM PASSWORD;
@@ -17,6 +20,7 @@ GRANT EXECUTE ON PROCEDURE apply_payments TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE cancel_orders TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE create_holds TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE create_orders TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE extend_holds TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE get_health TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE get_holds TO checkout_app@'%';
@@ -29,9 +33,9 @@ GRANT EXECUTE ON PROCEDURE start_payments TO checkout_app@'%';
 
 -- Cron.
 GRANT EXECUTE ON PROCEDURE check_stock TO checkout_cron@'%';
+GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE expire_due TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE get_products TO checkout_cron@'%';
-GRANT EXECUTE ON PROCEDURE list_products TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE purge_history TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE record_stock_check TO checkout_cron@'%';
 GRANT EXECUTE ON PROCEDURE report_sweeps TO checkout_cron@'%';
@@ -51,6 +55,7 @@ GRANT EXECUTE ON PROCEDURE create_holds TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE create_order TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE create_orders TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE create_product TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE enable_sweep TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE expire_due TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE extend_hold TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE extend_holds TO checkout_operator@'%';

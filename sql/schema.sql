@@ -1,5 +1,5 @@
--- What the migrations and the views come to. Generated: python -m tests.contract.snapshot > sql/schema.sql
--- A test fails when it differs from a fresh deploy.
+-- The tables and views that a deploy creates. Generated: python -m docs.generate.schema > sql/schema.sql
+-- A test fails if this file differs from a new database.
 
 CREATE TABLE `customer_units` (
   `hold_id` bigint NOT NULL,

@@ -1,1 +1,1 @@
-"""A private MySQL and Redis, and the service on top of them, for development, tests and the demo."""
+"""Private MySQL and Redis servers and the service that uses them, for development, tests and benchmarks."""

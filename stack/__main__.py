@@ -1,4 +1,4 @@
-"""`python -m stack`: what script/server runs."""
+"""`python -m stack`, the program behind script/server."""
 
 from stack.serve import main
 

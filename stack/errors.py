@@ -1,5 +1,5 @@
-"""The one exception of this package: something a person has to read and act on."""
+"""The exception of this package."""
 
 
 class StackError(Exception):
-    """What went wrong and what to do next, in words for whoever typed the command."""
+    """A command cannot go on. The message tells the person who typed it what went wrong and what to do."""

@@ -4,10 +4,10 @@ import os
 import secrets
 import shutil
 import socket
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from service.mysql_url import Address, MysqlUrl
 from stack.errors import StackError
 from stack.files import write_private
 from stack.process import Server, free_port, output_of
@@ -64,81 +64,40 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 """
 
 
-@dataclass(frozen=True)
-class MysqlUrl:
-    """mysql://user:password@host:port/database?unix_socket=/path, where a socket wins over the host."""
-
-    user: str
-    password: str
-    host: str = "127.0.0.1"
-    port: int = 3306
-    database: str = ""
-    options: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> "MysqlUrl":
-        """Read a URL; what it leaves out gets the usual value."""
-        expected = "MYSQL_URL: expected mysql://user:password@host:port/database, percent-encoded"
-        try:
-            parts = urlsplit(text)
-            port = parts.port or cls.port
-        except ValueError:  # its message quotes what may be a password
-            raise StackError(expected) from None
-        if parts.scheme != "mysql" or not parts.username:
-            raise StackError(expected)
-        return cls(
-            user=unquote(parts.username),
-            password=unquote(parts.password or ""),
-            host=parts.hostname or cls.host,
-            port=port,
-            database=parts.path.removeprefix("/"),
-            options=dict(parse_qsl(parts.query)),
-        )
-
-    def __str__(self) -> str:
-        account = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        query = f"?{urlencode(self.options, safe='/')}" if self.options else ""
-        return f"mysql://{account}@{host}:{self.port}/{self.database}{query}"
-
-    def for_account(self, user: str, password: str) -> "MysqlUrl":
-        """The same server and database under another account."""
-        return replace(self, user=user, password=password)
-
-
 class MysqlServer(Server):
     """A private MySQL server whose data stays in its folder from start to start."""
 
-    def __init__(self, folder: Path, socket_folder: Path, program: MysqlProgram, buffer_pool_mib: int) -> None:
-        """Write the settings; `start` does the rest."""
+    def __init__(
+        self,
+        folder: Path,
+        socket_folder: Path,
+        program: MysqlProgram,
+        buffer_pool_mib: int,
+        *,
+        name: str = "MySQL",
+        port: int | None = None,
+        password: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Choose a port, and a password for root, unless they are given."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._socket = socket_folder / "mysql.sock"
+        self._program = program
+        self._buffer_pool_mib = min(buffer_pool_mib, _memory_mib() // 4)
+        self._socket = socket_folder / f"{folder.name}.sock"
         self.url = MysqlUrl(
             user="root",
-            password=secrets.token_urlsafe(24),
-            port=free_port(),
+            password=password or secrets.token_urlsafe(24),
+            hosts=(Address(port=port or free_port()),),
             options={"unix_socket": str(self._socket)},
         )
-        write_private(folder / "init.sql", INIT_SQL.format(password=self.url.password))
-        buffer_pool_mib = min(buffer_pool_mib, _memory_mib() // 4)
-        settings = MY_CNF.format(
-            folder=folder,
-            socket=self._socket,
-            port=self.url.port,
-            buffer_pool_mib=buffer_pool_mib,
-            redo_log_mib=buffer_pool_mib // 2,
-        )
-        if program.base_folder:
-            settings += MY_CNF_UNPACKED.format(base=program.base_folder)
-        if os.geteuid() == 0:
-            settings += MY_CNF_ROOT
-        write_private(folder / "my.cnf", settings)
         self._mysqld = [*program.command, f"--defaults-file={folder}/my.cnf"]
         command = [*self._mysqld, f"--init-file={folder}/init.sql"]
-        super().__init__("MySQL", command, folder, log=folder / "error.log")
+        super().__init__(name, command, folder, log=folder / "error.log", environment=environment)
 
     def start(self) -> None:
         """Start the server, initialised before if need be, and wait until it answers."""
+        write_private(self._folder / "init.sql", self._init_sql())
+        write_private(self._folder / "my.cnf", self._settings())
         if not (self._folder / "data").exists():
             self._initialise()
         # A killed server leaves this with its pid; given to another process, mysqld would take it for a rival.
@@ -154,6 +113,25 @@ class MysqlServer(Server):
                 return len(connection.recv(1)) == 1
             except OSError:
                 return False
+
+    def _init_sql(self) -> str:
+        """What mysqld runs at every start before it listens."""
+        return INIT_SQL.format(password=self.url.password)
+
+    def _settings(self) -> str:
+        """The text of my.cnf."""
+        settings = MY_CNF.format(
+            folder=self._folder,
+            socket=self._socket,
+            port=self.url.hosts[0].port,
+            buffer_pool_mib=self._buffer_pool_mib,
+            redo_log_mib=self._buffer_pool_mib // 2,
+        )
+        if self._program.base_folder:
+            settings += MY_CNF_UNPACKED.format(base=self._program.base_folder)
+        if os.geteuid() == 0:
+            settings += MY_CNF_ROOT
+        return settings
 
     def _initialise(self) -> None:
         """Make the data directory, which gets its name only when it is complete."""

@@ -1,8 +1,9 @@
-"""Signed Debian packages, fetched and unpacked into a cache folder by any user, installing nothing.
+"""Downloads signed Debian packages and unpacks them into a cache folder. It needs no root and installs nothing.
 
-apt resolves and verifies: it gets folders of its own, an empty list of installed packages (so that it fetches the
-whole closure, libc included), and the machine's own mirror and keyring. Standard library only: the virtual
-environment may need a package before it exists.
+apt resolves the dependencies and verifies the signatures. It uses folders of its own, the machine's mirror and keyring,
+and an empty list of installed packages, so that it downloads all dependencies, libc included.
+
+This module uses the standard library only, because creating the virtual environment may need a package.
 """
 
 import fcntl
@@ -18,7 +19,7 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.process import output_of
 
-SUITE = "sid"  # the one suite that has the current MySQL
+SUITE = "sid"  # the only suite with the current MySQL
 
 APT_CONF = """\
 Dir::Etc::sourcelist "{folder}/sources.list";
@@ -32,21 +33,21 @@ Dir::Cache::archives "{folder}/cache/archives";
 APT::Install-Recommends "false";
 APT::Update::Error-Mode "any";
 Acquire::Retries "3";
-# Run by root, apt would become _apt, which cannot enter a home folder; run by others it stays who it is.
+# As root, apt would switch to the user _apt, which cannot read a home folder. Other users are not affected.
 APT::Sandbox::User "root";
 """
 
 
 def apt_is_available() -> bool:
-    """Whether this machine can fetch Debian packages."""
+    """Whether this machine has the programs that download and unpack Debian packages."""
     return all(shutil.which(program) for program in ("apt-get", "dpkg-deb"))
 
 
 def unpacked(packages: Sequence[str]) -> Path:
-    """A folder with these packages and all they need, fetched unless this user's cache has it.
+    """Return a folder with these packages and their dependencies; they are downloaded unless the cache has them.
 
-    Safe beside other processes and after a crash: one fetches at a time, and a folder gets its name only when it
-    is complete. Remove the folder to fetch newer packages.
+    Several processes may call this at once: one downloads, the others wait. A folder gets its name only when it is
+    complete, so a crash leaves no incomplete one. Remove the folder to get newer packages. Raises StackError.
     """
     cache = _cache_folder()
     folder = cache / "+".join(packages)
@@ -54,27 +55,27 @@ def unpacked(packages: Sequence[str]) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with locked(cache / f"{folder.name}.lock"):
             if not folder.is_dir():
-                _fetch_and_unpack(packages, folder)
+                _download_and_unpack(packages, folder)
     return folder
 
 
 def command(packages: Sequence[str], program: str) -> list[str]:
-    """How to run a program of some packages, with the loader and the libraries that came with it."""
+    """Return the command that runs a program of these packages with the loader and libraries of the same packages."""
     folder = unpacked(packages)
     loader = next(folder.glob("usr/lib/*/ld-linux*.so.*"))
-    # Some keep libraries of their own in a folder below.
+    # Some packages have libraries in a subfolder.
     libraries = [loader.parent, *sorted({library.parent for library in loader.parent.glob("*/lib*.so*")})]
     return [str(loader), "--library-path", ":".join(map(str, libraries)), str(folder / program)]
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, waiting for it; the kernel takes it from a process that dies."""
+    """Wait for the lock on a file and hold it during the block. The kernel releases it if the process dies."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Waiting for another run that does the same ({path}) …", flush=True)
+            print(f"Waiting for another process that holds {path} …", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -84,15 +85,15 @@ def _cache_folder() -> Path:
     return Path(base) / "flash-sale-checkout"
 
 
-def _fetch_and_unpack(packages: Sequence[str], folder: Path) -> None:
+def _download_and_unpack(packages: Sequence[str], folder: Path) -> None:
     for leftover in folder.parent.glob(f"{folder.name}.partial-*"):
         shutil.rmtree(leftover)
-    print(f"Fetching {', '.join(packages)} from Debian {SUITE} …", flush=True)
+    print(f"Downloading {', '.join(packages)} from Debian {SUITE} …", flush=True)
     started_at = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as work:
         archives = _download(packages, Path(work))
         _unpack(archives, Path(work, "root")).rename(folder)
-    print(f"Fetched and unpacked {len(archives)} packages in {time.monotonic() - started_at:.1f} s", flush=True)
+    print(f"Downloaded and unpacked {len(archives)} packages in {time.monotonic() - started_at:.1f} s", flush=True)
 
 
 def _unpack(archives: Sequence[Path], folder: Path) -> Path:
@@ -102,35 +103,35 @@ def _unpack(archives: Sequence[Path], folder: Path) -> Path:
 
 
 def _download(packages: Sequence[str], work: Path) -> list[Path]:
-    """Download packages and their closure from the machine's mirror, trusting the machine's keyring."""
+    """Download packages and their dependencies from the machine's mirror, verified with the machine's keyring."""
     mirror, release = _mirror_and_release()
     try:
         return _Apt(work / "apt", mirror, SUITE).download(packages)
     except StackError as error:
         if "NO_PUBKEY" not in str(error) and "Missing key" not in str(error):
             raise
-    # The machine's keyring is older than the suite's signing key. Debian adds new keys to the keyring package of
-    # older releases, and the machine's own release is one that its keyring verifies.
-    print(f"The keyring of this machine does not know {SUITE}'s key yet: fetching the one of {release} …", flush=True)
+    # The machine's keyring is older than the key that signs the suite. Debian adds new keys to the keyring package of
+    # older releases too, and the machine's keyring can verify the packages of its own release.
+    print(f"This machine's keyring lacks the key of {SUITE}: downloading one from {release} …", flush=True)
     archives = _Apt(work / "apt-keyring", mirror, release).download(["debian-archive-keyring"])
     keyring = _unpack(archives, work / "keyring") / "usr/share/keyrings/debian-archive-keyring.gpg"
     return _Apt(work / "apt-again", mirror, SUITE, keyring).download(packages)
 
 
 def _mirror_and_release() -> tuple[str, str]:
-    """Address and release of the first full archive that this machine's apt is set up for.
+    """Return the address and the release of the first full archive among the sources of this machine's apt.
 
-    `apt-get indextargets` would be the command for it, but lists nothing on a fresh machine, before the first update.
+    `apt-get indextargets` is meant for this, but lists nothing before the first `apt-get update`.
     """
     addresses = output_of(["apt-get", "update", "--print-uris"])
-    archive = re.search(r"^'(\S+)/dists/([^/-]+)/main/binary-", addresses, re.MULTILINE)  # not bookworm-updates
+    archive = re.search(r"^'(\S+)/dists/([^/-]+)/main/binary-", addresses, re.MULTILINE)  # no bookworm-updates
     if archive is None:
-        raise StackError("apt knows no Debian archive here: add one to its sources")
+        raise StackError("the sources of apt contain no Debian archive: add one")
     return archive[1], archive[2]
 
 
 class _Apt:
-    """apt-get with folders of its own, for one suite of one mirror."""
+    """apt-get for one suite of one mirror, with folders of its own."""
 
     def __init__(self, folder: Path, mirror: str, suite: str, keyring: Path | None = None) -> None:
         for path in ("lists/partial", "cache/archives/partial"):
@@ -138,12 +139,12 @@ class _Apt:
         trust = f"[signed-by={keyring}] " if keyring else ""
         Path(folder, "sources.list").write_text(f"deb {trust}{mirror} {suite} main\n")
         Path(folder, "status").touch()
-        # Read last, so that it wins over the machine's settings; its proxies, for one, stay.
+        # apt reads this file last, so it overrides the machine's settings; others, such as proxies, stay in effect.
         Path(folder, "apt.conf").write_text(APT_CONF.format(folder=folder))
         self._folder = folder
 
     def download(self, packages: Sequence[str]) -> list[Path]:
-        """Fetch packages and everything they depend on."""
+        """Download packages and all of their dependencies."""
         self._run("update")
         self._run("install", "--yes", "--download-only", *packages)
         return sorted(self._folder.glob("cache/archives/*.deb"))

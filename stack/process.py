@@ -1,8 +1,12 @@
-"""Child processes that cannot outlive us, and what a killed predecessor left behind. Standard library only."""
+"""Child processes that end with this process, and servers that a killed run has left behind.
+
+This module uses the standard library only, because `stack.virtual_environment` imports it.
+"""
 
 import ctypes
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -21,21 +25,21 @@ STOP_TIMEOUT_S = 30
 COMMAND_TIMEOUT_S = 600
 POLL_INTERVAL_S = 0.02
 PR_SET_PDEATHSIG = 1
-# Below the range from which Linux takes ports for outgoing connections, so that none of them sits on a
-# server's port between a kill and a restart.
+# Below the ports that Linux uses for outgoing connections, so that none of those takes a server's port between a kill
+# and a restart.
 PORTS = range(20_000, 32_000)
 
 _libc = ctypes.CDLL(None)
-# A child gets its death signal when the *thread* that started it ends. One thread that lives as long as this
-# process starts all servers, so that a test may restart one from a short-lived thread.
+# The kernel sends a child its death signal when the *thread* that started it ends. So all servers are started by one
+# thread that lives as long as this process, and a test may restart a server from a thread that ends sooner.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server-starter")
 
 
 class Server(ABC):
     """A server in a process group of its own, which the kernel ends when this process dies.
 
-    A subclass says how to tell that the server answers. The path of `folder` stands in the command: it tells a
-    leftover of an earlier run from a stranger.
+    The command must contain the path of `folder`: by it, the next run recognises a server that a killed run has left
+    behind, and does not kill another program that has got the same process id.
     """
 
     def __init__(
@@ -46,24 +50,30 @@ class Server(ABC):
         *,
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        working_directory: Path | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
-        """`log` takes the server's output; without one it goes where ours goes."""
+        """Prepare the server; the kernel sends it `death_signal` when this process dies.
+
+        Without `log`, its output goes where that of this process goes; without `working_directory`, it starts in that
+        of this process.
+        """
         self.name = name
         self._command = command
         self._folder = folder
         self._log = log
         self._environment = environment
+        self._working_directory = working_directory
         self._death_signal = death_signal
         self._child: subprocess.Popen[bytes] | None = None
         self._last_answer = "no answer"
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether the server can be used."""
+        """Whether the server is ready for clients."""
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it answers; raises StackError."""
         if self.is_running():
             raise StackError(f"{self.name} is running already")
         self.kill_leftover()
@@ -72,7 +82,7 @@ class Server(ABC):
         self._wait_until_it_answers()
 
     def stop(self) -> None:
-        """End the server the polite way, and where that takes too long the other way."""
+        """Stop the server with SIGTERM, or with SIGKILL if it does not end within 30 s."""
         if self._child is None or not self.is_running():
             return
         self.resume()
@@ -84,43 +94,56 @@ class Server(ABC):
             self.kill()
 
     def restart(self) -> None:
-        """Stop the server if it runs, then start it at the same address."""
+        """Stop the server if it is running, then start it at the same address."""
         self.stop()
         self.start()
 
     def kill(self) -> None:
-        """End the server and its children at once (SIGKILL), and wait until it is gone."""
+        """Kill the server and its children (SIGKILL), and wait until the server has ended."""
         if self._child is not None and self.is_running():
             os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
 
     def pause(self) -> None:
-        """Freeze the server (SIGSTOP): it keeps its connections and answers nobody."""
+        """Freeze the server (SIGSTOP): it keeps its connections but does not answer."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen server go on (SIGCONT)."""
+        """Continue a frozen server (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     def is_running(self) -> bool:
-        """Whether the server was started and has not ended; a frozen one runs."""
+        """Whether the server was started and has not ended; a frozen server is running."""
         return self._child is not None and self._child.poll() is None
 
     def kill_leftover(self) -> None:
-        """Kill the server of an earlier run that was itself killed, if there is one."""
+        """Kill the server that an earlier, killed run has left behind, if there is one."""
         if self._pid_file.exists():
             text = self._pid_file.read_text()
             self._pid_file.unlink()
-            if text:  # else it was killed while writing this
-                _kill_if_it_names(f"{self._folder}/", int(text))
+            if text:  # it is empty if that run was killed while writing it
+                _kill_if_command_contains(f"{self._folder}/", int(text))
+
+    def is_paused(self) -> bool:
+        """Whether the server is frozen."""
+        state = re.search(r"^State:\s+(\w)", Path(f"/proc/{self.process_id}/status").read_text(), re.M)
+        return state is not None and state[1] == "T"
+
+    @property
+    def process_id(self) -> int | None:
+        """The id of the server's process, also after its end; None before its start."""
+        return self._child.pid if self._child else None
+
+    def exit_code(self) -> int | None:
+        """The exit code of the server, or the negative number of the signal that ended it; None while it is running."""
+        return self._child.poll() if self._child else None
 
     def exit_message(self) -> str:
-        """That the server ended, how, and where to read why."""
-        code = self._child.returncode if self._child else None
-        return f"{self.name} ended unexpectedly (exit code {code}){self.see_log()}"
+        """A message that the server ended unexpectedly, with its exit code and the end of its log."""
+        return f"{self.name} ended unexpectedly (exit code {self.exit_code()}){self.see_log()}"
 
     def see_log(self) -> str:
-        """Where to read more, with the last lines."""
+        """The end of a message: the path of the log and its last lines."""
         if self._log is None:
             return ": its messages are above"
         tail = self._log.read_text(errors="replace").splitlines()[-5:]
@@ -144,8 +167,9 @@ class Server(ABC):
                 stdout=output,
                 stderr=output,
                 env=self._environment,
-                start_new_session=True,  # Ctrl-C reaches us alone, and we stop the servers in order
-                preexec_fn=_tied_to_us(self._death_signal),  # noqa: PLW1509 two system calls, no lock
+                cwd=self._working_directory,
+                start_new_session=True,  # Ctrl-C reaches only this process, which stops the servers in order
+                preexec_fn=_end_with_this_process(self._death_signal),  # noqa: PLW1509 two system calls, no lock
             )
         finally:
             if output:
@@ -163,22 +187,25 @@ class Server(ABC):
             time.sleep(POLL_INTERVAL_S)
 
 
-def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
-    """Run a command that shows its own messages; complain when it fails."""
+def run(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, working_directory: Path | None = None
+) -> None:
+    """Run a command whose output goes to the terminal; raises StackError if it fails."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         env=environment,
+        cwd=working_directory,
         start_new_session=True,
-        preexec_fn=_tied_to_us(signal.SIGKILL),
+        preexec_fn=_end_with_this_process(signal.SIGKILL),
         check=False,
     )
     if done.returncode != 0:
-        raise StackError(f"this failed with exit code {done.returncode}, its messages are above: {' '.join(command)}")
+        raise StackError(f"exit code {done.returncode} of {' '.join(command)}, whose messages are above")
 
 
 def output_of(command: Sequence[str]) -> str:
-    """Run a command quietly and return what it printed; complain, with its messages, when it fails."""
+    """Run a command and return its output; raises StackError with its messages if it fails."""
     try:
         done = subprocess.run(
             command,
@@ -187,23 +214,23 @@ def output_of(command: Sequence[str]) -> str:
             text=True,
             timeout=COMMAND_TIMEOUT_S,
             start_new_session=True,
-            preexec_fn=_tied_to_us(signal.SIGKILL),
+            preexec_fn=_end_with_this_process(signal.SIGKILL),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise StackError(f"this did not finish within {COMMAND_TIMEOUT_S} s: {' '.join(command)}") from None
+        raise StackError(f"a command did not finish within {COMMAND_TIMEOUT_S} s: {' '.join(command)}") from None
     if done.returncode != 0:
-        raise StackError(f"this failed: {' '.join(command)}\n{done.stderr.strip()}")
+        raise StackError(f"a command failed: {' '.join(command)}\n{done.stderr.strip()}")
     return done.stdout
 
 
 def children(process_id: int) -> set[int]:
-    """The ids of a process's children, as its main thread started them."""
+    """Return the ids of the child processes that a process's main thread has started."""
     return set(map(int, Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()))
 
 
 def free_port() -> int:
-    """A loopback port on which nothing listens."""
+    """Return a loopback port on which nothing listens; raises StackError."""
     for port in random.sample(PORTS, 100):
         if port_is_free("127.0.0.1", port):
             return port
@@ -211,7 +238,7 @@ def free_port() -> int:
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server could listen on a port now."""
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return True
@@ -219,19 +246,19 @@ def port_is_free(host: str, port: int) -> bool:
         return False
 
 
-def _tied_to_us(death_signal: signal.Signals) -> Callable[[], None]:
-    """What a child does before it becomes its program, so that it ends when we do."""
+def _end_with_this_process(death_signal: signal.Signals) -> Callable[[], None]:
+    """Return a function that a child calls before it runs its program, so that it ends when this process dies."""
     return partial(_die_with_parent, int(death_signal), os.getpid())
 
 
 def _die_with_parent(death_signal: int, parent_pid: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, death_signal)
-    if os.getppid() != parent_pid:  # it died before the call above
+    if os.getppid() != parent_pid:  # the parent died before the call above
         os._exit(1)
 
 
-def _kill_if_it_names(path: str, pid: int) -> None:
-    """Kill a process and its group if its command line has the path in it, and wait until it is gone."""
+def _kill_if_command_contains(path: str, pid: int) -> None:
+    """Kill a process and its group if its command line contains a path, and wait until it has ended."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -240,7 +267,7 @@ def _kill_if_it_names(path: str, pid: int) -> None:
         if os.fsencode(path) in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.killpg(pid, signal.SIGKILL)
             select.select([process], [], [])
-    except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
         return
     finally:
         os.close(process)

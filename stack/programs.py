@@ -1,4 +1,4 @@
-"""How to run mysqld, mysql and redis-server here: from PATH, else from unpacked Debian packages."""
+"""Finds mysqld, mysql and redis-server: on PATH, or else in unpacked Debian packages."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from stack.process import output_of
 
 OLDEST_MYSQL = (8, 4)
 PACKAGES = ("mysql-server-core", "mysql-client-core", "redis-server")
-START_THEM_YOURSELF = (
+MANUAL_START_HINT = (
     "Put MySQL 8.4 or newer and Redis on PATH, or start both yourself, for example with "
     "`docker compose up -d` (compose.yaml), and set MYSQL_URL and REDIS_URL in the environment or in .env."
 )
@@ -21,14 +21,14 @@ Command = list[str]
 
 @dataclass(frozen=True)
 class MysqlProgram:
-    """How to run mysqld, and where its own files are if it does not know that itself."""
+    """The command that runs mysqld, and the folder of its files unless mysqld finds them by itself."""
 
     command: Command
     base_folder: Path | None = None
 
 
 def find_mysqld() -> MysqlProgram:
-    """The MySQL server: a recent one on PATH, else Debian's."""
+    """Find MySQL 8.4 or newer on PATH, or else in Debian's packages; raises StackError."""
     found = shutil.which("mysqld")
     if found and _is_recent_mysql(output_of([found, "--version"])):
         return MysqlProgram([found])
@@ -36,7 +36,7 @@ def find_mysqld() -> MysqlProgram:
 
 
 def find_mysql_client() -> Command:
-    """The mysql client: on PATH, else Debian's."""
+    """Find the mysql client of MySQL 8.4 or newer on PATH, or else in Debian's packages; raises StackError."""
     found = shutil.which("mysql")
     if found and _is_recent_mysql(output_of([found, "--version"])):
         return [found]
@@ -44,22 +44,24 @@ def find_mysql_client() -> Command:
 
 
 def find_redis_server() -> Command:
-    """The Redis server: on PATH, else Debian's."""
+    """Find redis-server on PATH, or else in Debian's packages; raises StackError."""
     found = shutil.which("redis-server")
     return [found] if found else _unpacked("usr/bin/redis-server")
 
 
 def _is_recent_mysql(version_text: str) -> bool:
-    """Whether `--version` printed MySQL 8.4 or newer; an older one, or MariaDB, is passed over."""
+    """Whether the output of `--version` is that of MySQL 8.4 or newer, and not of MariaDB."""
     version = re.search(r"Ver (\d+)\.(\d+)\.\d+(?!\S*MariaDB)", version_text)
     return version is not None and (int(version[1]), int(version[2])) >= OLDEST_MYSQL
 
 
 def _unpacked(program: str) -> Command:
-    """A program of Debian's packages."""
+    """Return the command of a program of Debian's packages, which are downloaded if necessary; raises StackError."""
     if not packages.apt_is_available():
-        raise StackError(f"found no servers to start.\n{START_THEM_YOURSELF}")
+        raise StackError(
+            f"found no MySQL or Redis to start, and this machine has no apt to fetch them.\n{MANUAL_START_HINT}"
+        )
     try:
         return packages.command(PACKAGES, program)
     except StackError as error:
-        raise StackError(f"cannot fetch servers: {error}\n{START_THEM_YOURSELF}") from error
+        raise StackError(f"cannot fetch MySQL and Redis: {error}\n{MANUAL_START_HINT}") from error

@@ -1,4 +1,4 @@
-"""A private Redis server: a cache without persistence."""
+"""A private Redis server, without persistence."""
 
 import secrets
 import socket
@@ -19,16 +19,16 @@ requirepass {password}
 dir "{folder}"
 save ""
 appendonly no
-# Keep the command line: it tells whose server this is.
+# Keep the path of redis.conf in the command line, by which the next run recognises a leftover server.
 set-proc-title no
 """
 
 
 class RedisServer(Server):
-    """A private Redis server; it starts empty."""
+    """A private Redis server; it is empty after every start."""
 
     def __init__(self, folder: Path, socket_folder: Path, program: Command) -> None:
-        """Write the settings; `start` does the rest."""
+        """Write the settings; `start` starts the server."""
         folder.mkdir(parents=True, exist_ok=True)
         self._socket = socket_folder / "redis.sock"
         self._password = secrets.token_urlsafe(24)
@@ -38,11 +38,11 @@ class RedisServer(Server):
 
     @property
     def url(self) -> str:
-        """Address and password, as redis-py reads them."""
+        """The URL of the server, including its password, as redis-py parses it."""
         return f"unix://:{self._password}@{self._socket}?db=0"
 
     def answers(self) -> bool:
-        """Whether the server takes our password."""
+        """Whether the server accepts its password."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)
             try:

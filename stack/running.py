@@ -13,14 +13,14 @@ FOLDER = PROJECT / ".local" / "server"
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Where the service is, and MySQL as an operator may use it."""
+    """The URLs of the running service, and of its MySQL with the account checkout_dba."""
 
     service_url: str
     mysql_url: str
 
 
 def find() -> RunningStack:
-    """The stack that runs now; raises StackError where none does."""
+    """Return the running stack; raises StackError if none runs."""
     lock, file = FOLDER / "lock", FOLDER / "operator.env"
     process = lock.read_text() if lock.exists() else ""
     if not process or not Path(f"/proc/{process}").exists() or not file.exists():

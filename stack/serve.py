@@ -1,6 +1,6 @@
 """The whole stack in the foreground: MySQL and Redis, the deploy, gunicorn. What `script/server` runs."""
 
-import http.client
+import argparse
 import json
 import os
 import secrets
@@ -9,28 +9,32 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import mysql.connector
 
-from service.database import connection_options
 from service.deploy import predates_baseline
+from service.errors import SettingsError
+from service.mysql_url import MysqlUrl
+from service.primary import find_primary
 from service.settings import load_environment
 from stack import servers
 from stack.errors import StackError
 from stack.files import write_private
-from stack.mysql import MysqlUrl
+from stack.group import Group
+from stack.gunicorn import GunicornServer
+from stack.members import listening
 from stack.process import Server, port_is_free, run
 from stack.programs import find_mysql_client
-from stack.servers import Servers, start_timed
+from stack.servers import PROJECT, Servers, start_timed
 
 DATABASE = "checkout"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 BUFFER_POOL_MIB = 1024
-ANSWER_TIMEOUT_S = 2
+MEMBER_BUFFER_POOL_MIB = 64
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 OPERATOR_CNF = """\
@@ -46,49 +50,21 @@ init-command = "SET time_zone = '+00:00'"
 """
 
 
-class Gunicorn(Server):
-    """The service. Its log goes to the terminal."""
+def serve(members: int) -> NoReturn:
+    """Start everything, say so, and wait for a signal; raises when a server ends by itself.
 
-    def __init__(self, folder: Path, host: str, port: int, environment: Mapping[str, str]) -> None:
-        """Nothing starts before `start`."""
-        folder.mkdir(exist_ok=True)
-        self._host, self._port = host, port
-        command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "service.app:create_app()"]
-        name = ["--name", f"{folder}/"]  # tells a leftover of this clone, see Server
-        # SIGTERM lets it end its workers, which a SIGKILL would leave behind.
-        super().__init__("gunicorn", [*command, *name], folder, environment=environment, death_signal=signal.SIGTERM)
-
-    def start(self) -> None:
-        """Start the service and wait until it is ready; gunicorn itself would try a port in use for seconds."""
-        self.kill_leftover()
-        if not port_is_free(self._host, self._port):
-            raise StackError(f"port {self._port} is in use by another program: choose another, PORT=8001 script/server")
-        super().start()
-
-    def answers(self) -> bool:
-        """Whether GET /readyz says so."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_TIMEOUT_S)
-        try:
-            connection.request("GET", "/readyz")
-            response = connection.getresponse()
-            self._last_answer = f"GET /readyz gave {response.status} {response.read().decode(errors='replace')}"
-            return response.status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException) as error:
-            self._last_answer = f"GET /readyz gave {error!r}"
-            return False
-        finally:
-            connection.close()
-
-
-def serve() -> NoReturn:
-    """Start everything, say so, and wait for a signal; raises when a server ends by itself."""
+    With several members MySQL is a group of so many servers, of which any may end.
+    """
     given = dict(os.environ)  # the service reads .env itself, again when it is told to reload
     load_environment()
     host, port = _address()
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with servers.start("server", buffer_pool_mib=BUFFER_POOL_MIB) as running:
+    if members > 1 and os.environ.get("MYSQL_URL"):
+        raise StackError("--members starts private MySQL servers: unset MYSQL_URL")
+    buffer_pool_mib = MEMBER_BUFFER_POOL_MIB if members > 1 else BUFFER_POOL_MIB
+    with servers.start("server", buffer_pool_mib=buffer_pool_mib, members=members) as running, ExitStack() as started:
         administrator = MysqlUrl.parse(running.mysql_url)
-        administrator = replace(administrator, database=administrator.database or DATABASE)
+        administrator = administrator.for_database(administrator.database or DATABASE)
         if not os.environ.get("MYSQL_URL"):
             drop_database_from_before_baseline(administrator)
         passwords = _passwords(running.folder)
@@ -98,13 +74,16 @@ def serve() -> NoReturn:
         # The service is not to know the passwords of other accounts.
         environment = {name: value for name, value in given.items() if not name.endswith("_PASSWORD")}
         environment |= {"MYSQL_URL": application, "REDIS_URL": running.redis_url}
-        gunicorn = Gunicorn(running.folder / "gunicorn", host, port, environment)
-        try:
-            start_timed(gunicorn)
-            print(f"Ready: {url}/api/products/1", flush=True)
-            _wait_for_an_end([gunicorn, *running.private])
-        finally:
-            gunicorn.stop()
+        gunicorn = GunicornServer("gunicorn", running.folder / "gunicorn", (host, port), environment)
+        gunicorn.kill_leftover()
+        if not port_is_free(host, port):  # gunicorn itself would try for seconds
+            raise StackError(f"port {port} is in use by another program: choose another, PORT=8001 script/server")
+        started.callback(gunicorn.stop)
+        start_timed(gunicorn)
+        if members > 1:
+            started.enter_context(listening(running.group, running.folder / "sockets"))
+        print(f"Ready: {url}/api/products/1", flush=True)
+        _wait_for_an_end([gunicorn, *running.private])
 
 
 def _address() -> tuple[str, int]:
@@ -117,7 +96,7 @@ def _address() -> tuple[str, int]:
 
 def drop_database_from_before_baseline(administrator: MysqlUrl) -> None:
     """Drop the private database if no release can upgrade it: it holds what somebody tried out."""
-    server = connection_options(str(replace(administrator, database="")))
+    server = find_primary(administrator.for_database("")).driver_options()
     with mysql.connector.connect(**server, use_pure=True) as connection, connection.cursor() as cursor:
         if predates_baseline(cursor, administrator.database):
             print(
@@ -151,19 +130,27 @@ def _write_operator_files(
 ) -> None:
     """What script/mysql, script/top and script/demo read, and the environment of a cron program run by hand."""
     operator = administrator.for_account("checkout_dba", passwords["checkout_dba"])
-    write_private(running.folder / "operator.cnf", _option_file(operator))
+    write_private(running.folder / "operator.cnf", client_option_file(operator))
     program = ["mysql"] if os.environ.get("MYSQL_URL") else find_mysql_client()
     client = shlex.join([*program, f"--defaults-file={running.folder}/operator.cnf"])
-    write_private(running.folder / "mysql-client", f'#!/bin/sh\nexec {client} "$@"\n', mode=0o700)
+    find_host = ""
+    if len(operator.hosts) > 1:
+        python = shlex.join(["env", f"PYTHONPATH={PROJECT}", sys.executable])
+        find_host = f"primary=$({python} -m stack.primary {shlex.quote(f'{running.folder}/operator.env')}) || exit\n"
+        client += " $primary"
+    write_private(running.folder / "mysql-client", f'#!/bin/sh\n{find_host}exec {client} "$@"\n', mode=0o700)
     write_private(running.folder / "operator.env", f"MYSQL_URL='{operator}'\nSERVICE_URL='{service_url}'\n")
     cron = administrator.for_account("checkout_cron", passwords["checkout_cron"])
     write_private(running.folder / "cron.env", f"MYSQL_URL='{cron}'\nREDIS_URL='{running.redis_url}'\n")
 
 
-def _option_file(url: MysqlUrl) -> str:
-    """The URL in the words of MySQL's own clients."""
+def client_option_file(url: MysqlUrl) -> str:
+    """An option file with which the mysql client connects to the database of a URL, its session in UTC."""
     unix_socket = url.options.get("unix_socket")
-    address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {url.host}", f"port = {url.port}"]
+    (host, port), *others = url.hosts
+    address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {host}", f"port = {port}"]
+    if others:
+        address = []  # stack.primary finds it
     if "ssl_ca" in url.options:
         address.append(f"ssl-ca = {url.options['ssl_ca']}")
         is_identity_checked = url.options.get("ssl_verify_identity") != "false"
@@ -176,11 +163,16 @@ def _option_file(url: MysqlUrl) -> str:
     )
 
 
-def _wait_for_an_end(started: Sequence[Server]) -> NoReturn:
-    """Wait until a server ends, which none should."""
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    ended = next(server for server in started if not server.is_running())
-    raise StackError(ended.exit_message())
+def _wait_for_an_end(started: Sequence[Server | Group]) -> NoReturn:
+    """Wait until a server ends, which none should but the members of a group."""
+    while True:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        for server in started:
+            for one in server.members if isinstance(server, Group) else [server]:
+                if ended and one.process_id == ended.si_pid and not one.is_running():
+                    if one is server:
+                        raise StackError(one.exit_message())
+                    print(f"{one.name} ended (exit code {one.exit_code()})", flush=True)
 
 
 def _stop(_signal_number: int, _frame: FrameType | None) -> NoReturn:
@@ -195,9 +187,14 @@ def main() -> None:
     """Serve until a signal comes, exit code 0, or until something fails, exit code 1."""
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
+    parser = argparse.ArgumentParser(prog="script/server", description="Start MySQL, Redis and the service.")
+    parser.add_argument(
+        "--members", type=int, default=1, help="so many MySQL servers, as a group that goes on when one of them dies"
+    )
+    arguments = parser.parse_args()
     try:
-        serve()
-    except StackError as error:
+        serve(arguments.members)
+    except (StackError, SettingsError) as error:
         sys.exit(f"script/server: {error}")
     except KeyboardInterrupt:
         print("Stopped", flush=True)

@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from service.settings import load_environment
 from stack import programs
 from stack.errors import StackError
+from stack.group import Group
 from stack.mysql import MysqlServer
 from stack.process import Server
 from stack.redis import RedisServer
 
 PROJECT = Path(__file__).resolve().parent.parent
+Private = TypeVar("Private", bound=Server | Group)
 LONGEST_SOCKET_BASE = 60  # of the 107 bytes that a socket's path may have
 
 
@@ -33,40 +36,50 @@ class Servers:
     folder: Path
     mysql_url: str
     redis_url: str
-    private: tuple[Server, ...]
+    private: tuple[Server | Group, ...]
 
     @property
-    def mysql(self) -> Server:
+    def mysql(self) -> MysqlServer:
         """The private MySQL server, to kill, pause or restart."""
-        return self._private("MySQL")
+        return self._private(MysqlServer, "MySQL")
 
     @property
-    def redis(self) -> Server:
-        """The private Redis server, to kill, pause or restart."""
-        return self._private("Redis")
+    def group(self) -> Group:
+        """The private MySQL servers that are a group."""
+        return self._private(Group, "MySQL")
 
-    def _private(self, name: str) -> Server:
+    @property
+    def redis(self) -> RedisServer:
+        """The private Redis server, to kill, pause or restart."""
+        return self._private(RedisServer, "Redis")
+
+    def _private(self, kind: type[Private], name: str) -> Private:
         for server in self.private:
-            if server.name == name:
+            if isinstance(server, kind):
                 return server
         raise StackError(f"this {name} was not started here: unset {name.upper()}_URL to get a private one")
 
 
 @contextmanager
-def start(name: str, *, buffer_pool_mib: int = 256) -> Iterator[Servers]:
+def start(name: str, *, buffer_pool_mib: int = 256, members: int = 1) -> Iterator[Servers]:
     """Servers for one run, stopped when the block ends. Their data stays in `.local/<name>/`.
 
-    MYSQL_URL and REDIS_URL, in the environment or `.env`, name servers to use instead of private ones. One run of
-    a name at a time.
+    With several members MySQL is a group of that many servers. MYSQL_URL and REDIS_URL, in the environment or `.env`,
+    name servers to use instead of private ones. One run of a name at a time.
     """
     load_environment()
     folder = PROJECT / ".local" / name
     folder.mkdir(parents=True, exist_ok=True)
     mysql_url, redis_url = os.environ.get("MYSQL_URL"), os.environ.get("REDIS_URL")
     with _only_run_in(folder), socket_folder(folder) as sockets, ExitStack() as started:
-        private: list[Server] = []
+        private: list[Server | Group] = []
         if not mysql_url:
-            mysql = MysqlServer(folder / "mysql", sockets, programs.find_mysqld(), buffer_pool_mib)
+            program = programs.find_mysqld()
+            mysql = (
+                Group(folder, sockets, program, buffer_pool_mib, members)
+                if members > 1
+                else MysqlServer(folder / "mysql", sockets, program, buffer_pool_mib)
+            )
             mysql_url = str(mysql.url)
             private.append(mysql)
         if not redis_url:
@@ -79,7 +92,7 @@ def start(name: str, *, buffer_pool_mib: int = 256) -> Iterator[Servers]:
         yield Servers(folder, mysql_url, redis_url, tuple(private))
 
 
-def start_timed(server: Server) -> None:
+def start_timed(server: Server | Group) -> None:
     """Start a server and say how long it took."""
     started_at = time.monotonic()
     server.start()

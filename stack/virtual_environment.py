@@ -1,7 +1,9 @@
-"""The virtual environment `.venv`: made, brought up to date, entered.
+"""Creates virtual environments and keeps them up to date.
 
-`python3 -m stack.virtual_environment requirements.txt -m stack` is `.venv/bin/python -m stack` with all that
-requirements.txt asks for. Standard library only: it runs before there is an environment.
+`python3 -m stack.virtual_environment requirements.txt -m stack` installs requirements.txt into the project's own
+environment, `.venv`, if necessary, and then runs `.venv/bin/python -m stack`.
+
+This module uses the standard library only, because it runs before any package is installed.
 """
 
 import hashlib
@@ -18,61 +20,66 @@ from stack.process import output_of, run
 
 PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = PROJECT / ".venv"
-PYTHON = FOLDER / "bin/python"
 OLDEST_PYTHON = (3, 11)
 
 
-def bring_up_to_date(requirements: Path) -> None:
-    """Have in `.venv` what a requirements file asks for; what else was installed there stays."""
+def bring_up_to_date(requirements: Path, folder: Path = FOLDER) -> Path:
+    """Install a requirements file into the environment of a folder, and return its Python; raises StackError.
+
+    The environment is created if there is none. Packages of other requirements files stay installed.
+    """
+    python = folder / "bin/python"
     local = PROJECT / ".local"
     local.mkdir(exist_ok=True)
     with packages.locked(local / "venv.lock"):
-        if _is_up_to_date(requirements):
-            return
+        if _is_up_to_date(requirements, folder):
+            return python
         started_at = time.monotonic()
-        print(f"Installing {requirements.name} into {FOLDER.name} …", flush=True)
-        if not any(_stamp(path).exists() for path in PROJECT.glob("requirements*.txt")) or not _runs_this_python():
-            _create()
+        print(f"Installing {requirements.name} into {folder.name} …", flush=True)
+        if not any(folder.glob("*.installed")) or not _runs_this_python(python):
+            _create(folder)
         for path in _with_included(requirements):
-            _stamp(path).unlink(missing_ok=True)
-        run([str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(requirements)])
+            _stamp(path, folder).unlink(missing_ok=True)
+        run([str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(requirements)])
         for path in _with_included(requirements):
-            _stamp(path).write_text(_fingerprint(path))
+            _stamp(path, folder).write_text(fingerprint(path))
         print(f"Installed {requirements.name} in {time.monotonic() - started_at:.1f} s", flush=True)
+    return python
 
 
-def _is_up_to_date(requirements: Path) -> bool:
-    stamp = _stamp(requirements)
-    return PYTHON.exists() and stamp.exists() and stamp.read_text() == _fingerprint(requirements)
+def _is_up_to_date(requirements: Path, folder: Path) -> bool:
+    stamp = _stamp(requirements, folder)
+    return (folder / "bin/python").exists() and stamp.exists() and stamp.read_text() == fingerprint(requirements)
 
 
-def _runs_this_python() -> bool:
-    """Whether `.venv` still works and is of the Python that runs this."""
-    return PYTHON.exists() and output_of([str(PYTHON), "-c", "import sys; print(sys.version)"]).strip() == sys.version
+def _runs_this_python(python: Path) -> bool:
+    """Whether an environment has a Python of the version that runs this program; raises StackError if it fails."""
+    return python.exists() and output_of([str(python), "-c", "import sys; print(sys.version)"]).strip() == sys.version
 
 
-def _create() -> None:
-    """Make `.venv` anew: there is none, its Python is another one by now, or an installation was killed half-way."""
+def _create(folder: Path) -> None:
+    """Create an environment, replacing one with another Python or one whose installation was interrupted."""
     has_pip = importlib.util.find_spec("ensurepip") is not None
     options = ["--clear"] if has_pip else ["--clear", "--without-pip"]
-    output_of([sys.executable, "-m", "venv", *options, str(FOLDER)])
-    if not has_pip:  # Debian without python3-venv
+    output_of([sys.executable, "-m", "venv", *options, str(folder)])
+    if not has_pip:  # the Debian package python3-venv is missing
         wheel = next((packages.unpacked(["python3-pip-whl"]) / "usr/share/python-wheels").glob("pip-*.whl"))
-        output_of([str(PYTHON), f"{wheel}/pip", "install", "--no-index", "--no-deps", str(wheel)])
+        output_of([f"{folder}/bin/python", f"{wheel}/pip", "install", "--no-index", "--no-deps", str(wheel)])
 
 
-def _stamp(requirements: Path) -> Path:
-    """The file that says what has been installed completely."""
-    return FOLDER / f"{requirements.name}.installed"
+def _stamp(requirements: Path, folder: Path) -> Path:
+    """The file that records, after a complete installation, the fingerprint of what was installed."""
+    return folder / f"{requirements.name}.installed"
 
 
-def _fingerprint(requirements: Path) -> str:
+def fingerprint(requirements: Path) -> str:
+    """Return a hash of a requirements file, the files that it includes, and the version of Python."""
     texts = [sys.version, *(path.read_text() for path in _with_included(requirements))]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _with_included(requirements: Path) -> list[Path]:
-    """A requirements file and those that it includes with -r."""
+    """Return a requirements file and those that it includes with -r."""
     files = [requirements]
     for line in requirements.read_text().splitlines():
         if line.startswith("-r "):
@@ -81,18 +88,18 @@ def _with_included(requirements: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Bring `.venv` up to date with the first argument, then become its Python with the others."""
+    """Install the first argument into `.venv`, then replace this process by its Python with the other arguments."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     requirements, *arguments = sys.argv[1:]
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, python3 is {sys.version.split()[0]}")
     try:
-        bring_up_to_date(PROJECT / requirements)
+        python = bring_up_to_date(PROJECT / requirements)
     except StackError as error:
         sys.exit(f"cannot prepare {FOLDER.name}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    os.execv(PYTHON, [str(PYTHON), *arguments])  # noqa: S606 the point: same process, so signals reach it
+    os.execv(python, [str(python), *arguments])  # noqa: S606 the process stays the same, so signals reach it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A later release of the procedures that workers and cron call: answers have a further column, another one follows."""
+"""A later release of the procedures that workers and cron call, with one more column and one more result set."""
 
 import re
 import shutil
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate.accounts import procedures_of
 from service import deploy as service_deploy
 from service.deploy import deploy
-from tests.contract.accounts import procedures_of
 
-# A SELECT that answers, up to its FROM or its end; one with INTO does not.
+# A SELECT that returns rows, up to its FROM or its end; a SELECT … INTO does not match.
 ANSWER = re.compile(r"^((?: {4}){1,2})(SELECT\b(?:(?!\bINTO\b|;).)*?)(?=\n\1FROM\b| FROM \w+;|;)", re.M | re.S)
 CHANGED = {*procedures_of("checkout_app"), *procedures_of("checkout_cron"), "read_touched"}
 
 
 @contextmanager
 def later_release(database_url: str, folder: Path) -> Iterator[None]:
-    """Deploy the later release, and this one again with the end of the block; `folder` is empty."""
+    """Deploy the later release from an empty folder, and this release again with the end of the block."""
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name in ("migrations", "sql"):
@@ -35,7 +35,7 @@ def later_release(database_url: str, folder: Path) -> Iterator[None]:
 
 
 def lengthen(text: str) -> str:
-    """A procedure with a further column in each of its answers, and a further answer."""
+    """The text of a procedure with one more column in each result set, and one more result set."""
     longer, answers = ANSWER.subn(r"\1\2\n, 'later' AS later", text)
     assert answers, text
     return re.sub(r"\nEND\n$", "\n    SELECT 'later' AS later;\nEND\n", longer)

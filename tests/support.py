@@ -1,33 +1,44 @@
-"""What tests share: sessions that call procedures, and databases of their own."""
+"""Helpers of all tests: sessions that call procedures, new databases, races, and waiting for a condition."""
 
+import asyncio
+import inspect
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from uuid import uuid4
 
 import mysql.connector
+from hypothesis import settings
 
-from service.database import connection_options
 from service.deploy import OWNER, deploy
+from service.mysql_url import MysqlUrl
+from service.primary import find_primary
+from stack.process import free_port
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
 
-LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # a retry mends them
+PASSWORDS = {"checkout_app": "app's /secret", "checkout_cron": "cron's @secret", "checkout_dba": "dba's :secret"}
+NOBODYS_ID = 10**8  # of a product, hold or order: no test creates so many
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # both succeed when they are retried
+POLL_INTERVAL_S = 0.02
+PATIENCE_S = 20  # far longer than anything under test may take, so that only a defect takes so long
 
 
 class Session:
-    """One connection to a database, closed with the block."""
+    """One connection to a database, of several hosts to the primary."""
 
     def __init__(self, url: str) -> None:
-        self.connection = mysql.connector.connect(**connection_options(url), use_pure=True, autocommit=True)
+        server = find_primary(MysqlUrl.parse(url))
+        self.connection = mysql.connector.connect(**server.driver_options(), use_pure=True, autocommit=True)
         self.cursor: Any = self.connection.cursor(dictionary=True)
 
     def execute(self, statement: str, *parameters: Any) -> list[list[Row]]:
-        """Run a statement; returns every result set, each a list of rows by column name."""
+        """Run a statement; returns all result sets, each a list of rows as dictionaries."""
         self.cursor.execute(statement, parameters)
         result_sets = []
         while True:
@@ -50,7 +61,7 @@ class Session:
         return self.call_all(procedure, *arguments)[0]
 
     def error(self, statement: str, *parameters: Any) -> mysql.connector.Error:
-        """Run a statement that is to fail; returns its error."""
+        """Run a statement that must fail; returns its error."""
         try:
             result_sets = self.execute(statement, *parameters)
         except mysql.connector.Error as error:
@@ -58,17 +69,17 @@ class Session:
         raise AssertionError(f"{statement} {parameters} was accepted: {result_sets}")
 
     def errno(self, procedure: str, *arguments: Any) -> int:
-        """CALL a procedure that is to be refused; returns the errno it raised."""
+        """CALL a procedure that must refuse; returns the errno that it raises."""
         error = self.error(f"CALL {procedure}({', '.join(['%s'] * len(arguments))})", *arguments)
         assert error.sqlstate == "45000", error
         return error.errno
 
     def batch(self, procedure: str, elements: list[Any]) -> list[Row]:
-        """CALL a batch procedure with a JSON array; returns the row of every element."""
+        """CALL a batch procedure with a JSON array; returns one row per element."""
         return self.call(procedure, json.dumps(elements))
 
     def errnos(self, procedure: str, elements: list[Any]) -> list[int | None]:
-        """CALL a batch procedure with a JSON array; returns the errno of every element."""
+        """CALL a batch procedure with a JSON array; returns one errno per element."""
         return [row["errno"] for row in self.batch(procedure, elements)]
 
     def create_product(self, stock: int, price: str = "100.00") -> int:
@@ -93,19 +104,19 @@ class Session:
         return status
 
     def available(self, product_id: int) -> int:
-        """The units of a product that may be held now."""
+        """The available units of a product."""
         units: int = self.call("get_product", product_id)[0]["available_stock"]
         return units
 
     def travel(self, seconds: float) -> None:
-        """Move this session's clock from its real now, where it then stands still; 0 brings it back."""
+        """Stop this session's clock so many seconds after the real time; 0 lets it run again."""
         if seconds == 0:
             self.execute("SET timestamp = DEFAULT")
         else:
             self.execute("SET timestamp = UNIX_TIMESTAMP(SYSDATE(6)) + %s", seconds)
 
     def miscounted_customers(self) -> list[Row]:
-        """Holds whose units do not count for their customer exactly as long as they are out of stock; one snapshot."""
+        """Rows of customer_units that should not exist or have another quantity; reads one snapshot."""
         return self.query(
             "SELECT counted.*, hold.status, order_.status AS order_status FROM customer_units AS counted "
             "LEFT JOIN holds AS hold ON hold.id = counted.hold_id LEFT JOIN orders AS order_ USING (hold_id) "
@@ -114,7 +125,7 @@ class Session:
         )
 
     def locked_tables(self, other: "Session") -> set[str]:
-        """The tables in which another session holds or awaits a lock."""
+        """The tables in which another session holds a lock or waits for one."""
         rows = self.query(
             "SELECT DISTINCT lock_.object_name AS name FROM performance_schema.data_locks AS lock_ "
             "INNER JOIN performance_schema.threads AS thread_ ON thread_.thread_id = lock_.thread_id "
@@ -124,11 +135,11 @@ class Session:
         return {row["name"] for row in rows}
 
     def stand_at(self, timestamp: str) -> None:
-        """Let this session's clock stand still at a Unix time; `travel(0)` ends it."""
+        """Stop this session's clock at a Unix time; `travel(0)` lets it run again."""
         self.execute(f"SET timestamp = {timestamp}")
 
     def sweep_everything(self) -> None:
-        """Release what earlier tests have left active or pending, so that a test counts only its own."""
+        """Expire the holds and cancel the orders that earlier tests left, so that a test counts only its own."""
         self.travel(10_000_000)
         self.call("expire_due", 100_000)
         self.travel(0)
@@ -139,7 +150,7 @@ class Session:
 
 
 def race(*acts: Callable[[], Any]) -> list[Any]:
-    """Run functions in threads of their own, started together; returns their results, in order."""
+    """Start functions at the same moment, each in its own thread; returns their results in order."""
     barrier = threading.Barrier(len(acts))
 
     def run(act: Callable[[], Any]) -> Any:
@@ -150,14 +161,19 @@ def race(*acts: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [pool.submit(run, act) for act in acts]]
 
 
+def is_thorough() -> bool:
+    """Whether this run tries everything: `--hypothesis-profile=thorough`."""
+    return settings.get_current_profile_name() == "thorough"
+
+
 class Retries:
-    """Repeats what failed in a way that a retry mends, as the service would, and counts how often."""
+    """Calls again after a deadlock or a lock wait timeout, as the service does, and counts how often."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def run(self, act: Callable[[], Result]) -> Result:
-        """Run a function until it ends without a deadlock or a timed-out wait for a lock."""
+        """Call a function until it ends without a deadlock or a lock wait timeout; returns its result."""
         while True:
             try:
                 return act()
@@ -167,27 +183,69 @@ class Retries:
                 self.count += 1
 
 
-def url_of(url: str, *, database: str, account: str = "", password: str = "") -> str:
-    """The URL of another database on the same server, for another account if one is named."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{quote(account)}:{quote(password, safe='')}@{host}" if account else parts.netloc
-    return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
+def eventually(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+    """Poll a condition until it is true; returns what it returned."""
+    deadline = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(POLL_INTERVAL_S)
+    return result
+
+
+async def eventually_async(condition: Callable[[], Any]) -> None:
+    """Poll a condition, which may be a coroutine function, until it is true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            result = condition()
+            if await result if inspect.isawaitable(result) else result:
+                return
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+
+def is_waited_for(session: Session, holder: Session) -> bool:
+    """Whether a transaction waits for a lock that another session holds."""
+    return bool(
+        session.query(
+            "SELECT 1 FROM performance_schema.data_lock_waits AS wait_"
+            " JOIN performance_schema.threads AS holder ON holder.thread_id = wait_.blocking_thread_id"
+            " WHERE holder.processlist_id = %s",
+            holder.connection.connection_id,
+        )
+    )
 
 
 @contextmanager
 def new_database(administrator_url: str, name: str) -> Iterator[str]:
-    """A freshly deployed database, dropped with the block; yields its administrator's URL.
+    """Deploy a database and drop it with the end of the block; yields its administrator's URL.
 
-    Its EVENT is off: time travels in tests, and only tests of the EVENT want it to act.
+    Its EVENT is disabled, because most tests set the clock and sweep themselves.
     """
-    url = url_of(administrator_url, database=name)
-    server_url = url_of(administrator_url, database="")
+    administrator = MysqlUrl.parse(administrator_url)
+    url, server_url = str(administrator.for_database(name)), str(administrator.for_database(""))
     with closing(Session(server_url)) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name}")
         deploy(url)
         server.execute(f"ALTER DEFINER = {OWNER} EVENT {name}.sweep_due DISABLE")
     yield url
-    # A session of its own: a test may have restarted MySQL.
+    # A new session, because a test may have restarted MySQL.
     with closing(Session(server_url)) as server:
         server.execute(f"DROP DATABASE {name}")
+
+
+@contextmanager
+def group_of_one(administrator_url: str) -> Iterator[str]:
+    """Make a server the only member of a replication group while the block runs; yields the member's host and port."""
+    component = "COMPONENT 'file://component_group_replication_flow_control_stats'"
+    settings = {"group_name": uuid4(), "local_address": f"127.0.0.1:{free_port()}", "bootstrap_group": "ON"}
+    with closing(Session(administrator_url)) as administrator:
+        administrator.execute("INSTALL PLUGIN group_replication SONAME 'group_replication.so'")
+        administrator.execute(f"INSTALL {component}")
+        for name, value in settings.items():
+            administrator.execute(f"SET GLOBAL group_replication_{name} = '{value}'")
+        administrator.execute("START GROUP_REPLICATION")
+        (row,) = administrator.query("SELECT CONCAT(@@hostname, ':', @@port) AS member")
+        yield row["member"]
+        administrator.execute("STOP GROUP_REPLICATION")
+        administrator.execute("SET GLOBAL read_only = OFF")
+        administrator.execute(f"UNINSTALL {component}")
+        administrator.execute("UNINSTALL PLUGIN group_replication")

@@ -1,1 +1,1 @@
-"""A live screen of a running service. Run by script/top."""
+"""A live screen with the figures of a running service. Run by script/top."""

@@ -1,4 +1,4 @@
-"""`python -m top`: what script/top runs."""
+"""`python -m top`, the program behind script/top."""
 
 import argparse
 import signal
@@ -12,59 +12,62 @@ from rich.live import Live
 from stack import running
 from stack.errors import StackError
 from top.metrics import Scrape, Window, scrape
-from top.screen import SPARKS, screen
+from top.screen import SPARKLINE_LENGTH, render
 
-INTERVAL_S = 1
-WINDOW_SCRAPES = 6  # so that rates are of the last five seconds
+SCRAPE_INTERVAL_S = 1
+WINDOW_SCRAPES = 6  # so that rates cover the last five seconds
 
 
-def watch(service_url: str, console: Console) -> None:
-    """Show the screen anew every second, until a signal comes; raises OSError where nobody answers to begin with."""
+def show_live(service_url: str, console: Console) -> None:
+    """Redraw the screen every second until a signal ends it; raises OSError if the first scrape fails."""
     scrapes: deque[Scrape] = deque([scrape(service_url)], WINDOW_SCRAPES)
-    holds: deque[float] = deque(maxlen=SPARKS)
+    holds: deque[float] = deque(maxlen=SPARKLINE_LENGTH)
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            time.sleep(INTERVAL_S)
+            time.sleep(SCRAPE_INTERVAL_S)
             try:
                 scrapes.append(scrape(service_url))
-            except OSError as error:  # a restart, perhaps: go on looking
+            except OSError as error:  # the service may be restarting
                 live.update(f"{service_url} does not answer: {error}", refresh=True)
                 continue
-            holds.append(holds_of(Window(scrapes[-2], scrapes[-1])))
-            live.update(screen(service_url, Window(scrapes[0], scrapes[-1]), list(holds)), refresh=True)
+            holds.append(holds_per_second(Window(scrapes[-2], scrapes[-1])))
+            live.update(render(service_url, Window(scrapes[0], scrapes[-1]), list(holds)), refresh=True)
 
 
-def look_once(service_url: str, console: Console) -> None:
+def print_once(service_url: str, console: Console) -> None:
     """Print one screen; raises OSError."""
     first = scrape(service_url)
-    time.sleep(INTERVAL_S)
-    now = Window(first, scrape(service_url))
-    console.print(screen(service_url, now, [holds_of(now)]))
+    time.sleep(SCRAPE_INTERVAL_S)
+    window = Window(first, scrape(service_url))
+    console.print(render(service_url, window, [holds_per_second(window)]))
 
 
-def holds_of(window: Window) -> float:
-    """The holds that were made in a second."""
+def holds_per_second(window: Window) -> float:
+    """The holds made per second, without replays."""
     return window.rate("checkout_outcomes_total", procedure="create_holds", outcome="accepted")
 
 
 def main() -> None:
-    """Show the screen until Ctrl-C; exit code 1 where the service does not answer."""
+    """Show the screen until Ctrl-C; exit with 1 if the service does not answer at first."""
     parser = argparse.ArgumentParser(
         prog="script/top",
-        description="Show what a service does now: holds, stock, latency, queue, sweep lag, refunds due, errors."
+        description="Show live figures of a service: holds, stock, latency, queues, sweep lag, refunds due, errors."
         " Ctrl-C ends it.",
-        epilog="What is red is what the alert rules call somebody for: docs/runbook.md.",
+        epilog="A red figure means that an alert fires or soon will; docs/runbook.md says what to do.",
     )
     parser.add_argument(
-        "url", nargs="?", type=_http_url, help="of a service, such as http://10.0.0.7:8000; else script/server's"
+        "url",
+        nargs="?",
+        type=_http_url,
+        help="URL of the service, such as http://10.0.0.7:8000 (default: the service that script/server runs)",
     )
-    parser.add_argument("--once", action="store_true", help="print one screen and end")
+    parser.add_argument("--once", action="store_true", help="print one screen and exit")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     try:
         service_url = arguments.url or running.find().service_url
-        (look_once if arguments.once or not console.is_terminal else watch)(service_url, console)
+        (print_once if arguments.once or not console.is_terminal else show_live)(service_url, console)
     except StackError as error:
         sys.exit(f"script/top: {error}")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What `/metrics` says, and what two scrapes of it say about the time between them."""
+"""Scrapes of `/metrics`, and the rates, means and quantiles between two scrapes, calculated as Prometheus does."""
 
 import time
 import urllib.request
@@ -15,21 +15,21 @@ Sample = tuple[Mapping[str, str], float]
 
 @dataclass(frozen=True)
 class Scrape:
-    """All samples of one moment, by their names."""
+    """All samples of one moment, by metric name."""
 
-    at_s: float  # of the monotonic clock
+    at_s: float  # monotonic seconds
     samples: Mapping[str, list[Sample]]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of the samples that have these labels; 0 where there is none."""
-        return sum(value for has, value in self.samples.get(name, []) if labels.items() <= has.items())
+        """The sum of the samples that have these labels; 0 if there is none."""
+        return sum(value for own_labels, value in self.samples.get(name, []) if labels.items() <= own_labels.items())
 
-    def by(self, name: str, label: str) -> dict[str, float]:
-        """The samples' sums by the values of a label."""
-        sums: dict[str, float] = {}
-        for has, value in self.samples.get(name, []):
-            sums[has[label]] = sums.get(has[label], 0) + value
-        return sums
+    def totals_by(self, name: str, label: str) -> dict[str, float]:
+        """The sums of the samples, by the value of a label."""
+        totals: dict[str, float] = {}
+        for labels, value in self.samples.get(name, []):
+            totals[labels[label]] = totals.get(labels[label], 0) + value
+        return totals
 
 
 @dataclass(frozen=True)
@@ -40,40 +40,40 @@ class Window:
     last: Scrape
 
     def increase(self, name: str, **labels: str) -> float:
-        """How much a counter rose; a service that was restarted meanwhile counts from 0."""
+        """How much a counter increased; after a restart of the service, its value counts from 0."""
         first, last = self.first.total(name, **labels), self.last.total(name, **labels)
         return last - first if last >= first else last
 
     def rate(self, name: str, **labels: str) -> float:
-        """How much a counter rose in a second."""
+        """How much a counter increased per second."""
         return self.increase(name, **labels) / (self.last.at_s - self.first.at_s)
 
     def mean(self, name: str, **labels: str) -> float | None:
-        """The mean of what a histogram saw in this time; None: it saw nothing."""
+        """The mean of the values that a histogram observed in the window; None if it observed none."""
         count = self.increase(f"{name}_count", **labels)
         return self.increase(f"{name}_sum", **labels) / count if count else None
 
     def quantile(self, name: str, share: float, **labels: str) -> float | None:
-        """The value that this share of what a histogram saw does not exceed, interpolated as Prometheus does.
+        """The value that this share of a histogram's observations does not exceed, interpolated as Prometheus does.
 
-        None: it saw nothing. What lies beyond the last bound counts as that bound.
+        None if it observed none in the window. A quantile beyond the last finite bound is that bound.
         """
-        bounds = sorted(float(bound) for bound in self.last.by(f"{name}_bucket", "le"))
-        names = {float(bound): bound for bound in self.last.by(f"{name}_bucket", "le")}
+        bounds = sorted(float(bound) for bound in self.last.totals_by(f"{name}_bucket", "le"))
+        names = {float(bound): bound for bound in self.last.totals_by(f"{name}_bucket", "le")}
         counts = [self.increase(f"{name}_bucket", le=names[bound], **labels) for bound in bounds]
         if not counts or not counts[-1]:
             return None
-        wanted = share * counts[-1]
+        rank = share * counts[-1]
         for (low, below), (high, within) in pairwise([(0.0, 0.0), *zip(bounds, counts, strict=True)]):
-            if within >= wanted:
-                return low if high == float("inf") else low + (high - low) * (wanted - below) / (within - below)
+            if within >= rank:
+                return low if high == float("inf") else low + (high - low) * (rank - below) / (within - below)
         return None
 
 
 def scrape(service_url: str) -> Scrape:
-    """Ask a service for its metrics; raises OSError."""
-    with urllib.request.urlopen(f"{service_url}/metrics", timeout=TIMEOUT_S) as answer:  # noqa: S310 main checks it
-        at_s, text = time.monotonic(), answer.read().decode()
+    """Read the metrics of a service; raises OSError."""
+    with urllib.request.urlopen(f"{service_url}/metrics", timeout=TIMEOUT_S) as response:  # noqa: S310 main checks the scheme
+        at_s, text = time.monotonic(), response.read().decode()
     samples: dict[str, list[Sample]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -1,1 +1,1 @@
-"""What people use instead of the service, and the ceiling: the same Falcon and gunicorn with nothing behind them."""
+"""Baselines: what the service is compared with. docs/PERFORMANCE.md lists them."""

@@ -1,7 +1,7 @@
-"""gunicorn for the threaded baselines, which get the driver's C extension: a third cheaper than pure Python.
+"""gunicorn for the threaded baselines, with the C extension of the MySQL driver: a third cheaper than pure Python.
 
-The extension brings its own OpenSSL and loads only before anything, gunicorn included, has loaded the system's. Where
-it does not load, the driver falls back to pure Python by itself; the result names the driver that was used.
+The extension contains its own OpenSSL. It cannot be loaded once gunicorn or another module has loaded the system's, so
+it is imported first. If it does not load, the driver uses pure Python; the results name the driver that was used.
 """
 
 import contextlib

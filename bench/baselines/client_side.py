@@ -1,4 +1,4 @@
-"""Baseline 1: a client-side transaction with SELECT … FOR UPDATE, as a framework's ORM does it, through a pool."""
+"""Baseline "client-side transactions": SELECT … FOR UPDATE and further statements, as an ORM sends them."""
 
 import os
 from typing import Any
@@ -6,14 +6,22 @@ from typing import Any
 import falcon
 import msgspec
 import mysql.connector
+from mysql.connector import errorcode
 
 from bench.baselines import web
 from bench.baselines.pool import Pool
-from service.errors import Problem, refusal
+from service.errors import (
+    HOLD_ALREADY_USED,
+    HOLD_EXPIRED,
+    HOLD_NOT_FOUND,
+    INSUFFICIENT_STOCK,
+    ORDER_NOT_FOUND,
+    PRODUCT_NOT_FOUND,
+    Problem,
+    refusal,
+)
 from service.requests import utc
 from service.rows import PaymentEvent
-
-DUPLICATE_KEY = 1062
 
 
 class OrderBody(msgspec.Struct):
@@ -29,12 +37,12 @@ class Product:
         self._pool = pool
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, product_id: str) -> None:
-        """One product with its stock."""
+        """Return one product with its stock."""
         with self._pool.cursor() as cursor:
             row = _first(cursor, "SELECT id, name, price, available FROM products WHERE id = %s", product_id)
         if row is None:
-            raise refusal(30101)
-        web.answer(resp, {"id": row[0], "name": row[1], "price": float(row[2]), "available_stock": row[3]})
+            raise refusal(PRODUCT_NOT_FOUND)
+        web.send_json(resp, {"id": row[0], "name": row[1], "price": float(row[2]), "available_stock": row[3]})
 
 
 class Holds:
@@ -45,15 +53,15 @@ class Holds:
         self._decoder = msgspec.json.Decoder(web.HoldBody)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Reserve units of a product."""
-        key = web.idempotency_key(req, resp)
-        body: web.HoldBody = web.read(req, self._decoder)
-        expires_at = web.deadline()
+        """Hold units of a product."""
+        key = web.set_idempotency_key_header(req, resp)
+        body: web.HoldBody = web.read_json(req, self._decoder)
+        expires_at = web.hold_expiry()
         try:
             with self._pool.cursor() as cursor:
-                hold_id = self._place(cursor, body, expires_at, key)
+                hold_id = self._insert_hold(cursor, body, expires_at, key)
         except mysql.connector.IntegrityError as error:
-            if error.errno != DUPLICATE_KEY:
+            if error.errno != errorcode.ER_DUP_ENTRY:
                 raise
             with self._pool.cursor() as cursor:
                 hold_id, expires_at = _first(
@@ -62,15 +70,15 @@ class Holds:
                     " WHERE operation = 'hold' AND idempotency_key = %s",
                     key.encode(),
                 )
-        web.answer(resp, {"hold_id": hold_id, "expires_at": utc(expires_at)}, created=True)
+        web.send_json(resp, {"hold_id": hold_id, "expires_at": utc(expires_at)}, created=True)
 
     @staticmethod
-    def _place(cursor: Any, body: web.HoldBody, expires_at: Any, key: str) -> int:
+    def _insert_hold(cursor: Any, body: web.HoldBody, expires_at: Any, key: str) -> int:
         row = _first(cursor, "SELECT available FROM products WHERE id = %s FOR UPDATE", body.product_id)
         if row is None:
-            raise refusal(30101)
+            raise refusal(PRODUCT_NOT_FOUND)
         if row[0] < body.quantity:
-            raise refusal(30102, available_stock=row[0])
+            raise refusal(INSUFFICIENT_STOCK, available_stock=row[0])
         cursor.execute("UPDATE products SET available = available - %s WHERE id = %s", (body.quantity, body.product_id))
         cursor.execute(
             "INSERT INTO holds (product_id, quantity, status, expires_at) VALUES (%s, %s, 'active', %s)",
@@ -89,9 +97,9 @@ class Orders:
         self._decoder = msgspec.json.Decoder(OrderBody)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Turn a hold into an order."""
-        key = web.idempotency_key(req, resp)
-        hold_id = web.read(req, self._decoder).hold_id
+        """Create an order from a hold."""
+        key = web.set_idempotency_key_header(req, resp)
+        hold_id = web.read_json(req, self._decoder).hold_id
         with self._pool.cursor() as cursor:
             row = _first(
                 cursor,
@@ -100,10 +108,10 @@ class Orders:
                 hold_id,
             )
             if row is None:
-                raise refusal(30201)
-            product_id, quantity, status, is_alive, price = row
-            if status != "active" or not is_alive:
-                raise refusal(30203 if status == "ordered" else 30202)
+                raise refusal(HOLD_NOT_FOUND)
+            product_id, quantity, status, is_before_deadline, price = row
+            if status != "active" or not is_before_deadline:
+                raise refusal(HOLD_ALREADY_USED if status == "ordered" else HOLD_EXPIRED)
             cursor.execute("UPDATE holds SET status = 'ordered' WHERE id = %s", (hold_id,))
             cursor.execute(
                 "INSERT INTO orders (hold_id, product_id, quantity, amount, status) VALUES (%s, %s, %s, %s, 'pending')",
@@ -111,7 +119,7 @@ class Orders:
             )
             order_id = cursor.lastrowid
             _record_key(cursor, "order", key, order_id)
-        web.answer(resp, {"order_id": order_id, "hold_id": hold_id, "status": "pending"}, created=True)
+        web.send_json(resp, {"order_id": order_id, "hold_id": hold_id, "status": "pending"}, created=True)
 
 
 class Payments:
@@ -122,21 +130,21 @@ class Payments:
         self._decoder = msgspec.json.Decoder(PaymentEvent)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take a payment event of a pending order, once; what else the contract asks for is left out."""
-        event: PaymentEvent = web.read(req, self._decoder)
+        """Apply a successful payment event to a pending order, once. Other rules of the service are left out."""
+        event: PaymentEvent = web.read_json(req, self._decoder)
         if event.status != "success":
             raise Problem("invalid_request", 422, "This baseline takes successful payments only.")
         with self._pool.cursor() as cursor:
             row = _first(cursor, "SELECT status FROM orders WHERE id = %s FOR UPDATE", event.order_id)
             if row is None:
-                raise refusal(30301)
+                raise refusal(ORDER_NOT_FOUND)
             cursor.execute(
                 "INSERT IGNORE INTO payment_events (idempotency_key, order_id, status) VALUES (%s, %s, 'success')",
                 (event.idempotency_key.encode(), event.order_id),
             )
             if cursor.rowcount and row[0] == "pending":
                 cursor.execute("UPDATE orders SET status = 'paid' WHERE id = %s", (event.order_id,))
-        web.answer(resp, {"order_id": event.order_id, "status": "paid", "outcome": "applied"})
+        web.send_json(resp, {"order_id": event.order_id, "status": "paid", "outcome": "applied"})
 
 
 def _first(cursor: Any, statement: str, *arguments: Any) -> Any:
@@ -153,7 +161,7 @@ def _record_key(cursor: Any, operation: str, key: str, result_id: int) -> None:
 
 
 def create_app() -> falcon.App[Any, Any]:
-    """The WSGI application."""
+    """Create the WSGI application."""
     pool = Pool(os.environ["BASELINE_URL"], int(os.environ["POOL_SIZE"]), autocommit=False)
     app = web.threaded_app()
     app.add_route("/api/products/{product_id}", Product(pool))

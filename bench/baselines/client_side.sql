@@ -1,4 +1,4 @@
--- The tables of the client-side transaction, as a framework's models would make them.
+-- The tables of the baseline "client-side transactions", as an ORM would create them.
 CREATE TABLE products (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     name VARCHAR(255) NOT NULL,

@@ -1,4 +1,4 @@
-"""Baseline 2 on asyncio: one `CALL create_hold` a request, without batching, on the service's own connections."""
+"""Baseline "one CALL, asyncio": one `CALL create_hold` per request over the service's `Connection`, unbatched."""
 
 import asyncio
 import os
@@ -9,6 +9,8 @@ import msgspec
 
 from bench.baselines import web
 from service.database import Connection
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from service.requests import read_body, utc
 
 
@@ -18,12 +20,13 @@ class Holds:
     def __init__(self, url: str, pool_size: int) -> None:
         self._decoder = msgspec.json.Decoder(web.HoldBody)
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        primary = Primary(MysqlUrl.parse(url))
         for _ in range(pool_size):
-            self._idle.put_nowait(Connection(url))
+            self._idle.put_nowait(Connection(primary))
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Reserve units of a product."""
-        key = web.idempotency_key(req, resp)
+        """Hold units of a product."""
+        key = web.set_idempotency_key_header(req, resp)
         body = await read_body(req, self._decoder)
         connection = await self._idle.get()
         try:
@@ -31,11 +34,11 @@ class Holds:
         finally:
             self._idle.put_nowait(connection)
         hold_id, expires_at, _replayed = row
-        web.answer(resp, {"hold_id": hold_id, "expires_at": utc(expires_at)}, created=True)
+        web.send_json(resp, {"hold_id": hold_id, "expires_at": utc(expires_at)}, created=True)
 
 
 def create_app() -> falcon.asgi.App[Any, Any]:
-    """The ASGI application."""
+    """Create the ASGI application."""
     app = web.asyncio_app()
     app.add_route("/api/holds", Holds(os.environ["BASELINE_URL"], int(os.environ["POOL_SIZE"])))
     return app

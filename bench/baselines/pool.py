@@ -1,4 +1,4 @@
-"""Connections for the threaded baselines: opened once, kept with their cursor, lent to one request at a time."""
+"""A pool of connections for the threaded baselines. A connection keeps its cursor and serves one request at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,40 +9,41 @@ from typing import Any
 import falcon
 import mysql.connector
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 
 
 class Pool:
-    """As many connections as `size`; a borrower waits for one."""
+    """Up to `size` connections; a request waits until one is free."""
 
     def __init__(self, url: str, size: int, *, autocommit: bool) -> None:
-        """Nothing connects before it is needed."""
-        self._options = {**connection_options(url), "autocommit": autocommit}
-        self._autocommit = autocommit  # the driver's own attribute asks the server
-        self._opening = Lock()  # threads whose first connections begin together crash in the driver's C library
-        self._idle: LifoQueue[Any] = LifoQueue()  # the last one used is the warmest
+        """Prepare the pool; a connection is opened when a request first needs it."""
+        self._options = {**MysqlUrl.parse(url).driver_options(), "autocommit": autocommit}
+        self._autocommit = autocommit  # reading the driver's attribute would send a query
+        self._opening = Lock()  # the driver's C extension crashes if threads open their first connections at once
+        self._idle: LifoQueue[Any] = LifoQueue()  # the one that was used last is reused first
         for _ in range(size):
-            self._idle.put(None)
+            self._idle.put((None, None))
 
     @contextmanager
     def cursor(self) -> Iterator[Any]:
-        """A cursor, whose transaction ends with the block; a connection that failed is replaced."""
-        pair = self._idle.get()
+        """Lend a cursor for the block and commit at its end; after an error the connection is replaced."""
+        connection, cursor = self._idle.get()
         try:
-            pair = pair or self._open()
-            yield pair[1]
+            if connection is None:
+                connection, cursor = self._open()
+            yield cursor
             if not self._autocommit:
-                pair[0].commit()
+                connection.commit()
         except falcon.HTTPError:  # a refusal
-            pair[0].rollback()
+            connection.rollback()
             raise
         except BaseException:
-            if pair:
-                pair[0].close()
-            pair = None
+            if connection is not None:
+                connection.close()
+            connection, cursor = None, None
             raise
         finally:
-            self._idle.put(pair)
+            self._idle.put((connection, cursor))
 
     def _open(self) -> tuple[Any, Any]:
         with self._opening:

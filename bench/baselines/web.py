@@ -1,4 +1,4 @@
-"""What the baselines share with the service: headers, bodies, keys. None writes a log line, which the service does."""
+"""Headers, bodies and keys of the baselines, like those of the service. The baselines write no log lines."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,46 +25,46 @@ class HoldBody(msgspec.Struct):
 
 
 class ThreadedHeaders:
-    """The service's headers, for WSGI."""
+    """Middleware that sets the service's headers, for WSGI."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Name the request."""
+        """Set X-Request-Id and Cache-Control on every response."""
         resp.set_header("X-Request-Id", req.get_header("X-Request-Id") or str(uuid_utils.uuid7()))
         resp.set_header("Cache-Control", "no-store")
 
 
 def threaded_app() -> falcon.App[Any, Any]:
-    """A WSGI application with the service's headers and errors."""
+    """Create a WSGI application with the service's headers and errors."""
     app = falcon.App(middleware=[ThreadedHeaders()])
     app.set_error_serializer(serialize)
     return app
 
 
 def asyncio_app() -> falcon.asgi.App[Any, Any]:
-    """An ASGI application with the service's headers and errors."""
+    """Create an ASGI application with the service's headers and errors."""
     app = falcon.asgi.App(middleware=[CommonHeaders()])
     app.set_error_serializer(serialize)
     return app
 
 
-def read(request: falcon.Request, decoder: "msgspec.json.Decoder[Any]") -> Any:
-    """The JSON body of a WSGI request."""
+def read_json(request: falcon.Request, decoder: "msgspec.json.Decoder[Any]") -> Any:
+    """Decode the JSON body of a WSGI request."""
     return decoder.decode(request.bounded_stream.read())
 
 
-def idempotency_key(request: falcon.Request | falcon.asgi.Request, response: Any) -> str:
-    """The request's key, or a new one; the answer carries it."""
+def set_idempotency_key_header(request: falcon.Request | falcon.asgi.Request, response: Any) -> str:
+    """Return the request's idempotency key or generate one, and set it as a header of the response."""
     key = request.get_header("Idempotency-Key") or str(uuid_utils.uuid7())
     response.set_header("Idempotency-Key", key)
     return key
 
 
-def deadline() -> datetime:
-    """When a hold made now expires: a whole second, UTC, without saying so, as MySQL wants it."""
+def hold_expiry() -> datetime:
+    """Return when a hold made now expires: a whole second in UTC, without time zone as MySQL expects it."""
     return datetime.now(UTC).replace(microsecond=0, tzinfo=None) + timedelta(seconds=HOLD_TTL_S + 1)
 
 
-def answer(response: Any, document: Json, *, created: bool = False) -> None:
-    """Answer with a JSON document."""
+def send_json(response: Any, document: Json, *, created: bool = False) -> None:
+    """Write a JSON document to the response, with status 201 if something was created, else 200."""
     response.status = falcon.HTTP_201 if created else falcon.HTTP_200
     response.data = msgspec.json.encode(document)

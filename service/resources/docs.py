@@ -1,4 +1,4 @@
-"""`/docs`: the description of every call as a page to read and to try, with Swagger UI from an installed package."""
+"""`/docs`: the API description as a page, by Swagger UI from an installed package."""
 
 import base64
 from hashlib import sha256
@@ -9,7 +9,7 @@ from openapi_ui_bundles import swagger_ui
 
 from service.errors import Problem
 
-# The badge of the validator would send the document's address to somebody else's machine.
+# validatorUrl: null, because the badge would send the document's address to a third party.
 START = (
     "SwaggerUIBundle({url: '%s/openapi.json', dom_id: '#docs', validatorUrl: null, deepLinking: true,"
     " docExpansion: 'list', defaultModelsExpandDepth: 0, displayRequestDuration: true})"
@@ -50,7 +50,7 @@ class DocsResource:
         self._policy = CONTENT_SECURITY_POLICY.format(digest=digest)
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """The page."""
+        """Answer the page."""
         resp.text = self._page
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", self._policy)
@@ -60,13 +60,13 @@ class DocsResource:
 
 
 class DocsFileResource:
-    """`/docs/{name}`: what the page loads."""
+    """`/docs/{name}`: the files that the page loads."""
 
     def __init__(self) -> None:
         self._files = {name: (swagger_ui.static_path / name).read_bytes() for name in FILES}
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, name: str) -> None:
-        """One file; raises Problem 404."""
+        """Answer one file. Raises Problem 404."""
         if name not in self._files:
             raise Problem("not_found", 404, "There is no such file.")
         resp.data = self._files[name]

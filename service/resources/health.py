@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Liveness and readiness, for load balancers and monitors."""
 
 import falcon.asgi
 
@@ -10,23 +10,23 @@ from service.requests import send_json
 
 
 class LivenessResource:
-    """`/healthz`: the process answers."""
+    """`/healthz`: answers while the process runs."""
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Always 200."""
+        """Answer 200."""
         send_json(resp, {"status": "ok"})
 
     on_head = on_get
 
 
 class ReadinessResource:
-    """`/readyz`: MySQL answers with a schema that fits; without Redis the service is degraded, but ready."""
+    """`/readyz`: whether MySQL serves a schema that fits this code; without Redis the service is ready but degraded."""
 
     def __init__(self, procedures: ProcedureClient) -> None:
         self._procedures = procedures
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """200 with what is degraded and the sweep's lag, or 503 with what is missing."""
+        """Answer 200 with the state of Redis and the sweep's lag in seconds, or 503 with what is missing."""
         try:
             health = await self._procedures.get_health(None)
             check_versions(health.schema_version, health.oldest_code)
@@ -36,7 +36,7 @@ class ReadinessResource:
             ) from None
         except SchemaError as error:
             raise Problem("not_ready", 503, str(error), missing="schema") from None
-        redis = "ok" if await self._procedures.cache.ping() else "degraded"
+        redis = "ok" if await self._procedures.cache.is_available() else "degraded"
         send_json(
             resp,
             {
@@ -45,6 +45,7 @@ class ReadinessResource:
                 "mysql": "ok",
                 "redis": redis,
                 "sweep_lag_s": health.sweep_lag_s,
+                "sweep_event": "enabled" if health.is_sweep_enabled else "disabled",
             },
         )
 

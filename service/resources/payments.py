@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 from service.errors import INVALID_REQUEST, refusal
 from service.procedure_client import ProcedureClient
-from service.requests import LARGEST_DIGITS, BigInt, decode, read_bytes, send_json
+from service.requests import BIGINT_DIGITS, BigInt, decode, read_bytes, send_json
 from service.resources.outcomes import accepted_row
 from service.rows import PaymentEvent
 from service.signatures import require_signature
@@ -76,4 +76,4 @@ def _digits(amount: msgspec.Raw) -> str | None:
     except InvalidOperation:
         raise refusal(INVALID_REQUEST, "Expected a number or a string of digits - at `$.amount`") from None
     # Writes an exponent out, unless that takes more digits than the procedure accepts.
-    return f"{number:f}" if abs(number.adjusted()) < LARGEST_DIGITS else str(number)
+    return f"{number:f}" if abs(number.adjusted()) < BIGINT_DIGITS else str(number)

@@ -1,4 +1,4 @@
-"""Products: one, from the cache, and pages of them."""
+"""Products: one from the cache, pages from MySQL, and streams of stock."""
 
 import re
 
@@ -20,7 +20,7 @@ class ProductResource:
         self._procedures = procedures
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str) -> None:
-        """One product with its stock."""
+        """Show one product with its stock."""
         body = await self._procedures.get_product_body(parse_id(product_id, PRODUCT_NOT_FOUND))
         if body is None:
             raise refusal(PRODUCT_NOT_FOUND)
@@ -36,13 +36,13 @@ class StockStreamResource:
         self._feed = feed
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, product_id: str) -> None:
-        """The product now and after each change, as server-sent events whose id is the stock's version."""
+        """Stream the product now and after each change, as server-sent events whose id is the stock's version."""
         last_event_id = req.get_header("Last-Event-ID", default="")
         listener = await self._feed.listen(parse_id(product_id, PRODUCT_NOT_FOUND), last_event_id)
         if listener is None:
             raise refusal(PRODUCT_NOT_FOUND)
         resp.content_type = "text/event-stream"
-        resp.set_header("X-Accel-Buffering", "no")  # nginx would wait for more
+        resp.set_header("X-Accel-Buffering", "no")  # else nginx buffers events
         resp.stream = listener
 
     on_head = on_get
@@ -55,10 +55,10 @@ class ProductsResource:
         self._procedures = procedures
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """A page of products in the order of their ids."""
+        """Show a page of products in the order of their ids."""
         limit = _parameter(req, "limit", default=50, minimum=1, maximum=200)
         after = _parameter(req, "after", default=0, minimum=0, maximum=2**63 - 1)
-        # One row more than asked for tells whether there is a next page.
+        # One row more than asked for shows whether there is a next page.
         products = await self._procedures.list_products(Page(after, limit + 1))
         items = [product.document() for product in products[:limit]]
         send_json(resp, {"items": items, "next": items[-1]["id"] if len(products) > limit else None})

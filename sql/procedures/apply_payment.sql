@@ -10,7 +10,7 @@
 -- Errors  30001 invalid_request, 30002 idempotency_key_reused, 30003 transaction_in_progress
 -- Locks   as apply_payments
 -- Retry   safe: a redelivered event returns its current outcome
--- Txn     its own: one, or two if the order does not exist, because the event is recorded before it takes effect;
+-- Txn     its own, one; two where the order does not exist yet, because the event is recorded before it is applied;
 --         refused inside another
 CREATE PROCEDURE apply_payment(
     IN in_idempotency_key VARCHAR(1024), IN in_order_id BIGINT, IN in_status VARCHAR(64)

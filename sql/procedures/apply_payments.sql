@@ -17,7 +17,7 @@
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused
 -- Locks   orders by primary key, payment events by their keys, then as settle_orders; until COMMIT
 -- Retry   safe: a redelivered event returns its current outcome
--- Txn     its own: one, or two if an order does not exist, because its events are recorded before they take effect;
+-- Txn     its own, one; two where an order does not exist yet, because events are recorded before they are applied;
 --         refused inside another
 CREATE PROCEDURE apply_payments(IN in_events JSON)
 COMMENT 'record a batch of payment events and apply them to the orders that exist, in array order'
@@ -30,7 +30,7 @@ BEGIN
     SELECT
         recorded.order_id,
         order_.status,
-        -- Only for waiting events: a function call costs as much as the rest of the row.
+        -- Called for waiting events only: a function call costs as much as the rest of the row.
         IF(
             recorded.outcome = 'waiting', current_outcome(recorded.outcome, recorded.received_at), recorded.outcome
         ) AS outcome,

@@ -2,7 +2,7 @@
 --
 -- Every procedure with a transaction of its own calls it before it reads any table, and ends with a COMMIT after its
 -- last SELECT: in a session without autocommit a plain SELECT opens a transaction, and this call or the session's next
--- one would fail.
+-- one would fail. On a read-only server it raises 1290, before anything can be refused by old rows.
 --
 -- In      nothing
 -- Out     nothing
@@ -18,6 +18,9 @@ BEGIN
     DECLARE EXIT HANDLER FOR 1568
         CALL raise_error(30003);
 
+    IF @@GLOBAL.read_only THEN
+        CALL raise_read_only();
+    END IF;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 END

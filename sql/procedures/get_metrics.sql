@@ -1,12 +1,15 @@
 -- get_metrics: read the figures of the database for monitoring.
 --
--- Figures that would need a scan of a large table are read from `measurements`.
+-- Cheap enough for every scrape: figures that would need a scan are read from `measurements`.
 --
 -- In      nothing
--- Out     one row like get_health's; then one row: holds_expired, orders_expired (since the first deploy), refunds_due,
+-- Out     one row as get_health; then one row: holds_expired, orders_expired (since the first deploy), refunds_due,
 --         payments_waiting (now), stock_differences (products, when stock was last checked), stock_checked_at
---         (DATETIME, UTC; NULL: never), payments_to_review (now); then one row for each of the 1,000 newest products:
---         product_id, total_stock, available_stock
+--         (DATETIME, UTC; NULL: never), flow_control_throttles (transactions that the group's flow control delayed
+--         since this server started; NULL: it does not count them), payments_to_review (now); then a row for each of
+--         the 1,000 newest products: product_id, total_stock, available_stock; then a row for each member of the
+--         replication group, none where there is no group: member (host:port), state, role, certifier_queue and
+--         applier_queue (transactions that wait there)
 -- Errors  none
 -- Locks   none
 -- Retry   safe
@@ -25,11 +28,26 @@ BEGIN
         (SELECT COUNT(*) FROM waiting_payments) AS payments_waiting,
         stock_differences,
         stock_checked_at,
+        (
+            SELECT CAST(status.variable_value AS UNSIGNED)
+            FROM performance_schema.global_status AS status
+            WHERE status.variable_name = 'Gr_flow_control_throttle_count'
+        ) AS flow_control_throttles,
         (SELECT COUNT(*) FROM payments_to_review) AS payments_to_review
     FROM measurements;
     SELECT product_id, total AS total_stock, available AS available_stock
     FROM stock
     ORDER BY product_id DESC
     LIMIT 1000;
+    SELECT
+        CONCAT(member.member_host, ':', member.member_port) AS member,
+        member.member_state AS state,
+        member.member_role AS role,
+        COALESCE(stats.count_transactions_in_queue, 0) AS certifier_queue,
+        COALESCE(stats.count_transactions_remote_in_applier_queue, 0) AS applier_queue
+    FROM performance_schema.replication_group_members AS member
+    LEFT JOIN performance_schema.replication_group_member_stats AS stats ON stats.member_id = member.member_id
+    WHERE member.member_state <> 'OFFLINE'
+    ORDER BY member.member_host, member.member_port;
     CALL end_read(v_is_own);
 END

@@ -1,4 +1,4 @@
-"""The measurement itself: each contender answers as it should, and keeps its stock whole. No figure is looked at."""
+"""Scenarios run without errors and keep the stock consistent. No test looks at the measured rates."""
 
 import json
 from collections.abc import Iterator
@@ -8,51 +8,52 @@ from pathlib import Path
 import pytest
 
 from bench import plots, scenarios
-from bench.database import BrokenStock
+from bench.database import InconsistentStock
 from bench.report import Report
-from bench.scenarios import SCENARIOS
-from bench.stage import Pace, Stage
+from bench.runner import Parameters, Runner
+from bench.scenarios import measure
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
+from tests.support import PASSWORDS
 
-SHORTEST = Pace(rounds=1, seconds=1, warm_up_seconds=0, sweep_variants=1)
+SHORTEST = Parameters(rounds=1, seconds=1, warm_up_seconds=0, max_variants=1)
 
 
 @pytest.fixture(scope="module")
-def stage(servers: Servers) -> Iterator[Stage]:
-    """The servers of the tests, with the databases of a measurement."""
-    opened = Stage(servers, SHORTEST, PASSWORDS["checkout_app"])
+def runner(servers: Servers) -> Iterator[Runner]:
+    """A runner on the servers of the tests."""
+    opened = Runner(servers, SHORTEST, PASSWORDS["checkout_app"])
     yield opened
     opened.close()
 
 
-def test_a_hot_hold_is_measured_beside_every_baseline(stage: Stage, tmp_path: Path) -> None:
-    """Six contenders make holds without an error; the result is written as JSON and drawn."""
-    report = Report(stage.settings(), asdict(stage.pace), stage.sweeps)
-    report.outcomes["hot_hold"] = SCENARIOS["hot_hold"](stage)
-    assert report.is_sound, report.table()
+def test_hot_hold_measures_the_service_and_every_baseline(runner: Runner, tmp_path: Path) -> None:
+    """All six contenders make holds without errors; the results are written as JSON and plotted."""
+    report = Report(runner.mysql_settings(), asdict(runner.parameters), runner.tunings)
+    report.scenarios["hot_hold"] = measure("hot_hold", runner)
+    assert report.is_valid, report.table()
 
     document = json.loads(report.write(tmp_path).read_text())
-    figures = document["scenarios"]["hot_hold"]["figures"]
-    assert len(figures) == 6
-    assert all(figure["rate"] > 0 for figure in figures)
-    assert any("worker" in memory["process"] for memory in figures[0]["memory"])
-    assert len(document["scenarios"]["hot_hold"]["bars"]) == 5
-    (plot,) = plots.draw(report.outcomes, tmp_path)
-    assert "client-side transaction" in plot.read_text()
+    results = document["scenarios"]["hot_hold"]["results"]
+    assert len(results) == 6
+    assert all(result["rate"] > 0 for result in results)
+    assert any("worker" in memory["process"] for memory in results[0]["memory"])
+    assert len(document["scenarios"]["hot_hold"]["targets"]) == 5
+    (plot,) = plots.draw(report.scenarios, tmp_path)
+    assert "client-side transactions" in plot.read_text()
 
 
-def test_a_broken_stock_is_a_failure_and_not_a_figure(stage: Stage) -> None:
-    """A unit that nobody has is noticed."""
-    stage.product.reset()
-    stage.product.execute("UPDATE stock SET available = available - 1")
-    with pytest.raises(BrokenStock, match="check_stock"):
-        stage.check()
+def test_an_inconsistent_stock_fails_the_scenario(runner: Runner) -> None:
+    """check() raises if a unit is in no state at all."""
+    runner.product.reset()
+    runner.product.execute("UPDATE stock SET available = available - 1")
+    with pytest.raises(InconsistentStock, match="check_stock"):
+        runner.check()
 
 
-def test_holds_are_measured_beside_those_who_look_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All listeners stay, and hear of the holds."""
+def test_listeners_stay_connected_and_receive_events_while_holds_are_measured(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(scenarios, "LISTENERS", 40)
-    outcome = SCENARIOS["listeners"](stage)
-    assert [figure.errors for figure in outcome.figures] == [{}, {}]
-    assert "each heard 0.0" not in outcome.notes[0]
+    scenario = measure("listeners", runner)
+    assert [result.errors for result in scenario.results] == [{}, {}]
+    assert "received 0.0 events" not in scenario.notes[0]

@@ -1,7 +1,8 @@
-"""Procedures that stop before their named steps, and two sessions that are led through them in every order.
+"""Procedures that pause before their steps, and two sessions that take their steps in a chosen order.
 
-A step begins at a text of a procedure's body. A pause is inserted there: it waits for a lock named after its session
-and its number, which a keeper holds until it is that session's turn. Sessions that do not count steps never wait.
+A step begins at a given text in a procedure's body, where a pause is inserted. The pause waits for a user-level lock
+that is named after the session and the step's number. Another session holds this lock until it is the first one's turn.
+A session without the variable @steps does not pause.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ STEPS = {
     "settle_refund": ("UPDATE payment_events",),
     "settle_waiting_payments": ("CALL settle_orders(", "CALL orphan_payments("),
 }
-MOST_STEPS = 12  # a session takes further ones without a pause
+MOST_STEPS = 12  # a session does not pause before further steps
 
 PAUSE = """
 CREATE PROCEDURE pause()
@@ -56,18 +57,20 @@ INNER JOIN performance_schema.threads AS thread_ ON thread_.thread_id = wait_.re
 """
 
 Act = Callable[[Session], Any]
-Play = Callable[[Sequence[int]], tuple[Any, list[int]]]  # of choices: what they come to, and all that there were
+Play = Callable[[Sequence[int]], tuple[Any, list[int]]]  # takes choices; returns the result and all choices made
 
 
 def insert_pauses(session: Session) -> None:
-    """Replace the procedures of STEPS by ones that pause before these steps."""
+    """Replace the procedures of STEPS by copies that pause before these steps."""
     session.execute(PAUSE)
     session.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
     session.execute(f"SET sql_mode = '{SQL_MODE}'")
     for routine in read_routines():
         text = routine.text
         for beginning in STEPS.get(routine.name, ()):
-            assert text.count(f" {beginning}") == 1, f"{routine.name} has another form: say anew where its steps begin"
+            assert text.count(f" {beginning}") == 1, (
+                f"{routine.name} has changed: correct in STEPS where its steps begin"
+            )
             text = text.replace(f" {beginning}", f" CALL pause(); {beginning}")
         if text != routine.text:
             session.execute(f"DROP PROCEDURE {routine.name}")
@@ -75,7 +78,7 @@ def insert_pauses(session: Session) -> None:
 
 
 class Stage:
-    """Two sessions that act, one that lets them, and one that looks on."""
+    """Two sessions that act, one that holds the locks of their steps, and one that observes what they wait for."""
 
     def __init__(self, connect: Callable[[], Session]) -> None:
         self.sessions = [connect(), connect()]
@@ -87,9 +90,9 @@ class Stage:
             session.execute("SET innodb_lock_wait_timeout = 60")
 
     def play(self, acts: Sequence[Act], choices: Sequence[int]) -> tuple[list[Any], list[int]]:
-        """Let two acts take their steps as chosen, and the first one go first from there on.
+        """Run two acts. `choices` says whose step is next, 0 or 1, as long as both can go on; after its end it is 0.
 
-        Returns their answers, and every choice that there was between them: whose turn it was, 0 or 1.
+        Returns their answers, and every choice that was made.
         """
         steps = [f"step.{session_id}.{number}" for session_id in self.ids for number in range(1, MOST_STEPS + 1)]
         self.keeper.query("SELECT RELEASE_ALL_LOCKS(), " + ", ".join(f"GET_LOCK('{step}', 0)" for step in steps))
@@ -109,11 +112,11 @@ class Stage:
         return [future.result() for future in futures if future], made
 
     def _settle(self, futures: Sequence[Future[Any] | None], taken: Sequence[int]) -> list[int]:
-        """Wait until neither session is on its way; returns those that may take a step."""
+        """Wait until both sessions pause, wait for a row, or have finished; returns those that can take a step."""
         while True:
             over = [bool(future and future.done()) for future in futures]
             waits = {row["session"]: row["what"] for row in self.observer.query(WAITS)}
-            # A pause that it was let through may be listed for a moment.
+            # A pause may still be listed for a moment after its lock was released.
             stands_at = [waits.get(session_id) for session_id in self.ids]
             ready = [not taken[turn] or stands_at[turn] == f"step.{self.ids[turn]}.{taken[turn]}" for turn in (0, 1)]
             is_blocked = [at is not None and not at.startswith("step.") for at in stands_at]
@@ -122,7 +125,7 @@ class Stage:
                 return [turn for turn in (0, 1) if ready[turn]]
 
     def _run(self, session: Session, act: Act) -> Any:
-        """Act; after a deadlock again, without pauses, as the service does."""
+        """Run an act; after a deadlock run it again, without pauses, as the service does."""
         session.execute("SET @steps = 0")
         while True:
             try:
@@ -135,7 +138,7 @@ class Stage:
 
 
 def every_order(play: Play) -> Iterator[tuple[Any, list[int]]]:
-    """Play again and again, with each possible series of choices; yields what each came to."""
+    """Play every possible series of choices; yields the result and the choices of each."""
     choices: list[int] = []
     while True:
         outcome, made = play(choices)

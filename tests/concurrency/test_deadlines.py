@@ -1,4 +1,4 @@
-"""At the deadline: expiry, order and release of one hold end in one state, and a unit returns once."""
+"""Sessions act on holds and orders at their deadline: each ends in one state, and its units return once."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +9,7 @@ from typing import Any
 import mysql.connector
 import pytest
 
-from tests.http.support import eventually, is_waited_for
-from tests.support import Session, race
+from tests.support import Session, eventually, is_waited_for, race
 
 Connect = Callable[[], Session]
 
@@ -27,7 +26,7 @@ def _short_deadlines(session: Session) -> Iterator[None]:
 
 
 def attempt(session: Session, procedure: str, ids: list[int], *arguments: object) -> dict[int, int]:
-    """CALL a procedure for each id; returns the errno by id, 0 where it was accepted."""
+    """CALL a procedure for each id; returns the errno by id, 0 for an accepted call."""
     answers = {}
     for row_id in ids:
         try:
@@ -41,25 +40,24 @@ def attempt(session: Session, procedure: str, ids: list[int], *arguments: object
 
 
 def sweep_until_nothing_is_active(session: Session, table: str, status: str, ids: list[int]) -> None:
-    """Sweep until none of the rows is in its first state."""
+    """Sweep until none of the rows has the status any more."""
     places = ", ".join(map(str, ids))
     while session.query(f"SELECT 1 FROM {table} WHERE id IN ({places}) AND status = %s LIMIT 1", status):
         session.call("expire_due", 7)
 
 
 def wait_until_shortly_before(session: Session, deadline: object) -> None:
-    """Return a moment before a deadline of the database's clock, so that what follows straddles it."""
+    """Return 0.15 s before a deadline by the database's clock, so that the following calls come before and after it."""
     (row,) = session.query("SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), %s) AS microseconds", deadline)
     time.sleep(max(0.0, row["microseconds"] / 1_000_000 - 0.15))
 
 
-@pytest.mark.parametrize("round_", range(3))
-def test_expiry_order_and_release_of_one_hold_agree(session: Session, connect: Connect, round_: int) -> None:
+def test_a_hold_is_either_ordered_released_or_expired(session: Session, connect: Connect) -> None:
     product_id = session.create_product(stock=HOLDS)
     rows = session.batch("create_holds", [{"product_id": product_id, "quantity": 1}] * HOLDS)
     holds = [row["hold_id"] for row in rows]
     acts: list[Callable[[], Any]] = [
-        partial(attempt, connect(), "create_order", holds[round_:] + holds[:round_], None),
+        partial(attempt, connect(), "create_order", holds, None),
         partial(attempt, connect(), "release_hold", holds[::-1]),
         partial(sweep_until_nothing_is_active, connect(), "holds", "active", holds),
     ]
@@ -73,7 +71,9 @@ def test_expiry_order_and_release_of_one_hold_agree(session: Session, connect: C
     assert session.available(product_id) == HOLDS
 
 
-def test_who_waits_for_a_hold_until_its_deadline_has_passed_comes_too_late(session: Session, connect: Connect) -> None:
+def test_a_call_that_waits_for_a_locked_hold_until_its_deadline_has_passed_is_refused(
+    session: Session, connect: Connect
+) -> None:
     session.call("change_setting", "hold_ttl_s", 2)
     product_id = session.create_product(stock=3)
     acts = [("create_order", None), ("release_hold",), ("extend_hold",)]
@@ -94,7 +94,7 @@ def test_who_waits_for_a_hold_until_its_deadline_has_passed_comes_too_late(sessi
         assert [answer.result() for answer in answers] == [30202] * len(acts)
 
 
-def test_buyers_who_find_a_shortage_at_the_deadline_get_each_unit_once(session: Session, connect: Connect) -> None:
+def test_units_that_expire_while_buyers_find_a_shortage_are_sold_once(session: Session, connect: Connect) -> None:
     product_id = session.create_product(stock=HOLDS)
     rows = session.batch("create_holds", [{"product_id": product_id, "quantity": 1}] * HOLDS)
     session.call("change_setting", "hold_ttl_s", 120)
@@ -121,7 +121,7 @@ def test_buyers_who_find_a_shortage_at_the_deadline_get_each_unit_once(session: 
     assert session.available(product_id) == 0
 
 
-def test_payment_cancellation_and_timeout_of_one_order_agree(session: Session, connect: Connect) -> None:
+def test_an_order_is_either_paid_or_cancelled_and_the_answers_agree(session: Session, connect: Connect) -> None:
     product_id = session.create_product(stock=HOLDS)
     session.call("change_setting", "hold_ttl_s", 120)
     holds = [

@@ -1,7 +1,7 @@
-"""Batches in opposite order with keys in common, beside sweeps, payments, cancellations, releases and a DBA.
+"""Batches with common keys in opposite order run beside sweeps, payments, cancellations, releases and a DBA.
 
-A deadlock may be raised to a direct caller; the same batch is then sent again with the same keys, as the service
-does. Every request is answered rightly and no unit is lost.
+After a deadlock a caller sends the same batch again with the same keys, as the service does. Every request gets the
+right answer, and no unit is lost.
 """
 
 import random
@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import mysql.connector
-import pytest
 
 from tests.support import Retries, Row, Session, race
 
@@ -26,7 +25,7 @@ INSUFFICIENT_STOCK = 30102
 
 
 class Sale:
-    """What the callers of one sale share: the products, the clock, and what they have been told."""
+    """State that the callers of one sale share: the products, the end of the sale, and the answers so far."""
 
     def __init__(self, products: list[int]) -> None:
         self.products = products
@@ -38,11 +37,11 @@ class Sale:
         self.retries: dict[str, Retries] = {}
 
     def is_on(self) -> bool:
-        """Whether callers are to go on."""
+        """Whether the sale goes on."""
         return time.monotonic() < self.ends_at
 
     def told(self, request: Row, row: Row) -> None:
-        """Note the answer to a request; it must be the same for every sender of its key."""
+        """Record the answer to a request; every sender of a key must get the same hold."""
         assert row["errno"] in (None, INSUFFICIENT_STOCK), (request, row)
         if row["errno"] is None:
             key, hold_id = request["idempotency_key"], row["hold_id"]
@@ -51,13 +50,13 @@ class Sale:
             self.holds.append(hold_id)
 
     def request(self, number: int) -> Row:
-        """The request that belongs to a key, the same for everybody."""
+        """The request of a key, the same for all senders."""
         product_id = self.products[number % PRODUCTS]
         return {"product_id": product_id, "quantity": 1 + number % 3, "idempotency_key": f"sale {number}"}
 
 
 def buy(sale: Sale, session: Session, retries: Retries, chosen: random.Random, direction: int) -> None:
-    """Hold batches, their products ascending or descending."""
+    """Hold batches whose products are in ascending or descending order."""
     newest = 1
     while sale.is_on():
         newest = min(KEYS, newest + 20)
@@ -69,7 +68,7 @@ def buy(sale: Sale, session: Session, retries: Retries, chosen: random.Random, d
 
 
 def order(sale: Sale, session: Session, retries: Retries, chosen: random.Random) -> None:
-    """Order random holds, also those that are used, released or due."""
+    """Order random holds, which may be used, released or due."""
     while sale.is_on():
         holds = some(sale.holds, chosen)
         requests = [{"hold_id": hold_id, "idempotency_key": f"order {hold_id}"} for hold_id in holds]
@@ -80,7 +79,7 @@ def order(sale: Sale, session: Session, retries: Retries, chosen: random.Random)
 
 
 def pay(sale: Sale, session: Session, retries: Retries, chosen: random.Random) -> None:
-    """Deliver events for orders that exist and for the next ones, again and again."""
+    """Deliver events, also repeatedly, for orders that exist and for the next ones."""
     while sale.is_on():
         latest = max(sale.orders, default=0)
         ids = some(sale.orders, chosen) + [latest + chosen.randint(1, 5) for _ in range(3)]
@@ -93,7 +92,7 @@ def pay(sale: Sale, session: Session, retries: Retries, chosen: random.Random) -
 
 
 def give_back(sale: Sale, session: Session, retries: Retries, chosen: random.Random) -> None:
-    """Cancel and release."""
+    """Cancel orders and release holds."""
     while sale.is_on():
         for procedure, ids, refusals in (
             ("cancel_orders", sale.orders, {None, 30302}),
@@ -104,7 +103,7 @@ def give_back(sale: Sale, session: Session, retries: Retries, chosen: random.Ran
 
 
 def sweep(sale: Sale, session: Session, retries: Retries, chosen: random.Random) -> None:
-    """Do what cron and the EVENT do."""
+    """Sweep, settle and purge, as cron and the EVENT do."""
     while sale.is_on():
         retries.run(partial(session.call, "expire_due", chosen.randint(1, 100)))
         retries.run(partial(session.call, "settle_waiting_payments", 1000))
@@ -113,7 +112,7 @@ def sweep(sale: Sale, session: Session, retries: Retries, chosen: random.Random)
 
 
 def administer(sale: Sale, session: Session, retries: Retries, chosen: random.Random) -> None:
-    """Do what a DBA does by hand, one row at a time."""
+    """Change stock, products and settings, and hold single units, as a DBA does."""
     while sale.is_on():
         product_id = chosen.choice(sale.products)
         acts: list[tuple[Any, ...]] = [
@@ -131,12 +130,11 @@ def administer(sale: Sale, session: Session, retries: Retries, chosen: random.Ra
 
 
 def some(ids: list[int], chosen: random.Random) -> list[int]:
-    """A few of the latest ids, without order."""
+    """Up to ten of the latest ids, in random order."""
     return chosen.sample(ids[-60:], min(len(ids[-60:]), 10))
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_opposite_batches_beside_everything_else_lose_no_unit(session: Session, connect: Connect, seed: int) -> None:
+def test_concurrent_callers_of_every_kind_lose_no_unit(session: Session, connect: Connect) -> None:
     session.call("change_setting", "hold_ttl_s", 1)
     session.call("change_setting", "payment_ttl_s", 2)
     sale = Sale([session.create_product(STOCK) for _ in range(PRODUCTS)])
@@ -147,7 +145,7 @@ def test_opposite_batches_beside_everything_else_lose_no_unit(session: Session, 
     sale.retries = {name: Retries() for name, _, _ in callers}
     race(
         *(
-            partial(act, sale, connect(), sale.retries[name], random.Random(f"{seed} {name}"), *arguments)
+            partial(act, sale, connect(), sale.retries[name], random.Random(name), *arguments)
             for name, act, arguments in callers
         )
     )
@@ -158,7 +156,7 @@ def test_opposite_batches_beside_everything_else_lose_no_unit(session: Session, 
 
 
 def assert_told_is_true(session: Session, sale: Sale) -> None:
-    """Every hold that was promised exists, as it was asked for, and no other by these keys."""
+    """Check that exactly the holds exist that callers were told of, with their products and quantities."""
     rows = session.query("SELECT id, product_id, quantity FROM holds")
     holds = {row["id"]: (row["product_id"], row["quantity"]) for row in rows}
     assert sale.requests_of_holds.items() <= holds.items()
@@ -176,7 +174,7 @@ def assert_told_is_true(session: Session, sale: Sale) -> None:
 
 
 def assert_payments_are_settled(session: Session) -> None:
-    """No event waits beside its order, and an order is what the one event that was applied made of it."""
+    """Check that no event waits for an order that exists, and that the one applied event decided its order."""
     stuck = "SELECT 1 FROM payment_events AS e INNER JOIN orders AS o ON o.id = e.order_id WHERE e.outcome = 'waiting'"
     assert session.query(stuck) == []
     rows = session.query(

@@ -1,4 +1,4 @@
-"""The webhook racing everything else that happens to its order."""
+"""Payment webhooks race the creation, the cancellation and the expiry of their orders."""
 
 import json
 import random
@@ -20,8 +20,8 @@ def no_event_waits(session: Session, first_order_id: int) -> bool:
     return session.query(statement, first_order_id) == []
 
 
-@pytest.mark.parametrize(("size", "rounds"), [(1, 2000), (20, 100)])
-def test_two_thousand_webhooks_racing_their_orders_are_all_applied(
+@pytest.mark.parametrize(("size", "rounds"), [(1, 200), (20, 20)])
+def test_every_webhook_that_races_its_order_is_applied(
     session: Session, connect: Connect, size: int, rounds: int
 ) -> None:
     product_id = session.create_product(stock=size * rounds)
@@ -49,7 +49,7 @@ def test_two_thousand_webhooks_racing_their_orders_are_all_applied(
     assert session.available(product_id) == list(expected.values()).count("failure")
 
 
-def test_fifty_deliveries_of_one_event_act_once(session: Session, connect: Connect) -> None:
+def test_fifty_concurrent_deliveries_of_one_event_take_effect_once(session: Session, connect: Connect) -> None:
     product_id = session.create_product(stock=5)
     for status, order_status in (("failure", "cancelled"), ("success", "paid")):
         order_id = session.create_order(product_id)
@@ -64,7 +64,9 @@ def test_fifty_deliveries_of_one_event_act_once(session: Session, connect: Conne
     assert session.available(product_id) == 4
 
 
-def test_deliveries_of_one_event_in_batches_of_opposite_order_act_once(session: Session, connect: Connect) -> None:
+def test_concurrent_batches_with_the_same_events_in_opposite_order_take_effect_once(
+    session: Session, connect: Connect
+) -> None:
     product_id = session.create_product(stock=40)
     orders = [session.create_order(product_id) for _ in range(40)]
     events = [
@@ -77,8 +79,8 @@ def test_deliveries_of_one_event_in_batches_of_opposite_order_act_once(session: 
     assert session.available(product_id) == 40
 
 
-def test_a_cancellation_racing_a_payment_ends_one_way(session: Session, connect: Connect) -> None:
-    product_id = session.create_product(stock=150)
+def test_a_cancellation_that_races_a_payment_ends_in_one_state(session: Session, connect: Connect) -> None:
+    product_id = session.create_product(stock=50)
     canceller, provider = connect(), connect()
 
     def cancel(order_id: int) -> int:
@@ -89,7 +91,7 @@ def test_a_cancellation_racing_a_payment_ends_one_way(session: Session, connect:
         return 0
 
     paid = 0
-    for _ in range(150):
+    for _ in range(50):
         order_id = session.create_order(product_id)
         errno, rows = race(
             partial(cancel, order_id),
@@ -99,17 +101,17 @@ def test_a_cancellation_racing_a_payment_ends_one_way(session: Session, connect:
         assert (errno, rows[0]["status"]) == ((30302, "paid") if is_paid else (0, "cancelled"))
         assert rows[0]["outcome"] in ("applied", "refund_due")
         paid += is_paid
-    assert session.available(product_id) == 150 - paid
+    assert session.available(product_id) == 50 - paid
 
 
-def test_an_event_is_orphaned_or_applied_when_its_order_comes_at_the_last_moment(
+def test_an_event_whose_order_comes_when_it_is_orphaned_is_either_orphaned_or_applied(
     session: Session, connect: Connect
 ) -> None:
-    product_id = session.create_product(stock=150)
+    product_id = session.create_product(stock=50)
     last = session.create_order(session.create_product(stock=1))
     buyer, janitor, provider = connect(), connect(), connect()
     provider.travel(-100_000)
-    for order_id in range(last + 1, last + 151):
+    for order_id in range(last + 1, last + 51):
         key = f"last moment {order_id}"
         provider.call("apply_payment", key, order_id, "success")
         hold_id = session.create_hold(product_id)

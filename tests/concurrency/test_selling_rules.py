@@ -1,4 +1,4 @@
-"""Selling rules under load: nobody ever has more than the maximum, and a sale opens and closes on its second."""
+"""Selling rules under load: no customer has more than the maximum, and a sale opens and closes on its second."""
 
 import random
 import re
@@ -22,7 +22,7 @@ WINDOWS = ("hold_ttl_s", "hold_extension_s", "payment_ttl_s", "payment_started_t
 TOO_MANY = (
     "SELECT customer_id, SUM(quantity) AS had FROM customer_units GROUP BY customer_id, product_id HAVING had > %s"
 )
-# A unit counts for its customer exactly as long as it is gone from the stock; one statement, so one snapshot.
+# Units count for their customer exactly as long as they are out of stock. One statement reads one snapshot.
 MISCOUNTED = """
 SELECT hold.id, hold.status, order_.status AS order_status, counted.quantity
 FROM holds AS hold
@@ -37,7 +37,7 @@ WHERE
 @pytest.fixture(autouse=True)
 def _short_deadlines(session: Session) -> Iterator[None]:
     usual = {row["name"]: row["value"] for row in session.query("SELECT name, value FROM settings")}
-    # Every window: an order that may be paid for half an hour would keep its customer's units, and its buyers waiting.
+    # All of them, because an order that may be paid for half an hour would keep its units from the buyers.
     for name in WINDOWS:
         session.call("change_setting", name, 1)
     yield
@@ -46,7 +46,7 @@ def _short_deadlines(session: Session) -> Iterator[None]:
 
 
 class Crowd:
-    """What the clients of a few customers share: the products, what they were given, and whether they go on."""
+    """State that clients of a few customers share: products, holds, orders, and whether the buyers have finished."""
 
     def __init__(self, products: list[int]) -> None:
         self.products = products
@@ -55,7 +55,7 @@ class Crowd:
         self.is_over = threading.Event()
 
     def buy(self, session: Session, chosen: random.Random) -> int:
-        """Hold for random customers until something has fallen due; returns how many requests were refused."""
+        """Hold for random customers until a hold has expired; returns how many requests were refused."""
         refused, retries = 0, Retries()
         for number in count():
             if number >= ROUNDS and session.query("SELECT 1 FROM holds WHERE status = 'expired' LIMIT 1"):
@@ -76,12 +76,12 @@ class Crowd:
         return refused
 
     def act(self, session: Session, chosen: random.Random, procedure: str) -> int:
-        """Extend, release, order, cancel, start or sweep until the buyers are done; returns how much of it was done."""
+        """Call a procedure with random ids until the buyers have finished; returns how many elements were accepted."""
         done, retries = 0, Retries()
         while not self.is_over.is_set():
             if procedure == "expire_due":
                 retries.run(partial(session.call, "expire_due", 5))
-                done += 1  # a buyer who meets the maximum may have swept all that was due
+                done += 1  # a buyer who reached the maximum may have swept everything
                 continue
             ids = (self.orders if procedure in ("cancel_orders", "start_payments") else self.holds)[-30:]
             elements = chosen.sample(ids, min(3, len(ids)))
@@ -94,7 +94,7 @@ class Crowd:
         return done
 
     def watch(self, session: Session) -> int:
-        """Count for as long as anything goes on; returns how often."""
+        """Compare customers' units with their holds and orders until the buyers have finished; returns how often."""
         looks = 0
         while not self.is_over.is_set():
             assert session.query(TOO_MANY, MAXIMUM) == []
@@ -107,8 +107,10 @@ def test_no_customer_ever_has_more_than_the_maximum(session: Session, connect: C
     products = [session.create_product(stock=10_000) for _ in range(2)]
     for product_id in products:
         session.call("set_selling_rules", product_id, None, None, MAXIMUM)
-    # A hold that nobody else knows of: it surely falls due.
-    session.batch("create_holds", [{"product_id": products[0], "quantity": 1, "customer_id": "who never comes back"}])
+    # Nobody else knows this hold, so it expires.
+    session.batch(
+        "create_holds", [{"product_id": products[0], "quantity": 1, "customer_id": "a customer who never returns"}]
+    )
     crowd = Crowd(products)
     buyers = threading.Barrier(4, action=crowd.is_over.set)
 
@@ -165,8 +167,7 @@ def test_a_sale_opens_and_closes_on_its_second_under_load(session: Session, conn
     assert held["holds"] == sum(len(deadlines) for _, deadlines in results)
 
 
-def test_a_sale_that_closes_while_its_buyers_wait_for_stock_takes_no_hold(session: Session, connect: Connect) -> None:
-    """Judged in time, but the units could be taken only when it was too late."""
+def test_a_hold_that_waits_for_stock_until_its_sale_has_closed_is_refused(session: Session, connect: Connect) -> None:
     product_id = session.create_product(stock=5)
     (row,) = session.query("SELECT UTC_TIMESTAMP() + INTERVAL 2 SECOND AS closes")
     session.call("set_selling_rules", product_id, None, row["closes"], None)
@@ -175,18 +176,20 @@ def test_a_sale_that_closes_while_its_buyers_wait_for_stock_takes_no_hold(sessio
     keeper.execute("START TRANSACTION")
     keeper.query("SELECT 1 FROM stock WHERE product_id = %s FOR UPDATE", product_id)
 
-    def keep_until_closed() -> None:
+    def keep_locked_until_closed() -> None:
         while session.query("SELECT UTC_TIMESTAMP() < %s AS is_open", row["closes"])[0]["is_open"]:
             pass
         keeper.execute("COMMIT")
 
-    errno, _ = race(partial(buyer.errno, "create_hold", product_id, 1, None), keep_until_closed)
+    errno, _ = race(partial(buyer.errno, "create_hold", product_id, 1, None), keep_locked_until_closed)
     assert errno == 30104
     assert session.available(product_id) == 5
 
 
-def test_every_send_of_a_key_is_told_of_its_hold_and_none_of_the_maximum(session: Session, connect: Connect) -> None:
-    """The original may commit while a retry is judged: it then has all that its customer may have."""
+def test_a_concurrent_retry_gets_its_hold_and_is_not_refused_for_the_maximum(
+    session: Session, connect: Connect
+) -> None:
+    """The first send may commit while a retry is evaluated; then its customer already has the maximum."""
     session.call("change_setting", "hold_ttl_s", 120)
     product_id = session.create_product(stock=1000)
     session.call("set_selling_rules", product_id, None, None, 1)

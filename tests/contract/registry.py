@@ -1,9 +1,9 @@
-"""The errnos of sql/procedures: who raises which, read from the statements."""
+"""Reads from the statements of sql/procedures which errnos a routine can raise."""
 
 import re
 from functools import cache
 
-from tests.contract.routines import ROUTINES
+from docs.generate.routines import ROUTINES
 
 REGISTRY = {
     int(errno): slug for errno, slug in re.findall(r"WHEN (\d+) THEN '(\w+)'", ROUTINES["raise_error"].statement)
@@ -15,14 +15,14 @@ VERDICTS = {
 
 @cache
 def callees(name: str) -> frozenset[str]:
-    """The routines that a routine calls, directly or not, itself included."""
+    """The routine itself and all routines that it calls, directly or not."""
     words = set(re.findall(r"\b(\w+)\(", ROUTINES[name].statement)) & set(ROUTINES) - {name}
     return frozenset({name}).union(*(callees(word) for word in words))
 
 
 @cache
 def verdicts(name: str) -> frozenset[int]:
-    """The errnos behind the letters that a routine and its callees give."""
+    """The errnos of the verdicts that a routine and its callees give."""
     letters = {
         letter
         for callee in callees(name) - {"verdict_errno"}
@@ -33,7 +33,7 @@ def verdicts(name: str) -> frozenset[int]:
 
 @cache
 def raised(name: str) -> frozenset[int]:
-    """The errnos that a CALL of a routine may raise, by what its statements say."""
+    """The errnos that a CALL of a routine can raise, by its statements."""
     found: set[int] = set()
     for callee in callees(name):
         statement = ROUTINES[callee].statement
@@ -45,7 +45,7 @@ def raised(name: str) -> frozenset[int]:
 
 @cache
 def answered(name: str) -> frozenset[int]:
-    """The errnos that the rows of a batch may carry, by what its statements say."""
+    """The errnos that the rows of a batch can have, by its statements."""
     statement = ROUTINES[name].statement
     if not re.search(r"AS errno\b", statement):
         return frozenset()

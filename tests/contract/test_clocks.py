@@ -1,4 +1,4 @@
-"""SQL counts time in UTC: nothing in it depends on the time zone of a session or a server."""
+"""SQL reads time in UTC, so that nothing depends on the time zone of a session or a server."""
 
 import re
 
@@ -16,7 +16,7 @@ ZONED = re.compile(
 )
 
 
-def test_no_clock_is_read_but_utc() -> None:
-    """One procedure compares the two clocks, to find out what the time zone of its session is."""
+def test_sql_reads_no_clock_but_utc() -> None:
+    """set_selling_rules compares the two clocks, in order to detect the time zone of its session."""
     found = {name: ZONED.findall(text) for name, text in CODE.items()}
     assert {name: words for name, words in found.items() if words} == {"set_selling_rules.sql": ["NOW"]}

@@ -1,4 +1,4 @@
-"""The pages say what is: links lead somewhere, settings have the names, defaults and bounds of the code."""
+"""The documents agree with the code: links, settings with defaults and bounds, alerts, and the generated page."""
 
 import re
 import subprocess
@@ -9,9 +9,13 @@ import msgspec
 import pytest
 import yaml
 
+from docs.generate.accounts import PUBLIC_PROCEDURES
+from docs.generate.database import new_database
+from docs.generate.procedures import READABLE, VIEWS, used_by, write_page
+from docs.generate.sale import SALE
 from service.deploy import ROOT
 from service.settings import Settings
-from tests.contract.reference import reference
+from stack.servers import Servers
 from tests.support import Session
 
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
@@ -32,20 +36,20 @@ PAGES = sorted(
 
 
 def anchors(page: Path) -> set[str]:
-    """The names under which a page's headings are linked to."""
+    """The anchors of a page's headings."""
     headings = HEADING.findall(FENCE.sub("", page.read_text()))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
-    """The cells of the table under a heading, without code marks and without its two first lines."""
+    """The cells of the table under a heading, without its header and without backquotes."""
     section = (ROOT / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+def test_every_link_of_a_page_has_a_target(page: Path) -> None:
     for link in LINK.findall(FENCE.sub("", page.read_text())):
         if link.startswith(EXTERNAL):
             continue
@@ -56,18 +60,24 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-def test_every_page_of_the_folder_is_linked_from_the_readme() -> None:
+def test_the_readme_links_to_every_page_of_docs() -> None:
     linked = set(LINK.findall((ROOT / "README.md").read_text()))
     assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= linked
 
 
-def test_the_reference_is_what_the_headers_say() -> None:
-    assert (ROOT / "docs" / "procedures.md").read_text() == reference(), (
-        "regenerate it: python -m tests.contract.reference > docs/procedures.md"
-    )
+def test_the_page_of_procedures_is_what_their_headers_and_the_sale_generate(servers: Servers) -> None:
+    with new_database(servers.mysql_url) as url:
+        assert (ROOT / "docs" / "procedures.md").read_text() == write_page(url), (
+            "generate it again: python -m docs.generate.procedures > docs/procedures.md"
+        )
 
 
-def test_every_alert_has_its_section_in_the_runbook_and_links_to_it() -> None:
+def test_the_sale_has_a_statement_for_every_public_procedure_and_every_readable_view() -> None:
+    views = {path.stem for path in VIEWS} & READABLE
+    assert {used_by(statement) for _, statement in SALE} == {*PUBLIC_PROCEDURES, *views}
+
+
+def test_every_alert_links_to_its_section_of_the_runbook() -> None:
     groups = yaml.safe_load((ROOT / "deployment" / "prometheus" / "alerts.yml").read_text())["groups"]
     alerts = {rule["alert"]: rule["annotations"]["runbook"] for group in groups for rule in group["rules"]}
     section = (ROOT / "docs" / "runbook.md").read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
@@ -75,7 +85,7 @@ def test_every_alert_has_its_section_in_the_runbook_and_links_to_it() -> None:
     assert alerts == {name: f"docs/runbook.md#{name.lower()}" for name in alerts}
 
 
-def test_the_page_of_settings_has_every_variable_of_the_service_with_its_default() -> None:
+def test_the_settings_page_has_every_variable_of_the_service_with_its_default() -> None:
     documented = {name: default for name, default, _ in rows("docs/settings.md", "Service")}
     expected = {}
     for field in msgspec.structs.fields(Settings):
@@ -91,7 +101,7 @@ def test_the_page_of_settings_has_every_variable_of_the_service_with_its_default
     assert documented == expected
 
 
-def test_the_example_has_the_same_variables_and_defaults_as_the_page_of_settings() -> None:
+def test_env_example_has_the_variables_and_defaults_of_the_settings_page() -> None:
     example = dict(re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
     service = {name: default for name, default, _ in rows("docs/settings.md", "Service")}
     others = {name for names, _ in rows("docs/settings.md", "Commands") for name in names.split(", ")}
@@ -101,7 +111,7 @@ def test_the_example_has_the_same_variables_and_defaults_as_the_page_of_settings
         assert example[name] == service[name].replace("none", ""), name
 
 
-def test_the_page_of_settings_has_every_row_of_the_settings_table_with_its_default_and_bounds(session: Session) -> None:
+def test_the_settings_page_has_every_row_of_the_settings_table_with_default_and_bounds(session: Session) -> None:
     documented = {
         row[0]: tuple(int(number.replace(",", "")) for number in row[1:4])
         for row in rows("docs/settings.md", "Deadlines and retention")

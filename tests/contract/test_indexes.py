@@ -1,7 +1,7 @@
-"""The hot queries use the index meant for them and read what they want, not the history beside it.
+"""Hot queries use the intended indexes and read no rows of history.
 
-The statements are taken out of the procedures' own files; EXPLAIN sees them with values in the place of parameters.
-Then the procedures are called, and the rows that they read are counted.
+The statements come from the files of the procedures; EXPLAIN gets them with values instead of parameters. Then the
+procedures are called, and the rows that they read are counted.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.contract.routines import ROUTINES
+from docs.generate.routines import ROUTINES
 from tests.support import Row, Session
 
 HOLDS = 3000
@@ -40,7 +40,7 @@ VALUES = {
 
 @dataclass(frozen=True)
 class Query:
-    """A statement of a routine, from a pattern on to its end, and the indexes that it must use by table."""
+    """A statement of a routine, found by a pattern of its beginning, and the index that it must use for each table."""
 
     routine: str
     begins: str
@@ -49,7 +49,7 @@ class Query:
 
     @property
     def statement(self) -> str:
-        """The statement, with values in the place of parameters and without INTO."""
+        """The statement with values instead of parameters and without INTO."""
         found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported|waiting)\b)", self._text, re.S)
         assert found, f"{self.routine} has no statement that begins {self.begins}"
         text = re.sub(r"\bINTO (?!\w+ \()[\w, ]+(?=\n)", "", found[0])
@@ -91,7 +91,7 @@ QUERIES = [
 
 @pytest.fixture(scope="module")
 def filled(database_url: str) -> Iterator[Session]:
-    """Thousands of holds, orders, keys and events, a few of them due, waiting or to be refunded."""
+    """A database with thousands of holds, orders, keys and events; a few are due, waiting or to be refunded."""
     session = Session(database_url)
     for _ in range(200):
         session.create_product(stock=20)
@@ -115,7 +115,7 @@ def filled(database_url: str) -> Iterator[Session]:
 
 
 def make(session: Session, procedure: str, requests: list[Row], column: str) -> list[int]:
-    """CALL a batch procedure as often as it takes; returns a column of the rows."""
+    """CALL a batch procedure with 1,000 elements at a time; returns one column of the rows."""
     found: list[int] = []
     for start in range(0, len(requests), 1000):
         rows = session.call(procedure, json.dumps(requests[start : start + 1000]))
@@ -133,14 +133,14 @@ def test_a_hot_query_uses_its_index(filled: Session, query: Query) -> None:
         assert plan[table]["rows"] <= query.most_rows, plan
 
 
-def test_the_register_of_refunds_reads_refunds_and_what_waits_only(filled: Session) -> None:
+def test_the_view_refunds_due_reads_only_refunds_and_waiting_events(filled: Session) -> None:
     plan = {row["table"]: row for row in filled.query("EXPLAIN FORMAT = TRADITIONAL SELECT * FROM refunds_due")}
     assert (plan["event_"]["key"], plan["event_"]["type"]) == ("payment_events_by_outcome", "range")
     assert (plan["order_"]["key"], plan["order_"]["type"]) == ("PRIMARY", "eq_ref")
 
 
 def rows_read(session: Session, procedure: str, *arguments: object) -> int:
-    """The rows and index entries of real tables that a CALL reads, by the server's own count."""
+    """The number of rows and index entries that a CALL reads from tables, as the server counts them."""
     statement = "SHOW SESSION STATUS WHERE variable_name REGEXP '^Handler_read_(first|key|last|next|prev|rnd)$'"
     before = sum(int(row["Value"]) for row in session.query(statement))
     session.call(procedure, *arguments)
@@ -165,13 +165,13 @@ def rows_read(session: Session, procedure: str, *arguments: object) -> int:
         ("get_metrics", (), 1000),
     ],
 )
-def test_a_call_reads_no_more_rows_than_it_acts_on(
+def test_a_call_reads_only_the_rows_that_it_changes(
     filled: Session, procedure: str, arguments: tuple[object, ...], most_rows: int
 ) -> None:
     assert rows_read(filled, procedure, *arguments) <= most_rows
 
 
-def test_a_shortage_reads_due_rows_only(filled: Session) -> None:
+def test_a_shortage_reads_only_due_rows(filled: Session) -> None:
     product_id = filled.create_product(stock=1)
     before = filled.query("SHOW SESSION STATUS LIKE 'Handler_read_next'")
     assert filled.errno("create_hold", product_id, 2, None) == 30102

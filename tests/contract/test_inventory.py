@@ -1,9 +1,9 @@
-"""What a deploy installs: the files' routines, views and EVENT, owned by the locked account."""
+"""A deploy installs exactly the routines, views and the EVENT of the files, owned by the locked account."""
 
 import pytest
 
+from docs.generate.routines import ROUTINES
 from service.deploy import ROOT, read_routines
-from tests.contract.routines import ROUTINES
 from tests.support import Session
 
 
@@ -37,7 +37,7 @@ def test_the_event_runs_every_second(session: Session) -> None:
     ]
 
 
-def test_each_text_installed_is_remembered(session: Session) -> None:
+def test_the_hash_of_every_installed_text_is_stored(session: Session) -> None:
     installed = session.query("SELECT name, sha256 FROM installed_objects")
     assert {row["name"]: row["sha256"] for row in installed} == {
         routine.path: routine.sha256 for routine in read_routines()
@@ -45,7 +45,7 @@ def test_each_text_installed_is_remembered(session: Session) -> None:
 
 
 @pytest.mark.parametrize("setting", ["sql_mode", "character_set_client", "collation_connection", "database_collation"])
-def test_every_routine_was_made_under_the_same_session_settings(session: Session, setting: str) -> None:
+def test_every_routine_was_created_under_the_same_session_settings(session: Session, setting: str) -> None:
     rows = session.query(
         f"SELECT DISTINCT {setting} AS value FROM information_schema.routines WHERE routine_schema = DATABASE()"
     )

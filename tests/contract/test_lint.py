@@ -1,4 +1,4 @@
-"""The linters have nothing to say."""
+"""The linters report nothing."""
 
 import subprocess
 import sys
@@ -23,8 +23,8 @@ def test_a_linter_finds_nothing(command: tuple[str, ...]) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-def test_sqlfluff_reads_every_routine_whole(tmp_path: Path) -> None:
-    """What it cannot parse goes unread: that fails, too."""
+def test_sqlfluff_fails_on_sql_that_it_cannot_parse(tmp_path: Path) -> None:
+    """Otherwise it would skip what it cannot parse."""
     broken = tmp_path / "broken.sql"
     broken.write_text("CREATE PROCEDURE broken()\nBEGIN\n    SELECT 1 FROM;\nEND\n")
     program = Path(sys.executable).parent / "sqlfluff"

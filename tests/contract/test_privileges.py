@@ -1,21 +1,22 @@
-"""Who may do what: an explicit list, and the app account is tried against everything else."""
+"""Accounts have exactly the listed privileges, and MySQL refuses the service's account everything else."""
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import PASSWORDS
-from tests.contract.accounts import PUBLIC_PROCEDURES, procedures_of
-from tests.contract.routines import ROUTINES
-from tests.support import Session, url_of
+from docs.generate.accounts import PUBLIC_PROCEDURES, procedures_of
+from docs.generate.routines import ROUTINES
+from service.deploy import ROOT
+from service.mysql_url import MysqlUrl
+from tests.support import PASSWORDS, Session
 
 APP = {
     "apply_payments",
     "cancel_orders",
     "create_holds",
     "create_orders",
+    "enable_sweep",
     "extend_holds",
     "get_health",
     "get_holds",
@@ -28,9 +29,9 @@ APP = {
 }
 CRON = {
     "check_stock",
+    "enable_sweep",
     "expire_due",
     "get_products",
-    "list_products",
     "purge_history",
     "record_stock_check",
     "report_sweeps",
@@ -50,6 +51,7 @@ OPERATOR = {
     "create_order",
     "create_orders",
     "create_product",
+    "enable_sweep",
     "expire_due",
     "extend_hold",
     "extend_holds",
@@ -94,39 +96,42 @@ TABLE_DENIED, ROUTINE_DENIED, DATABASE_DENIED = 1142, 1370, 1044
 @pytest.fixture
 def database(database_url: str) -> str:
     """The name of the file's database."""
-    return urlsplit(database_url).path.lstrip("/")
+    return MysqlUrl.parse(database_url).database
 
 
 @pytest.fixture
-def app(database_url: str, database: str) -> Iterator[Session]:
+def app(database_url: str) -> Iterator[Session]:
     """A session of the service's account."""
     account = "checkout_app"
-    session = Session(url_of(database_url, database=database, account=account, password=PASSWORDS[account]))
+    session = Session(str(MysqlUrl.parse(database_url).for_account(account, PASSWORDS[account])))
     yield session
     session.close()
 
 
 def grants(session: Session, account: str, database: str) -> set[str]:
-    """SHOW GRANTS of an account, without those on other tests' databases."""
+    """SHOW GRANTS of an account, without grants on databases of other tests."""
     rows = session.query(f"SHOW GRANTS FOR {account}")
     shown = {grant for row in rows for grant in row.values()}
-    return {grant for grant in shown if f"`{database}`." in grant or not re.search(r" ON (\w+ )?`", grant)}
+    databases = rf"`(?!(?:{database}|performance_schema)`)"
+    return {grant for grant in shown if not re.search(rf" ON (\w+ )?{databases}", grant)}
 
 
 def executes(database: str, account: str, procedures: set[str]) -> set[str]:
-    """EXECUTE on each procedure, as SHOW GRANTS tells it."""
+    """EXECUTE on each procedure, as SHOW GRANTS prints it."""
     return {f"GRANT EXECUTE ON PROCEDURE `{database}`.`{name}` TO `{account}`@`%`" for name in procedures}
 
 
 @pytest.mark.parametrize(("account", "procedures"), [("checkout_app", APP), ("checkout_cron", CRON)])
-def test_a_login_account_executes_its_procedures_and_nothing_else(
+def test_a_login_account_may_execute_exactly_its_procedures(
     session: Session, database: str, account: str, procedures: set[str]
 ) -> None:
     usage = f"GRANT USAGE ON *.* TO `{account}`@`%`"
     assert grants(session, account, database) == {usage, *executes(database, account, procedures)}
 
 
-def test_an_operator_executes_every_public_procedure_and_reads_three_tables(session: Session, database: str) -> None:
+def test_an_operator_may_execute_every_public_procedure_and_read_the_listed_tables_and_views(
+    session: Session, database: str
+) -> None:
     account = "checkout_operator"
     assert grants(session, account, database) == {
         f"GRANT USAGE ON *.* TO `{account}`@`%`",
@@ -144,7 +149,9 @@ def test_a_dba_is_an_operator(session: Session, database: str) -> None:
 
 def test_the_owner_has_its_database_and_cannot_log_in(session: Session, database: str) -> None:
     account = "`checkout_owner`@`localhost`"
+    group = ("replication_group_members", "replication_group_member_stats")
     assert grants(session, "checkout_owner@localhost", database) == {
+        *(f"GRANT SELECT ON `performance_schema`.`{table}` TO {account}" for table in group),
         f"GRANT USAGE ON *.* TO {account}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE, EVENT ON `{database}`.* TO {account}",
     }
@@ -152,14 +159,22 @@ def test_the_owner_has_its_database_and_cannot_log_in(session: Session, database
     assert {row["user"] for row in locked} == {"checkout_owner", "checkout_operator"}
 
 
-def test_the_lists_here_are_those_of_the_accounts_file() -> None:
+def test_the_expected_lists_equal_the_accounts_file() -> None:
     assert {*procedures_of("checkout_app")} == APP
     assert {*procedures_of("checkout_cron")} == CRON
     assert {*procedures_of("checkout_operator")} == OPERATOR
     assert set(PUBLIC_PROCEDURES) == APP | CRON | OPERATOR
 
 
-def test_the_app_account_touches_no_table_or_view(session: Session, app: Session) -> None:
+def test_the_service_and_cron_call_every_procedure_that_their_accounts_may_execute() -> None:
+    """Both find the primary, which may have to enable the EVENT."""
+    primary = (ROOT / "service" / "primary.py").read_text()
+    for folder, procedures in (("service", APP), ("cron", CRON)):
+        code = primary + "".join(path.read_text() for path in (ROOT / folder).glob("*.py"))
+        assert {name for name in procedures if not re.search(rf"\b{name}\b", code)} == set()
+
+
+def test_the_app_account_cannot_access_a_table_or_view(session: Session, app: Session) -> None:
     for row in session.query("SHOW TABLES"):
         (table,) = row.values()
         for statement in (
@@ -173,7 +188,7 @@ def test_the_app_account_touches_no_table_or_view(session: Session, app: Session
             assert app.error(statement).errno == TABLE_DENIED, statement
 
 
-def test_the_app_account_calls_no_other_routine(app: Session) -> None:
+def test_the_app_account_cannot_call_another_routine(app: Session) -> None:
     for name in sorted(set(ROUTINES) - APP):
         parameters = re.search(r"\((.*?)\)\n(?:RETURNS|COMMENT)", ROUTINES[name].statement, re.S)
         assert parameters, name
@@ -193,11 +208,11 @@ def test_the_app_account_calls_no_other_routine(app: Session) -> None:
         "CREATE DATABASE another",
     ],
 )
-def test_the_app_account_changes_no_schema(app: Session, statement: str) -> None:
+def test_the_app_account_cannot_change_the_schema(app: Session, statement: str) -> None:
     assert app.error(statement).errno in {TABLE_DENIED, ROUTINE_DENIED, DATABASE_DENIED, 1305}
 
 
-def test_the_app_account_does_its_work(session: Session, app: Session) -> None:
+def test_the_app_account_can_create_a_hold(session: Session, app: Session) -> None:
     product_id = session.create_product(stock=1)
     (row,) = app.batch("create_holds", [{"product_id": product_id, "quantity": 1}])
     assert row["errno"] is None

@@ -1,4 +1,4 @@
-"""The commands of the README and the quick start, run in a fresh copy of the project, answer what the pages show."""
+"""The commands of the README and of the quick start, run in a fresh copy of the project, print what the pages show."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stack.servers import PROJECT
-from tests.copies import Copy
+from tests.project_copy import Copy
 
 # A console holds commands with their outputs; a script is run whole, and the block behind it shows its output.
 BLOCK = re.compile(r"^```console\n(.*?)^```$|^```sh\n(.*?)^```\n\n```\w+\n(.*?)^```$", re.M | re.S)
@@ -35,7 +35,7 @@ def copy(tmp_path: Path) -> Iterator[Copy]:
 
 
 def run_examples(copy: Copy, examples: list[tuple[str, str]]) -> None:
-    """Run them one after another, each in a shell of its own, and compare what they print."""
+    """Run commands one after another, each in a new shell, and compare their output with the page."""
     for command, expected in examples:
         if command == "script/server":
             assert expected.rpartition("\n")[2].replace("8000", str(copy.port)) in copy.start()
@@ -45,14 +45,14 @@ def run_examples(copy: Copy, examples: list[tuple[str, str]]) -> None:
         assert MOMENT.sub("MOMENT", ran.stdout.strip()) == MOMENT.sub("MOMENT", expected), command
 
 
-def test_every_command_of_the_readme_answers_what_the_readme_shows(copy: Copy) -> None:
+def test_every_command_of_the_readme_prints_what_the_readme_shows(copy: Copy) -> None:
     copy.start()
     examples = read_examples("README.md")
     assert len(examples) >= 12
     run_examples(copy, examples)
 
 
-def test_the_quick_start_leads_from_nothing_to_a_signed_webhook_that_pays_an_order(copy: Copy) -> None:
+def test_every_command_of_the_quick_start_prints_what_the_page_shows(copy: Copy) -> None:
     examples = read_examples("docs/quick-start.md")
     assert any("webhook-signature" in command and '"paid"' in shown for command, shown in examples)
     assert len(examples) >= 8

@@ -17,6 +17,7 @@ REQUIREMENTS = {
     "top": "requirements-top.txt",
     "demo": "requirements-demo.txt",
     "bench": "requirements-dev.txt",
+    "docs": "requirements-dev.txt",
     "tests": "requirements-dev.txt",
 }
 TRACING = Path("service/tracing.py")
@@ -28,14 +29,14 @@ def normalised(name: str) -> str:
 
 
 def required_by(file: Path) -> set[str]:
-    """The distributions that a requirements file names, in the files that it includes as well."""
+    """The distributions that a requirements file and the files that it includes name."""
     text = file.read_text()
     names = {normalised(name) for name in re.findall(r"^([\w.-]+)==", text, re.M)}
     return names.union(*(required_by(file.parent / included) for included in re.findall(r"^-r (\S+)$", text, re.M)))
 
 
 def imported_by(module: Path) -> set[str]:
-    """The top-level names that a module imports, those of the project and of Python excepted."""
+    """The top-level names that a module imports, except those of the project and of Python."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):

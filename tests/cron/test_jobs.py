@@ -1,4 +1,4 @@
-"""Cron programs, run as cron runs them: as processes, under the cron account, each behind its lock."""
+"""The cron programs, run as cron runs them: as processes with the cron account."""
 
 import json
 import os
@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import redis
 
+from service.deploy import OWNER
+from service.mysql_url import MysqlUrl
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
 from tests.later_release import later_release
-from tests.support import Session, url_of
+from tests.support import PASSWORDS, Session
 
 JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
 WAIT_S = 10
@@ -25,19 +26,17 @@ Run = Callable[..., tuple[int, list[dict[str, Any]]]]
 
 @pytest.fixture
 def environment(database_url: str, servers: Servers) -> dict[str, str]:
-    """The environment of a cron program on this file's database."""
-    database = database_url.partition("?")[0].rpartition("/")[2]
-    account = {"account": "checkout_cron", "password": PASSWORDS["checkout_cron"]}
+    """The environment variables of a cron program for this file's database."""
     return {
         **os.environ,
-        "MYSQL_URL": url_of(database_url, database=database, **account),
+        "MYSQL_URL": str(MysqlUrl.parse(database_url).for_account("checkout_cron", PASSWORDS["checkout_cron"])),
         "REDIS_URL": servers.redis_url,
     }
 
 
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
-    """Runs a job once; returns its exit code and the events that it logged."""
+    """A function that runs a job once; returns its exit code and the events that it logged."""
 
     def run_once(job: str) -> tuple[int, list[dict[str, Any]]]:
         done = subprocess.run(
@@ -60,21 +59,21 @@ def cache(servers: Servers) -> Iterator["redis.Redis[bytes]"]:
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_every_job_explains_itself(job: str) -> None:
+def test_help_names_the_job_and_its_settings(job: str) -> None:
     command = [sys.executable, "-m", f"cron.{job}", "--help"]
     shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert f"python -m cron.{job}" in shown
     assert "MYSQL_URL" in shown
 
 
-def test_the_crontab_names_every_job_and_nothing_else() -> None:
+def test_the_crontab_runs_every_job_and_nothing_else() -> None:
     with open("cron/crontab") as crontab:
         named = [line.split("-m cron.")[1].strip() for line in crontab if "-m cron." in line]
     assert sorted(named) == sorted(JOBS)
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_that_runs_already_is_left_to_it(job: str, run: Run, session: Session) -> None:
+def test_a_second_run_of_a_job_ends_at_once(job: str, run: Run, session: Session) -> None:
     session.query("SELECT GET_LOCK(CONCAT('cron.', %s, '.', DATABASE()), 0)", job)
     exit_code, events = run(job)
     assert exit_code == 0
@@ -82,7 +81,7 @@ def test_a_job_that_runs_already_is_left_to_it(job: str, run: Run, session: Sess
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_without_mysql_says_so_and_fails(job: str, environment: dict[str, str]) -> None:
+def test_a_job_fails_and_shows_no_password_when_mysql_does_not_answer(job: str, environment: dict[str, str]) -> None:
     environment["MYSQL_URL"] = "mysql://checkout_cron:secret@127.0.0.1:1/checkout"
     command = [sys.executable, "-m", f"cron.{job}", "--once"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -91,7 +90,7 @@ def test_a_job_without_mysql_says_so_and_fails(job: str, environment: dict[str, 
     assert "secret" not in done.stdout + done.stderr
 
 
-def test_a_job_without_settings_names_the_missing_one(environment: dict[str, str]) -> None:
+def test_a_missing_setting_is_named(environment: dict[str, str]) -> None:
     environment["MYSQL_URL"] = ""
     command = [sys.executable, "-m", "cron.check_stock"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -99,7 +98,16 @@ def test_a_job_without_settings_names_the_missing_one(environment: dict[str, str
     assert "MYSQL_URL is not set" in done.stderr
 
 
-def test_sweep_due_returns_stock_and_reports_each_sweep_once(run: Run, session: Session) -> None:
+def test_sweep_due_lets_an_event_run_that_replication_disabled(run: Run, session: Session) -> None:
+    session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE ON REPLICA")
+    try:
+        assert run("sweep_due") == (0, [])
+        assert session.call("get_health")[0]["is_sweep_enabled"] == 1
+    finally:
+        session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE")
+
+
+def test_sweep_due_returns_stock_and_logs_each_sweep_once(run: Run, session: Session) -> None:
     product_id = session.create_product(stock=10)
     session.travel(-1000)
     session.call("create_hold", product_id, 2, None)
@@ -117,7 +125,7 @@ def test_sweep_due_returns_stock_and_reports_each_sweep_once(run: Run, session: 
     assert run("sweep_due") == (0, [])
 
 
-def test_refresh_publishes_what_changed_of_the_products_in_demand(
+def test_refresh_publishes_changed_products_that_somebody_reads(
     run: Run, session: Session, cache: "redis.Redis[bytes]"
 ) -> None:
     wanted_id, unwanted_id = session.create_product(stock=10), session.create_product(stock=10)
@@ -133,12 +141,12 @@ def test_refresh_publishes_what_changed_of_the_products_in_demand(
     assert not cache.exists(f"product:{unwanted_id}")
 
 
-def test_refresh_goes_on_every_second_of_its_minute(
+def test_refresh_publishes_every_second_until_its_minute_ends(
     environment: dict[str, str], session: Session, cache: "redis.Redis[bytes]"
 ) -> None:
     product_id = session.create_product(stock=10)
     cache.hset(f"product:{product_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
-    while time.time() % 60 > 55:  # a minute that is nearly over leaves no time for two refreshes
+    while time.time() % 60 > 55:  # too little of the minute would remain for several refreshes
         time.sleep(0.1)
     process = subprocess.Popen([sys.executable, "-m", "cron.refresh_availability"], env=environment)
     try:
@@ -153,7 +161,7 @@ def test_refresh_goes_on_every_second_of_its_minute(
         process.wait()
 
 
-def test_every_job_works_on_the_procedures_of_a_later_release(
+def test_every_job_works_with_the_procedures_of_a_later_release(
     run: Run, session: Session, database_url: str, tmp_path: Path
 ) -> None:
     session.travel(-90_000)
@@ -172,7 +180,7 @@ def test_every_job_works_on_the_procedures_of_a_later_release(
     }
 
 
-def test_check_stock_fails_where_a_product_differs(run: Run, session: Session) -> None:
+def test_check_stock_fails_when_a_product_differs(run: Run, session: Session) -> None:
     product_id = session.create_product(stock=10)
     assert run("check_stock") == (0, [])
 
@@ -185,7 +193,7 @@ def test_check_stock_fails_where_a_product_differs(run: Run, session: Session) -
     assert (event["product_id"], event["difference"]) == (product_id, 3)
 
 
-def test_settle_payments_settles_what_a_crash_left_and_reports_orphans(run: Run, session: Session) -> None:
+def test_settle_payments_settles_events_that_a_crash_left_and_logs_orphans(run: Run, session: Session) -> None:
     product_id = session.create_product(stock=10)
     hold_id = session.call("create_hold", product_id, 1, None)[0]["hold_id"]
     order_id = session.call("create_order", hold_id, None)[0]["order_id"]
@@ -208,7 +216,7 @@ def test_settle_payments_settles_what_a_crash_left_and_reports_orphans(run: Run,
     assert session.call("get_order", order_id)[0]["status"] == "paid"
 
 
-def test_purge_history_deletes_keys_past_their_time_only(run: Run, session: Session) -> None:
+def test_purge_history_deletes_only_keys_past_their_time(run: Run, session: Session) -> None:
     product_id = session.create_product(stock=10)
     session.travel(-90_000)
     session.call("create_hold", product_id, 1, "old")

@@ -1,4 +1,4 @@
-"""The service in front of the test file's database, and nginx in front of the service."""
+"""nginx in front of a service."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -7,15 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.deployment.nginx import Nginx
-from tests.http.conftest import app_url, redis_url, service, start_service, stopping
 from tests.http.support import Service
-
-__all__ = ["app_url", "redis_url", "service", "start_service", "stopping"]
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a self-signed certificate and its key, under the names that the example gives them."""
+    """A folder with a self-signed certificate and its key, named as in the example configuration."""
     folder = tmp_path_factory.mktemp("certificate")
     subprocess.run(
         [
@@ -31,7 +28,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def start_nginx(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Nginx]]:
-    """Starts nginx with the example's configuration in front of a service; `changes` are made in its text."""
+    """A function that starts nginx with the example configuration, changed if asked, in front of a service."""
     started: list[Nginx] = []
 
     def start(service: Service, **changes: str) -> Nginx:

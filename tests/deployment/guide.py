@@ -1,4 +1,4 @@
-"""The commands of deployment/README.md, run as an operator would run them."""
+"""Runs the commands of deployment/README.md as an operator runs them."""
 
 import os
 import re
@@ -7,16 +7,16 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.servers import PROJECT
 
-# Asks the test to do what systemd would do, and waits until it has done it.
+# Asks the test to do what systemd does, and waits until it is done.
 SYSTEMCTL = 'systemctl() {{ echo "$*" >&{asked}; read -r _ <&{done}; }}\n'
 
 
 def commands_of(section: str) -> str:
-    """The commands of a section, as they are written."""
+    """The commands of a section of the guide."""
     text = (PROJECT / "deployment" / "README.md").read_text()
     found = re.search(rf"^## {section}\n.*?^```sh\n(.*?)^```", text, re.M | re.S)
     assert found, section
@@ -24,10 +24,10 @@ def commands_of(section: str) -> str:
 
 
 class Operator:
-    """Somebody in front of a shell, with the files and programs of the guide in a folder of the test's own.
+    """An operator with a shell, and the files and programs of the guide in a folder of the test.
 
-    units     what `systemctl` is to do, by its arguments
-    exchange  paths and names of the guide, and what stands here for them
+    units     what `systemctl` does, by its arguments
+    exchange  paths and names in the guide, and the replacement for each
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Operator:
         self._write_programs()
 
     def release(self, name: str) -> None:
-        """Put this release where the guide expects it."""
+        """Link a release where the guide expects it."""
         (self._folder / "srv/checkout" / name).symlink_to(PROJECT)
 
     def run(self, section: str) -> str:
-        """Run a section's commands; returns what they printed."""
+        """Run the commands of a section; returns their output."""
         asked_read, asked = os.pipe()
         done, done_write = os.pipe()
         commands = commands_of(section)
@@ -86,7 +86,8 @@ class Operator:
         (settings / "administrator.env").write_text(f"MYSQL_URL={shlex.quote(str(administrator))}\n")
         (settings / "service.env").write_text(f"REDIS_URL={shlex.quote(redis_url)}\n")
         unix_socket = administrator.options.get("unix_socket")
-        address = f"socket={unix_socket}" if unix_socket else f"host={administrator.host}\nport={administrator.port}"
+        ((host, port),) = administrator.hosts
+        address = f"socket={unix_socket}" if unix_socket else f"host={host}\nport={port}"
         (settings / "administrator.cnf").write_text(
             f'[client]\nuser={administrator.user}\npassword="{administrator.password}"\n{address}\n'
         )

@@ -1,4 +1,4 @@
-"""Debian's nginx with the configuration that the project shows."""
+"""nginx with the project's example configuration."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.deployment.programs import find
 EXAMPLE = PROJECT / "deployment" / "nginx" / "checkout.conf"
 INSIDE, OUTSIDE = "127.0.0.1", "127.0.0.2"  # addresses of clients; the second is nobody's whom the example lets in
 
-# What Debian's own nginx.conf says, with files of the test's own.
+# What Debian's nginx.conf contains, with paths in the test's folder.
 MAIN = """\
 {user}
 worker_processes 2;
@@ -34,10 +34,10 @@ http {{
 
 
 class Nginx(Server):
-    """nginx in front of a service, by the example but for its ports and paths."""
+    """nginx in front of a service, with the example configuration except for ports and paths."""
 
     def __init__(self, folder: Path, certificate: Path, service_url: str, **changes: str) -> None:
-        """Write the configuration; of `changes`, a directive's name and its value, each replaces the example's."""
+        """Write the configuration; `changes` are directives and their new values."""
         self.port, self.plain_port = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.configuration = folder / "checkout.conf"
@@ -63,7 +63,7 @@ class Nginx(Server):
         super().__init__("nginx", [*command, *arguments], folder, log=folder / "error.log")
 
     def client(self, address: str = OUTSIDE) -> httpx.Client:
-        """A client at an address of this machine."""
+        """A client that connects from the given address of this machine."""
         transport = httpx.HTTPTransport(verify=False, local_address=address)
         return httpx.Client(base_url=self.url, transport=transport, timeout=20)
 

@@ -1,4 +1,4 @@
-"""Programs of an operator's machine: from PATH, else Debian's, unpacked into the cache."""
+"""Programs of an operator: from PATH, else from Debian's packages, unpacked into the cache."""
 
 import shutil
 
@@ -6,6 +6,6 @@ from stack import packages
 
 
 def find(name: str, package: str, path: str) -> list[str]:
-    """How to run a program that a package has under a path."""
+    """The command of a program: on PATH, else at a path of a package."""
     found = shutil.which(name)
     return [found] if found else packages.command([package], path)

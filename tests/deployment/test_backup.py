@@ -1,4 +1,4 @@
-"""The guide's backup of a shop under load, and its restore into an empty server, which then sells on."""
+"""The guide's backup under load, and its restore into an empty server, on which the sale continues."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -6,22 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from service.deploy import OWNER, read_routines
+from service.deploy import read_routines
+from service.mysql_url import MysqlUrl
 from stack.mysql import MysqlServer
 from stack.programs import find_mysqld
 from stack.servers import socket_folder
-from tests.conftest import PASSWORDS
 from tests.deployment.guide import Operator
 from tests.faults.ledger import Ledger, steady_load
-from tests.http.support import Service, Shop, eventually
-from tests.support import Session, url_of
+from tests.http.support import Service, Shop
+from tests.support import PASSWORDS, Session, eventually
+
+pytestmark = pytest.mark.usefixtures("sweep_every_second")
 
 Accepted = set[tuple[str, str]]
 
 
 @pytest.fixture
 def empty_server(tmp_path: Path) -> Iterator[MysqlServer]:
-    """A MySQL that has never heard of the shop."""
+    """A MySQL server without databases of the project."""
     with socket_folder(tmp_path) as sockets:
         server = MysqlServer(tmp_path / "mysql", sockets, find_mysqld(), buffer_pool_mib=128)
         server.start()
@@ -29,19 +31,13 @@ def empty_server(tmp_path: Path) -> Iterator[MysqlServer]:
         server.stop()
 
 
-@pytest.fixture(autouse=True)
-def _sweep(session: Session) -> None:
-    """Sweep every second, as in production."""
-    session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due ENABLE")
-
-
 def accepted_by(ledger: Ledger) -> Accepted:
-    """The kind and key of everything that a client has been told is done."""
+    """The kind and key of every request that a client knows is accepted."""
     return {(entry.kind, entry.key) for entry in ledger.entries if entry.told}
 
 
 def recorded_in(session: Session) -> Accepted:
-    """The kind and key of everything that a database knows."""
+    """The kind and key of every request that the database has recorded."""
     rows = session.query(
         "SELECT operation AS kind, CONVERT(idempotency_key USING utf8mb4) AS k FROM idempotency_keys"
         " UNION ALL SELECT 'payment', CONVERT(idempotency_key USING utf8mb4) FROM payment_events"
@@ -49,10 +45,10 @@ def recorded_in(session: Session) -> Accepted:
     return {(row["kind"], row["k"]) for row in rows}
 
 
-def test_what_was_acknowledged_before_a_dump_is_there_after_a_restore(
+def test_everything_accepted_before_a_dump_exists_after_a_restore(
     service: Service, database_url: str, redis_url: str, tmp_path: Path, empty_server: MysqlServer
 ) -> None:
-    name = database_url.partition("?")[0].rpartition("/")[2]
+    name = MysqlUrl.parse(database_url).database
     exchange = {"--databases checkout": f"--databases {name}", "--database=checkout": f"--database={name}"}
     with steady_load(service, database_url) as load:
         load.wait_until_served()
@@ -63,14 +59,14 @@ def test_what_was_acknowledged_before_a_dump_is_there_after_a_restore(
     product_id = load.ledger.products[0]
     service.stop()
 
-    restored_url = url_of(str(empty_server.url), database=name)
-    operator = Operator(tmp_path / "restored", restored_url, redis_url=redis_url, exchange=exchange)
+    restored = empty_server.url.for_database(name)
+    operator = Operator(tmp_path / "restored", str(restored), redis_url=redis_url, exchange=exchange)
     (tmp_path / "shop/var/backups/checkout.sql").rename(tmp_path / "restored/var/backups/checkout.sql")
     said = operator.run("Restore").splitlines()
     assert said == [f"{name}: 0 migrations applied, {len(read_routines())} routines, views and events installed"]
 
-    app = url_of(restored_url, database=name, account="checkout_app", password=PASSWORDS["checkout_app"])
-    with closing(Session(restored_url)) as session:
+    app = str(restored.for_account("checkout_app", PASSWORDS["checkout_app"]))
+    with closing(Session(str(restored))) as session:
         assert accepted
         assert accepted <= recorded_in(session)
         second = Service(tmp_path, app, redis_url)
@@ -81,7 +77,7 @@ def test_what_was_acknowledged_before_a_dump_is_there_after_a_restore(
 
 
 def assert_it_sells_on(shop: Shop, session: Session, product_id: int) -> None:
-    """Check that reads, sales and the sweep work by what was restored."""
+    """Check that reads, sales and the sweep work in the restored database."""
     available = session.available(product_id)
     assert shop.available(product_id) == available
     shop.pay("after the restore", shop.ordered(product_id))

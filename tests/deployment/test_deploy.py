@@ -1,4 +1,4 @@
-"""The guide's deploy, under load: no client sees an error, and nothing is lost."""
+"""The guide's deploy under load: no client sees an error, and nothing is lost."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def port_of(service: Service) -> str:
 
 @pytest.fixture
 def next_service(app_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A second instance that the test starts."""
+    """A second instance, not started yet."""
     instance = Service(tmp_path_factory.mktemp("next"), app_url, redis_url)
     yield instance
     instance.begin_stop()
@@ -27,7 +27,7 @@ def next_service(app_url: str, redis_url: str, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def operator(service: Service, next_service: Service, nginx: Nginx, database_url: str, tmp_path: Path) -> Operator:
-    """The operator of two instances and of nginx in front."""
+    """An operator of two instances behind nginx."""
     old, new = port_of(service), port_of(next_service)
     operator = Operator(
         tmp_path,
@@ -50,18 +50,18 @@ def operator(service: Service, next_service: Service, nginx: Nginx, database_url
 
 @pytest.fixture
 def nginx(start_nginx: Callable[..., Nginx], service: Service) -> Nginx:
-    """The example in front of the first instance."""
+    """Nginx in front of the first instance."""
     return start_nginx(service)
 
 
 @pytest.fixture
 def _changed_routine(session: Session) -> None:
-    """As if the release had changed the hottest procedure: it is dropped and made anew."""
+    """Make the deploy replace create_holds, as a release that changes it does."""
     session.execute("DELETE FROM installed_objects WHERE name = 'procedures/create_holds.sql'")
 
 
 @pytest.mark.usefixtures("_changed_routine")
-def test_no_client_sees_a_deploy(
+def test_no_client_notices_a_deploy(
     operator: Operator, nginx: Nginx, service: Service, next_service: Service, database_url: str
 ) -> None:
     with steady_load(nginx, database_url) as load:

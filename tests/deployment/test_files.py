@@ -1,4 +1,4 @@
-"""What a deployment is made of: the image, the containers, the units of systemd."""
+"""The files of a deployment: the image, the containers, the systemd units."""
 
 import json
 import os
@@ -24,7 +24,7 @@ UNITS = PROJECT / "deployment" / "systemd"
 SERVICES: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
 
 
-def test_every_container_that_stays_is_restarted_and_the_servers_have_health_checks() -> None:
+def test_every_long_running_container_restarts_and_servers_have_health_checks() -> None:
     assert set(SERVICES) == {"mysql", "redis", "deploy", "service", "cron"}
     assert SERVICES["mysql"]["image"] == "mysql:9.7"
     assert SERVICES["redis"]["image"] == "redis:8"
@@ -39,12 +39,12 @@ def test_no_container_has_a_secret_on_its_command_line() -> None:
         assert "PASSWORD" not in str(service.get("command", "")), name
 
 
-def test_ports_are_open_to_this_machine_only() -> None:
+def test_ports_are_published_on_loopback_only() -> None:
     for name, service in SERVICES.items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
 
 
-def test_the_image_ends_as_a_user_without_rights_and_copies_what_exists() -> None:
+def test_the_image_runs_as_an_unprivileged_user_and_copies_existing_files() -> None:
     text = (PROJECT / "Dockerfile").read_text()
     assert re.findall(r"^USER (.*)$", text, re.M) == ["checkout"]
     copied = " ".join(re.findall(r"^COPY (.+) \S+$", text, re.M)).split()
@@ -75,7 +75,7 @@ def test_docker_compose_accepts_the_containers() -> None:
         assert subprocess.run(command, env={**os.environ, **missing}, capture_output=True).returncode != 0, name
 
 
-def test_every_container_is_without_rights() -> None:
+def test_every_container_is_unprivileged() -> None:
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -84,7 +84,7 @@ def test_every_container_is_without_rights() -> None:
         assert "configs" not in service, f"{name}: compose cannot copy one into a container that is read only"
 
 
-def test_what_starts_redis_in_its_container_asks_for_the_password(tmp_path: Path) -> None:
+def test_the_redis_container_requires_the_password(tmp_path: Path) -> None:
     program = tmp_path / "redis-server"
     program.write_text(f'#!/bin/sh\nexec {shlex.join(find_redis_server())} "$@"\n')
     program.chmod(0o700)
@@ -108,7 +108,7 @@ def test_what_starts_redis_in_its_container_asks_for_the_password(tmp_path: Path
 
 @pytest.fixture
 def units(tmp_path: Path) -> list[Path]:
-    """The units as they would be installed, each template as one of its instances, with programs that exist."""
+    """The units as installed: each template as one of its instances, and with programs that exist."""
     instances = {"checkout": "8000", "checkout-cron": "sweep_due"}
     paths = []
     for unit in sorted(UNITS.iterdir()):
@@ -127,8 +127,8 @@ def test_systemd_accepts_the_units(units: list[Path]) -> None:
     assert str(units[0].parent) not in verified.stderr
 
 
-def test_the_units_can_do_little_harm(units: list[Path]) -> None:
-    """On systemd's scale from 0 to 100, where a service without hardening has 96."""
+def test_systemd_rates_the_units_as_hardened(units: list[Path]) -> None:
+    """Systemd's exposure level goes from 0 to 100; a service without hardening has 96."""
     command = [*find("systemd-analyze", "systemd", "usr/bin/systemd-analyze"), "security", "--offline=true"]
     for unit in units:
         if unit.suffix == ".service":

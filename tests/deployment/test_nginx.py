@@ -1,4 +1,4 @@
-"""The example of nginx in front: what gets through, and what ends there."""
+"""The example configuration of nginx: which requests reach the service, and which nginx answers itself."""
 
 import json
 import re
@@ -15,8 +15,8 @@ import pytest
 
 from service.requests import BODY_LIMIT_BYTES
 from tests.deployment.nginx import INSIDE, OUTSIDE, Nginx
-from tests.http.support import PATIENCE_S, Service, Shop, assert_problem, eventually, hold_request
-from tests.support import Session
+from tests.http.support import Service, Shop, assert_problem, hold_request
+from tests.support import PATIENCE_S, Session, eventually
 
 HOLD = "/api/holds"
 BODY_START = (
@@ -26,19 +26,19 @@ BODY_START = (
 
 @pytest.fixture(scope="module")
 def limited(start_service: Callable[..., Service]) -> Service:
-    """A service that trusts nginx, and counts what each address asks for."""
+    """A service that trusts nginx and has a rate limit per address."""
     return start_service(TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_PER_ADDRESS="20/day", WEB_CONCURRENCY="1")
 
 
 @pytest.fixture(scope="module")
 def nginx(start_nginx: Callable[..., Nginx], service: Service) -> Nginx:
-    """The example in front of the service."""
+    """Nginx in front of the service."""
     return start_nginx(service)
 
 
 @pytest.fixture
 def outside(nginx: Nginx) -> Iterator[httpx.Client]:
-    """A client that is no operator."""
+    """A client that is not an operator."""
     with nginx.client() as client:
         yield client
 
@@ -50,7 +50,7 @@ def connect(nginx: Nginx) -> ssl.SSLSocket:
     return context.wrap_socket(plain)
 
 
-def test_a_sale_goes_through_it(outside: httpx.Client, session: Session) -> None:
+def test_a_sale_works_through_nginx(outside: httpx.Client, session: Session) -> None:
     shop = Shop(outside)
     product_id = session.create_product(stock=3)
     order_id = shop.ordered(product_id, 2)
@@ -62,13 +62,13 @@ def test_a_sale_goes_through_it(outside: httpx.Client, session: Session) -> None
     assert "Server" not in refused.headers or "/" not in refused.headers["Server"]
 
 
-def test_it_listens_on_ipv6_as_well(nginx: Nginx) -> None:
+def test_nginx_listens_on_ipv6_too(nginx: Nginx) -> None:
     with httpx.Client(verify=False, trust_env=False) as client:  # noqa: S501 the certificate is the test's own
         assert client.get(f"https://[::1]:{nginx.port}/healthz").status_code == 200
         assert client.get(f"http://[::1]:{nginx.plain_port}/healthz").status_code == 308
 
 
-def test_a_trailing_slash_changes_nothing(nginx: Nginx, session: Session) -> None:
+def test_a_path_with_a_trailing_slash_is_the_same_path(nginx: Nginx, session: Session) -> None:
     product_id = session.create_product(stock=3)
     with nginx.client(INSIDE) as client:
         for path in ("/healthz/", "/readyz/", "/metrics/", "/openapi.json/", "/docs/", f"/api/products/{product_id}/"):
@@ -95,7 +95,7 @@ def test_addresses_carry_the_path_prefix_that_the_proxy_strips(
         assert client.get(f"{server['url']}/api/products/{product_id}").status_code == 200
 
 
-def test_listeners_hear_of_a_change_at_once(outside: httpx.Client, service: Service, session: Session) -> None:
+def test_a_stream_is_not_buffered(outside: httpx.Client, service: Service, session: Session) -> None:
     product_id = session.create_product(stock=3)
     with outside.stream("GET", f"/api/products/{product_id}/stock/stream") as stream, service.client() as client:
         stock = (
@@ -108,13 +108,15 @@ def test_listeners_hear_of_a_change_at_once(outside: httpx.Client, service: Serv
         assert next(stock) == 2
 
 
-def test_without_tls_there_is_only_the_way_to_it(nginx: Nginx) -> None:
+def test_plain_http_redirects_to_https(nginx: Nginx) -> None:
     answer = httpx.get(f"http://127.0.0.1:{nginx.plain_port}/api/products/1", headers={"Host": "shop.example"})
     assert (answer.status_code, answer.headers["Location"]) == (308, "https://shop.example/api/products/1")
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/readyz/", "/metrics", "/openapi.json", "/docs", "/docs/swagger-ui.css"])
-def test_operators_pages_are_nobody_else_s(nginx: Nginx, service: Service, outside: httpx.Client, path: str) -> None:
+def test_operators_pages_are_404_for_other_addresses(
+    nginx: Nginx, service: Service, outside: httpx.Client, path: str
+) -> None:
     refused = outside.get(path)
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
     with nginx.client(INSIDE) as inside, service.client() as client:
@@ -122,13 +124,13 @@ def test_operators_pages_are_nobody_else_s(nginx: Nginx, service: Service, outsi
 
 
 @pytest.mark.parametrize("path", ["/", "//readyz", "/%72eadyz", "/api/../readyz", "/docs/../metrics"])
-def test_no_other_spelling_opens_them(nginx: Nginx, path: str) -> None:
+def test_no_other_spelling_opens_an_operators_page(nginx: Nginx, path: str) -> None:
     with closing(connect(nginx)) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n".encode())
         assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
 
 
-def test_a_body_that_is_too_large_ends_there(service: Service, outside: httpx.Client) -> None:
+def test_nginx_refuses_a_body_over_the_limit(service: Service, outside: httpx.Client) -> None:
     refused = outside.post(HOLD, content=" " * (BODY_LIMIT_BYTES + 1), headers={"Content-Type": "application/json"})
     assert refused.status_code == 413
     assert refused.headers["Content-Type"] == "application/problem+json"
@@ -137,14 +139,12 @@ def test_a_body_that_is_too_large_ends_there(service: Service, outside: httpx.Cl
     assert refused.json() == own.json()
 
 
-def test_a_body_that_is_just_small_enough_gets_through(outside: httpx.Client) -> None:
+def test_nginx_passes_a_body_of_exactly_the_limit(outside: httpx.Client) -> None:
     answer = outside.post(HOLD, content=" " * BODY_LIMIT_BYTES, headers={"Content-Type": "application/json"})
     assert_problem(answer, 400, "invalid_request", 30001)
 
 
-def test_each_client_has_a_limit_of_its_own_whatever_it_says(
-    start_nginx: Callable[..., Nginx], limited: Service
-) -> None:
+def test_each_client_address_has_its_own_rate_limit(start_nginx: Callable[..., Nginx], limited: Service) -> None:
     nginx = start_nginx(limited)
     with nginx.client() as client:
         statuses = [
@@ -156,7 +156,7 @@ def test_each_client_has_a_limit_of_its_own_whatever_it_says(
         assert other.get("/api/products").status_code == 200
 
 
-def test_so_many_requests_at_once_for_each_address(start_nginx: Callable[..., Nginx], service: Service) -> None:
+def test_concurrent_requests_per_address_are_limited(start_nginx: Callable[..., Nginx], service: Service) -> None:
     nginx = start_nginx(service, limit_conn="checkout 2")
     with closing(connect(nginx)) as first, closing(connect(nginx)) as second, nginx.client() as client:
         for connection in (first, second):
@@ -167,7 +167,7 @@ def test_so_many_requests_at_once_for_each_address(start_nginx: Callable[..., Ng
             assert other.get("/healthz").status_code == 200
 
 
-def test_an_instance_that_is_away_is_passed_over(start_nginx: Callable[..., Nginx], service: Service) -> None:
+def test_an_instance_that_does_not_listen_is_skipped(start_nginx: Callable[..., Nginx], service: Service) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         nobody = probe.getsockname()[1]
     nginx = start_nginx(service, server=f"127.0.0.1:{nobody}; server {service.url.removeprefix('http://')}")
@@ -175,10 +175,10 @@ def test_an_instance_that_is_away_is_passed_over(start_nginx: Callable[..., Ngin
         assert {client.get("/healthz").status_code for _ in range(10)} == {200}
 
 
-def test_a_request_that_an_instance_has_had_is_sent_to_no_other(
+def test_a_request_that_reached_an_instance_is_not_sent_to_another(
     start_nginx: Callable[..., Nginx], service: Service, session: Session
 ) -> None:
-    """The first instance takes the request and dies: its outcome is unknown."""
+    """The first instance dies after it has read the request, so its outcome is unknown."""
     product_id = session.create_product(stock=99)
     with dying_instance() as (port, heard):
         nginx = start_nginx(
@@ -196,7 +196,7 @@ def test_a_request_that_an_instance_has_had_is_sent_to_no_other(
 
 @contextmanager
 def dying_instance() -> Iterator[tuple[int, list[bytes]]]:
-    """A server that reads a request and hangs up; yields its port, and a list that fills with what it reads."""
+    """A server that reads a request and disconnects; yields its port, and a list of what it has read."""
     heard: list[bytes] = []
 
     class HangUp(BaseRequestHandler):
@@ -211,8 +211,8 @@ def dying_instance() -> Iterator[tuple[int, list[bytes]]]:
         thread.join()
 
 
-def test_slow_clients_are_cut_off_and_the_service_never_hears_of_them(nginx: Nginx, service: Service) -> None:
-    """One sends its header byte by byte, one stops in the middle of its body."""
+def test_nginx_disconnects_slow_clients_without_passing_them_on(nginx: Nginx, service: Service) -> None:
+    """One client sends its header byte by byte, one stops in the middle of its body."""
     before = service.text()
     with closing(connect(nginx)) as header, closing(connect(nginx)) as body:
         body.sendall(BODY_START)
@@ -223,7 +223,7 @@ def test_slow_clients_are_cut_off_and_the_service_never_hears_of_them(nginx: Ngi
 
 
 def is_cut_off(connection: ssl.SSLSocket, drop: bytes) -> bool:
-    """Whether nginx ends a connection on which only drops come, saying nothing or that it took too long."""
+    """Whether nginx ends a connection that sends slowly, without a response or with 408."""
     connection.settimeout(0.2)
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:

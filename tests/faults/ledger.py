@@ -1,4 +1,4 @@
-"""Steady load, and a ledger of what every client was told, which is compared with MySQL after a fault."""
+"""Steady load, and a ledger of all requests and responses, which is compared with MySQL after a fault."""
 
 import asyncio
 import os
@@ -13,30 +13,23 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import httpx
+import mysql.connector
 
-from tests.http.support import (
-    PATIENCE_S,
-    POLL_INTERVAL_S,
-    Service,
-    async_client,
-    eventually_async,
-    hold_request,
-    order_request,
-    payment_request,
-)
-from tests.support import Row, Session
+from tests.http.support import Service, async_client, hold_request, order_request, payment_request
+from tests.support import PATIENCE_S, POLL_INTERVAL_S, Row, Session, eventually_async
 
 BUYERS = 16
-THINK_S = (0.02, 0.15)  # between a buyer's requests
+THINK_S = (0.02, 0.15)  # between two requests of a buyer
 BACK_WITHIN_S = 3
-PLENTY, SCARCE = 1_000_000, 60  # units: of one product there is enough, the other is sold out again and again
-REPLAYS = 60  # accepted requests that are sent once more at the end
+PLENTY, SCARCE = 1_000_000, 60  # units of a product that never sells out, and of one that often does
+REPLAYS = 60  # accepted requests that are repeated at the end
+UNKNOWN_THREAD = 1094
 INSUFFICIENT_STOCK, HOLD_EXPIRED = 30102, 30202
-RESULT = {"hold": "hold_id", "order": "order_id", "payment": "order_id"}  # a payment has no id of its own
+RESULT = {"hold": "hold_id", "order": "order_id", "payment": "order_id"}  # a payment has no id
 
 
 class Answer(NamedTuple):
-    """What a client was told: `status` is 0 where it was told nothing."""
+    """A response; `status` is 0 if there was none."""
 
     at: float
     status: int
@@ -45,18 +38,18 @@ class Answer(NamedTuple):
 
     @property
     def settles(self) -> bool:
-        """Whether the client knows the outcome."""
+        """Whether the client knows the outcome of its request."""
         return self.status not in (0, 503)
 
     @property
     def accepts(self) -> bool:
-        """Whether the request has taken effect, by this answer."""
+        """Whether the response says that the request took effect."""
         return self.status in (200, 201, 202)
 
 
 @dataclass
 class Entry:
-    """One request under one key, and every answer to it in order."""
+    """One request under one key, and all its responses in order."""
 
     kind: str
     key: str
@@ -70,20 +63,20 @@ class Entry:
 
     @property
     def told(self) -> dict[str, Any] | None:
-        """The document of the first answer that accepts it."""
+        """The document of the first response that accepts the request."""
         return next((answer.document for answer in self.answers if answer.accepts), None)
 
     @property
     def refusals(self) -> set[int | None]:
-        """The errnos of the answers that settle it without accepting it."""
+        """The errnos of the responses that refuse the request."""
         return {answer.document.get("errno") for answer in self.answers if answer.settles and not answer.accepts}
 
 
 class Ledger:
-    """What was asked and told, and what MySQL must know of it.
+    """All requests and responses of a load, and what MySQL must have recorded of them.
 
-    products  the products that this load alone trades
-    refusals  errnos that a buyer may meet: sold out, and what a fault brings about
+    products  the products of this load; no other client trades them
+    refusals  errnos that a buyer may get besides insufficient_stock, because of the fault
     """
 
     def __init__(self, products: list[int], refusals: Iterable[int]) -> None:
@@ -94,13 +87,13 @@ class Ledger:
         self._read_statuses: list[int] = []
 
     def record(self, kind: str, key: str, request: dict[str, Any]) -> Entry:
-        """Write down what is about to be asked."""
+        """Record a request before it is sent."""
         entry = Entry(kind, key, request)
         self.entries.append(entry)
         return entry
 
     async def ask(self, client: httpx.AsyncClient, entry: Entry) -> Answer:
-        """Send an entry's request, and write down the answer, or that there was none."""
+        """Send the request of an entry and record the response, or that there was none."""
         try:
             response = await client.request(**entry.request)
         except httpx.TransportError:
@@ -113,7 +106,7 @@ class Ledger:
         return answer
 
     async def look(self, client: httpx.AsyncClient, product_id: int) -> None:
-        """Read a product; of reads only the statuses are kept."""
+        """Read a product; only the status is recorded."""
         try:
             response = await client.get(f"/api/products/{product_id}")
         except httpx.TransportError:
@@ -122,7 +115,7 @@ class Ledger:
             self._read_statuses.append(response.status_code)
 
     async def settle(self, url: str) -> None:
-        """Send again, under its key, whatever has no outcome yet, and some of what was accepted, until it has one."""
+        """Repeat requests under their keys until each has an outcome: all without one, and some accepted ones."""
         unsettled = [entry for entry in self.entries if not entry.is_settled]
         accepted = [entry for entry in self.entries if entry.told]
         entries = unsettled + random.sample(accepted, min(REPLAYS, len(accepted)))
@@ -142,21 +135,21 @@ class Ledger:
         await eventually_async(has_outcome)
 
     def statuses(self) -> Counter[int]:
-        """How many answers had which status; 0 is none."""
+        """The number of responses per status; 0 counts requests without a response."""
         told = [answer.status for entry in self.entries for answer in entry.answers]
         return Counter(self._read_statuses + told)
 
     def untold(self, session: Session) -> list[Entry]:
-        """The requests that took effect without their clients being told at the first try."""
+        """The requests that took effect although their first response did not say so."""
         results = _State(session, self.products).results
         recorded = [entry for entry in self.entries if (entry.kind, entry.key) in results]
         return [entry for entry in recorded if not (entry.answers and entry.answers[0].accepts)]
 
     def breaches(self, session: Session, *, settled: bool) -> list[str]:
-        """Where MySQL, or another answer, contradicts what a client was told; none in health.
+        """The contradictions between MySQL and the responses, and between responses to one request.
 
-        session  in a transaction, so that it sees one moment
-        settled  every request has been sent until its outcome was known
+        session  in a transaction, so that it reads one snapshot
+        settled  whether every request was repeated until its outcome was known
         """
         state = _State(session, self.products)
         found = [*self._breaches, *state.breaches(settled=settled)]
@@ -167,7 +160,7 @@ class Ledger:
         return found
 
     def _check_answer(self, entry: Entry, response: httpx.Response) -> None:
-        """Check what every answer of its kind carries."""
+        """Check the headers that every response of its kind has."""
         if response.status_code == 503 and "Retry-After" not in response.headers:
             self._breaches.append(f"503 without Retry-After: {entry}")
         if entry.kind != "payment" and response.headers.get("Idempotency-Key") != entry.key:
@@ -193,7 +186,7 @@ class Ledger:
 
 
 def _contradictions(entry: Entry, state: "_State") -> Iterator[str]:
-    """Where the answers to one accepted request differ, or tell something else than MySQL has."""
+    """The contradictions between the responses to one accepted request, or between them and MySQL."""
     accepted = [answer for answer in entry.answers if answer.accepts]
     if not all(answer.replayed for answer in accepted[1:]):
         yield "accepted more than once"
@@ -211,7 +204,7 @@ def _contradictions(entry: Entry, state: "_State") -> Iterator[str]:
 
 
 class _State:
-    """What MySQL has of some products; consistent in a transaction."""
+    """The rows of some products; consistent if read in a transaction."""
 
     def __init__(self, session: Session, products: list[int]) -> None:
         places = ", ".join(["%s"] * len(products))
@@ -228,13 +221,13 @@ class _State:
         self.events = {row["k"]: row for row in events}
         self.results = {(row["operation"], row["k"]): row["result_id"] for row in keys}
         self.results |= {("payment", row["k"]): row["order_id"] for row in events}
-        # Other tests share the database; their payments may have waited for an order of ours.
+        # Other tests share the database, and their payments may have waited for an order of this load.
         made = {"hold": self.holds, "order": self.orders}
         own = [row for row in keys if row["result_id"] in made[row["operation"]]]
         self.own_results = {(row["operation"], row["k"]): row["result_id"] for row in own}
 
     def breaches(self, *, settled: bool) -> Iterator[str]:
-        """Where MySQL contradicts itself."""
+        """The contradictions within MySQL."""
         if self.differences:
             yield f"check_stock() says {self.differences}"
         for kind, made in (("hold", self.holds), ("order", self.orders)):
@@ -248,7 +241,7 @@ class _State:
         yield from self._payment_breaches(settled=settled)
 
     def _taken(self, product_id: int) -> int:
-        """The units of a product that somebody has: held, ordered or paid."""
+        """The held, ordered and paid units of a product."""
         held = [row for row in self.holds.values() if row["status"] == "active"]
         bought = [row for row in self.orders.values() if row["status"] != "cancelled"]
         return sum(row["quantity"] for row in held + bought if row["product_id"] == product_id)
@@ -273,10 +266,11 @@ def _by_id(rows: list[Row]) -> dict[int, Row]:
 
 
 class Load:
-    """Buyers who hold, order and pay until they are stopped, in a thread of their own.
+    """Simulated buyers in a thread, who hold, order and pay until they are stopped.
 
-    Every second buyer asks again at once where nothing was promised, under the same key; the others walk away, and
-    their requests are settled at the end. One more client pays for orders that do not exist yet.
+    Every second buyer repeats a request without an outcome at once, under the same key. The others give up, and their
+    requests are settled at the end. One more client delivers payments of orders that do not exist yet, and another one
+    sends one hold under one key all the time.
     """
 
     def __init__(self, service: Service, ledger: Ledger) -> None:
@@ -290,19 +284,19 @@ class Load:
         self._thread = threading.Thread(target=self._run, name="buyers")
 
     def start(self) -> None:
-        """Begin, and return when every buyer has been served."""
+        """Start the load, and return when every buyer has had an outcome."""
         self._thread.start()
         self.wait_until_served()
 
     def stop(self) -> None:
-        """End the load; raises what went wrong in it."""
+        """Stop the load; raises the exception that ended it, if any."""
         self._is_over.set()
         self._thread.join()
         if self._error:
             raise self._error
 
     def wait_until_served(self, times: int = 1, within_s: float = PATIENCE_S) -> None:
-        """Return when every buyer has had an outcome since now, or one after the other so many of them."""
+        """Return when every buyer has had so many outcomes, one after the other, from now on."""
         for _ in range(times):
             since = time.monotonic()
             while waiting := self._unserved(since):
@@ -312,13 +306,13 @@ class Load:
                 time.sleep(POLL_INTERVAL_S)
 
     def _unserved(self, since: float) -> list[Entry | None]:
-        """What those buyers last asked who have had no outcome since."""
+        """The last requests of the buyers who have had no outcome since then."""
         return [self._asked[number] for number in range(BUYERS) if self._served_at[number] <= since]
 
     def assert_back_in_service(self) -> None:
-        """Check that holds or orders are made again within 3 s from now, and wait until every buyer is served.
+        """Check that a hold or an order is accepted within 3 s from now, and wait until every buyer has had an outcome.
 
-        Where more programs want to run than there are cores, everybody has that much more time.
+        The limit grows with the load of the machine per core.
         """
         within_s = BACK_WITHIN_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         since = time.monotonic()
@@ -338,6 +332,7 @@ class Load:
             for number in range(BUYERS):
                 group.create_task(self._buy_on(number))
             group.create_task(self._pay_ahead())
+            group.create_task(self._repeat_a_hold())
 
     async def _buy_on(self, number: int) -> None:
         async with async_client(self._service.url) as client:
@@ -345,7 +340,7 @@ class Load:
                 await self._buy(number, client)
 
     async def _buy(self, number: int, client: httpx.AsyncClient) -> None:
-        """Look, hold, order and pay, as far as it goes."""
+        """Read a product, hold, order and pay, until a step is not accepted."""
         product_id = random.choice(self.ledger.products)
         await self.ledger.look(client, product_id)
         key = str(uuid.uuid4())
@@ -356,14 +351,14 @@ class Load:
         if order is None:
             return
         self._newest_order_id = max(self._newest_order_id, order["order_id"])
-        # The scarce product comes back by failed payments.
+        # Failed payments return the units of the scarce product.
         status = "success" if product_id == self.ledger.products[0] else "failure"
         await self._ask(number, client, "payment", key, payment_request(key, order["order_id"], status))
 
     async def _ask(
         self, number: int, client: httpx.AsyncClient, kind: str, key: str, request: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Ask once, or for a patient buyer until there is an outcome; returns what was accepted."""
+        """Send a request once, or as a patient buyer until there is an outcome; returns the accepted document."""
         entry = self._asked[number] = self.ledger.record(kind, key, request)
         while True:
             answer = await self.ledger.ask(client, entry)
@@ -374,8 +369,17 @@ class Load:
             if number % 2 or self._is_over.is_set():
                 return None
 
+    async def _repeat_a_hold(self) -> None:
+        """Send one hold under one key from beginning to end; the ledger knows whether it was made once."""
+        key = str(uuid.uuid4())
+        entry = self.ledger.record("hold", key, hold_request(self.ledger.products[0], 1, key))
+        async with async_client(self._service.url) as client:
+            while not self._is_over.is_set():
+                await self.ledger.ask(client, entry)
+                await asyncio.sleep(THINK_S[1])
+
     async def _pay_ahead(self) -> None:
-        """Deliver payments of orders that are about to be made."""
+        """Deliver payments of orders that will be created next."""
         async with async_client(self._service.url) as client:
             while not self._is_over.is_set():
                 key, order_id = str(uuid.uuid4()), self._newest_order_id + random.randint(1, 5)
@@ -386,9 +390,9 @@ class Load:
 
 @contextmanager
 def steady_load(service: Service, database_url: str, *, refusals: Iterable[int] = ()) -> Iterator[Load]:
-    """Buyers who trade while the block brings a fault about; then nothing is lost, sold twice or stuck.
+    """Run load while the block causes a fault; then check that nothing is lost, sold twice or stuck.
 
-    `refusals` are errnos that the fault may bring about besides "sold out".
+    `refusals` are errnos that buyers may get because of the fault.
     """
     with closing(Session(database_url)) as session:
         products = [session.create_product(PLENTY), session.create_product(SCARCE)]
@@ -407,7 +411,7 @@ def steady_load(service: Service, database_url: str, *, refusals: Iterable[int] 
 
 @contextmanager
 def snapshot(database_url: str) -> Iterator[Session]:
-    """A session that sees the database at one moment."""
+    """A session whose transaction reads one snapshot."""
     with closing(Session(database_url)) as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
@@ -415,10 +419,23 @@ def snapshot(database_url: str) -> Iterator[Session]:
 
 
 def assert_no_breach(breaches: list[str]) -> None:
-    """Check that nothing contradicts the ledger."""
+    """Check that there is no contradiction."""
     assert breaches == [], f"{len(breaches)} breaches:\n" + "\n".join(breaches[:5])
 
 
 def assert_nobody_noticed(load: Load) -> None:
-    """Check that every buyer was served at once, or told that the product is sold out."""
+    """Check that every request succeeded or was refused with 409."""
     assert load.ledger.statuses().keys() <= {200, 201, 202, 409}, load.ledger.statuses()
+
+
+def kill_connections(session: Session) -> None:
+    """Kill every connection of the service to this database, busy or not."""
+    for row in session.query(
+        "SELECT processlist_id AS id FROM performance_schema.threads"
+        " WHERE processlist_db = DATABASE() AND processlist_user = 'checkout_app'"
+    ):
+        try:
+            session.execute(f"KILL {row['id']}")
+        except mysql.connector.Error as error:
+            if error.errno != UNKNOWN_THREAD:  # it has ended meanwhile
+                raise

@@ -1,22 +1,20 @@
-"""What happens between the service and MySQL under load: resets, delay, silence, KILL, contended locks."""
+"""Faults between the service and MySQL under load: resets, delay, silence, KILL, deadlocks, long locks."""
 
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import mysql.connector
 import pytest
 
-from tests.faults.ledger import assert_nobody_noticed, steady_load
+from tests.faults.ledger import assert_nobody_noticed, kill_connections, steady_load
 from tests.http.proxy import Loss, Proxy, proxy_of
-from tests.http.support import Service, eventually, hold_request, is_waited_for
-from tests.support import Session
+from tests.http.support import Service, hold_request
+from tests.support import Session, eventually, is_waited_for
 
 LOSSES = 4
 LATENCY_S = 0.2
 BLACK_HOLE_S = 5
-UNKNOWN_THREAD = 1094
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +26,24 @@ def proxy(app_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Service:
-    """A service whose every byte to MySQL goes through the proxy."""
+    """A service that reaches MySQL through the proxy."""
     return start_service(mysql_url=proxy.url)
 
 
 @pytest.mark.parametrize("loss", [Loss.REQUEST, Loss.CONNECTION, Loss.ANSWER])
-def test_a_reset_before_a_call_or_during_it_or_after_its_commit_is_not_noticed(
+def test_no_client_notices_a_reset_before_a_call_during_it_or_after_its_commit(
     distant_service: Service, database_url: str, proxy: Proxy, loss: Loss
 ) -> None:
     with steady_load(distant_service, database_url) as load:
         for number in range(proxy.losses, proxy.losses + LOSSES):
-            # A batch has three attempts: no two losses are to hit the same one.
+            # A batch has three attempts; two losses must not hit the same one.
             proxy.lose_next(loss, spare_opening=True)
             eventually(lambda: proxy.losses > number)  # noqa: B023 called in this turn
             load.wait_until_served(2)
     assert_nobody_noticed(load)
 
 
-def test_a_distance_of_200_ms_is_a_delay_and_nothing_else(
+def test_no_client_sees_an_error_when_mysql_is_200_ms_away(
     distant_service: Service, database_url: str, proxy: Proxy
 ) -> None:
     with steady_load(distant_service, database_url) as load:
@@ -55,7 +53,7 @@ def test_a_distance_of_200_ms_is_a_delay_and_nothing_else(
     assert_nobody_noticed(load)
 
 
-def test_a_black_hole_swallows_nothing_that_was_promised(
+def test_nothing_accepted_is_lost_while_no_packet_gets_through(
     distant_service: Service, database_url: str, proxy: Proxy
 ) -> None:
     with steady_load(distant_service, database_url) as load:
@@ -66,19 +64,17 @@ def test_a_black_hole_swallows_nothing_that_was_promised(
     assert distant_service.events("database_unavailable", reason="no_answer")
 
 
-def test_an_administrator_who_kills_connections_is_not_noticed(
-    service: Service, database_url: str, session: Session
-) -> None:
+def test_no_client_notices_killed_connections(service: Service, database_url: str, session: Session) -> None:
     with steady_load(service, database_url) as load:
         for _ in range(5):
-            # A batch has three attempts: this one's retries are over before the next kill.
+            # A batch has three attempts; its retries must be over before the next kill.
             kill_connections(session)
             load.wait_until_served(3)
     assert_nobody_noticed(load)
 
 
-def test_a_deadlock_is_not_noticed(service: Service, database_url: str, connect: Callable[[], Session]) -> None:
-    """A DBA's transaction and the service's wait for each other; the DBA's is the heavier one and wins."""
+def test_no_client_notices_a_deadlock(service: Service, database_url: str, connect: Callable[[], Session]) -> None:
+    """A DBA's transaction and the service's wait for each other; MySQL rolls back the smaller one, the service's."""
     watcher, rival = connect(), connect()
     deadlocks = len(service.events("call_retry", errno=1213))
     with steady_load(service, database_url) as load:
@@ -88,7 +84,7 @@ def test_a_deadlock_is_not_noticed(service: Service, database_url: str, connect:
     assert_nobody_noticed(load)
 
 
-def test_a_lock_that_is_held_too_long_loses_nothing(
+def test_nothing_accepted_is_lost_when_a_lock_is_held_for_too_long(
     service: Service, database_url: str, connect: Callable[[], Session]
 ) -> None:
     dba = connect()
@@ -101,7 +97,7 @@ def test_a_lock_that_is_held_too_long_loses_nothing(
 
 
 def provoke_deadlock(service: Service, watcher: Session, rival: Session) -> None:
-    """Let a batch with the load's requests, and one hold more, be the victim of a deadlock."""
+    """Make a batch with requests of the load, and one more hold, the victim of a deadlock."""
     product_id, key = watcher.create_product(stock=1), str(uuid.uuid4())
     record = (
         "INSERT INTO idempotency_keys (operation, idempotency_key, fingerprint, result_id, purge_after)"
@@ -117,16 +113,3 @@ def provoke_deadlock(service: Service, watcher: Session, rival: Session) -> None
         rival.execute(record, key)
         rival.execute("ROLLBACK")
         assert answer.result().status_code == 201
-
-
-def kill_connections(session: Session) -> None:
-    """Kill every other connection to this database, busy or not."""
-    for row in session.query(
-        "SELECT processlist_id AS id FROM performance_schema.threads"
-        " WHERE processlist_db = DATABASE() AND processlist_user = 'checkout_app'"
-    ):
-        try:
-            session.execute(f"KILL {row['id']}")
-        except mysql.connector.Error as error:
-            if error.errno != UNKNOWN_THREAD:  # it has ended by itself
-                raise

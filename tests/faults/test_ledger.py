@@ -1,4 +1,4 @@
-"""The ledger itself: what it is there to find, it finds."""
+"""Tests of the ledger itself: it finds the defects that it must find."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tests.faults.ledger import Entry, Load, steady_load
 from tests.http.support import Service
 from tests.support import Session
 
-# What would be a defect, done by hand, and how the ledger names it. %s is the id of an order that somebody was told.
+# Defects, made by hand, and how the ledger names them. %s is the id of an order of which a client knows.
 DEFECTS = {
     "does not know it": "DELETE FROM idempotency_keys WHERE operation = 'order' AND result_id = %s",
     "has no key": "DELETE FROM idempotency_keys WHERE operation = 'hold' AND result_id ="
@@ -24,7 +24,7 @@ DEFECTS = {
 
 @pytest.fixture(scope="module")
 def load(service: Service, database_url: str) -> Load:
-    """A load that is over, in which nothing went wrong."""
+    """A finished load without a fault."""
     with steady_load(service, database_url) as ended:
         ended.wait_until_served(5)
     return ended
@@ -32,7 +32,7 @@ def load(service: Service, database_url: str) -> Load:
 
 @pytest.fixture
 def paid(load: Load) -> Entry:
-    """An order of that load whose payment was applied."""
+    """An order of that load with an applied payment."""
     told = [entry.told for entry in load.ledger.entries if entry.kind == "payment"]
     order_ids = {document["order_id"] for document in told if document and document["status"] == "paid"}
     orders = (entry for entry in load.ledger.entries if entry.kind == "order" and entry.told)
@@ -41,14 +41,14 @@ def paid(load: Load) -> Entry:
 
 @pytest.fixture
 def in_vain(session: Session) -> Iterator[Session]:
-    """A session whose changes are taken back."""
+    """A session whose changes are rolled back."""
     session.execute("START TRANSACTION")
     yield session
     session.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize("breach", DEFECTS)
-def test_the_ledger_finds_what_is_lost_or_sold_twice_or_stuck(
+def test_the_ledger_finds_lost_holds_units_sold_twice_and_stuck_payments(
     load: Load, paid: Entry, in_vain: Session, breach: str
 ) -> None:
     assert load.ledger.breaches(in_vain, settled=True) == []

@@ -1,4 +1,4 @@
-"""MySQL answers, and may not write: everybody is told to come back, the log says why, and service is back by itself."""
+"""MySQL answers but cannot write: clients get 503, the log names the reason, and service returns by itself."""
 
 import errno
 import subprocess
@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from service.mysql_url import MysqlUrl
 from stack import programs
 from stack.mysql import MysqlServer
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
-from tests.faults.ledger import Load, steady_load
-from tests.faults.test_connections import kill_connections
-from tests.http.support import PATIENCE_S, Service, assert_problem, eventually, hold_request
-from tests.support import Session, new_database, url_of
+from tests.faults.ledger import Load, kill_connections, steady_load
+from tests.http.support import Service, assert_problem, hold_request
+from tests.support import PASSWORDS, PATIENCE_S, Session, eventually, new_database
 
 DISK_MIB = 400
 MYSQL_LOOKS_AGAIN_S = 60
 BALLAST_STEP_BYTES = 64 * 1024
-# Mounts of its own, as an ordinary user. The data directory becomes a copy of itself on a small disk.
+# Runs mysqld in its own mount namespace, as an ordinary user; its data directory is copied to a small disk.
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 ON_A_SMALL_DISK = (
     f'mount -t tmpfs -o size={DISK_MIB}m tmpfs "$0" && cp -a "$1/." "$0" && mount --bind "$0" "$1"'
@@ -30,12 +29,12 @@ ON_A_SMALL_DISK = (
 
 
 def assert_told_why(service: Service, load: Load, reason: str) -> None:
-    """Wait until a batch was given up for this reason, and its clients were told to come back."""
+    """Wait until a batch was given up for this reason, and its clients got 503 with Retry-After."""
     eventually(lambda: service.events("database_unavailable", reason=reason))
     eventually(lambda: load.ledger.statuses()[503] > 0)
 
 
-def test_a_read_only_mysql_is_named_and_service_is_back_when_it_may_write_again(
+def test_the_log_names_a_read_only_mysql_and_service_returns_when_it_accepts_writes(
     service: Service, database_url: str, session: Session
 ) -> None:
     with steady_load(service, database_url) as load:
@@ -47,7 +46,7 @@ def test_a_read_only_mysql_is_named_and_service_is_back_when_it_may_write_again(
         load.assert_back_in_service()
 
 
-def test_a_mysql_without_connections_left_is_named_and_service_is_back_when_there_are_some(
+def test_the_log_names_a_mysql_without_free_connections_and_service_returns_when_there_are_some(
     service: Service, database_url: str, session: Session
 ) -> None:
     before = session.query("SELECT @@max_connections AS n")[0]["n"]
@@ -75,7 +74,7 @@ def test_a_mysql_without_connections_left_is_named_and_service_is_back_when_ther
         ("SET GLOBAL offline_mode = ON", "SET GLOBAL offline_mode = OFF", "offline_mode"),
     ],
 )
-def test_an_account_that_mysql_does_not_serve_is_answered_503_on_every_call(
+def test_every_call_is_503_while_mysql_refuses_the_service_s_account(
     service: Service, session: Session, forbid: str, permit: str, reason: str
 ) -> None:
     product_id = session.create_product(stock=10)
@@ -100,10 +99,10 @@ def test_an_account_that_mysql_does_not_serve_is_answered_503_on_every_call(
 
 
 class SmallMysql(MysqlServer):
-    """A MySQL whose data directory is on a small disk of its own."""
+    """A MySQL server whose data directory is on a small disk."""
 
     def __init__(self, folder: Path, sockets: Path, *options: str) -> None:
-        """Take the usual MySQL, and start it differently, with further options of mysqld."""
+        """Configure the usual MySQL with a small disk and further options of mysqld."""
         super().__init__(folder, sockets, programs.find_mysqld(), buffer_pool_mib=128)
         (sockets / "disk").mkdir()
         data = folder / "data"
@@ -114,7 +113,7 @@ class SmallMysql(MysqlServer):
         self._ballast = data / "ballast"
 
     def fill_disk(self) -> None:
-        """Write until nothing is left."""
+        """Write until the disk is full."""
         with self._inside(self._ballast).open("ab", buffering=0) as file:
             try:
                 while True:
@@ -124,18 +123,18 @@ class SmallMysql(MysqlServer):
                     raise
 
     def free_disk(self) -> None:
-        """Give everything back."""
+        """Free the disk."""
         self._inside(self._ballast).unlink()
 
     def _inside(self, path: Path) -> Path:
-        """A path as the server sees it."""
+        """A path in the server's mount namespace."""
         assert self._child
         return Path(f"/proc/{self._child.pid}/root{path}")
 
 
 @pytest.fixture
 def start_small_mysql(servers: Servers) -> Iterator[Callable[..., SmallMysql]]:
-    """Starts a server on a small disk, with further options of mysqld; it is thrown away after the test."""
+    """A function that starts a server on a small disk, with further options of mysqld; it is deleted after the test."""
     if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode != 0:
         pytest.skip("this kernel lets this user make no namespace, so no small disk can be mounted")
     with tempfile.TemporaryDirectory(prefix="checkout-", dir="/tmp") as sockets, ExitStack() as started:
@@ -149,10 +148,10 @@ def start_small_mysql(servers: Servers) -> Iterator[Callable[..., SmallMysql]]:
         yield start
 
 
-def test_a_full_disk_is_named_and_service_is_back_when_there_is_room(
+def test_the_log_names_a_full_disk_and_service_returns_when_there_is_room(
     start_small_mysql: Callable[..., SmallMysql], start_service: Callable[..., Service], tmp_path: Path
 ) -> None:
-    """The binary log has room elsewhere."""
+    """The binary log is on another disk."""
     mysql = start_small_mysql(f"--log-bin={tmp_path}/binlog")
     with small_shop(mysql, start_service) as (service, load):
         mysql.fill_disk()
@@ -163,10 +162,10 @@ def test_a_full_disk_is_named_and_service_is_back_when_there_is_room(
 
 @pytest.mark.soak
 @pytest.mark.timeout(2 * MYSQL_LOOKS_AGAIN_S + PATIENCE_S)
-def test_a_full_disk_with_the_binary_log_is_silence_until_mysql_looks_again(
+def test_a_full_disk_with_the_binary_log_stops_answers_until_mysql_checks_again(
     start_small_mysql: Callable[..., SmallMysql], start_service: Callable[..., Service]
 ) -> None:
-    """MySQL tells its own error log, answers nobody, and looks for room once a minute."""
+    """MySQL writes to its error log, answers no statement, and checks for room once per minute."""
     mysql = start_small_mysql()
     with small_shop(mysql, start_service) as (service, load):
         mysql.fill_disk()
@@ -177,9 +176,9 @@ def test_a_full_disk_with_the_binary_log_is_silence_until_mysql_looks_again(
 
 @contextmanager
 def small_shop(mysql: SmallMysql, start_service: Callable[..., Service]) -> Iterator[tuple[Service, Load]]:
-    """A service in front of a server of its own, under load."""
+    """A service with its own server, under load."""
     with new_database(str(mysql.url), "small") as url:
-        app_url = url_of(url, database="small", account="checkout_app", password=PASSWORDS["checkout_app"])
+        app_url = str(MysqlUrl.parse(url).for_account("checkout_app", PASSWORDS["checkout_app"]))
         service = start_service(mysql_url=app_url)
         with steady_load(service, url) as load:
             yield service, load

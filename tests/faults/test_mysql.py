@@ -1,4 +1,4 @@
-"""What happens to MySQL under load: nothing is lost, nothing is sold twice, and service is back by itself."""
+"""Faults of MySQL under load: nothing is lost or sold twice, and service returns by itself."""
 
 import random
 import time
@@ -14,7 +14,7 @@ PAUSE_S = 5
 
 
 @pytest.mark.timeout(300)
-def test_a_mysql_that_is_killed_at_random_moments_loses_nothing(
+def test_nothing_accepted_is_lost_when_mysql_is_killed_at_random(
     service: Service, database_url: str, mysql_server: Server
 ) -> None:
     seed = random.randrange(1_000_000)
@@ -29,14 +29,16 @@ def test_a_mysql_that_is_killed_at_random_moments_loses_nothing(
     assert_asked_again(load)
 
 
-def test_a_mysql_that_is_restarted_loses_nothing(service: Service, database_url: str, mysql_server: Server) -> None:
+def test_nothing_accepted_is_lost_when_mysql_restarts(
+    service: Service, database_url: str, mysql_server: Server
+) -> None:
     with steady_load(service, database_url) as load:
         mysql_server.restart()
         load.assert_back_in_service()
     assert_asked_again(load)
 
 
-def test_a_mysql_that_stands_still_for_5_s_loses_nothing(
+def test_nothing_accepted_is_lost_when_mysql_is_frozen_for_5_s(
     service: Service, database_url: str, mysql_server: Server
 ) -> None:
     with steady_load(service, database_url) as load:
@@ -48,5 +50,5 @@ def test_a_mysql_that_stands_still_for_5_s_loses_nothing(
 
 
 def assert_asked_again(load: Load) -> None:
-    """Check that the fault was felt: somebody was told to come back."""
+    """Check that the fault had an effect: some request got 503."""
     assert load.ledger.statuses()[503] > 0, load.ledger.statuses()

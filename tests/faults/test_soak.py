@@ -1,9 +1,9 @@
-"""The soak: load for minutes, faults at random. Nothing is lost, and what the service uses is flat at the end.
+"""The soak test: minutes of load with random faults. Nothing is lost, and the service's memory does not grow.
 
     script/test --soak tests/faults/test_soak.py -n0 -s
     script/test --soak --soak-minutes 2 tests/faults/test_soak.py -n0 -s
 
-No fault ends a worker: each has to live with all of them, and its memory is compared over that time.
+No fault ends a worker, so that the memory of each can be compared over the whole time.
 """
 
 import os
@@ -20,8 +20,7 @@ import redis
 
 from service.deploy import deploy
 from stack.servers import Servers
-from tests.faults.ledger import HOLD_EXPIRED, Load, steady_load
-from tests.faults.test_connections import kill_connections
+from tests.faults.ledger import HOLD_EXPIRED, Load, kill_connections, steady_load
 from tests.http.support import Service
 from tests.support import Session
 
@@ -32,7 +31,7 @@ MORE_FILES = 8
 
 
 class Usage(NamedTuple):
-    """What the service uses: of memory and files the worker with the most."""
+    """The resources of the service: memory and files of the worker with the most, and connections."""
 
     rss_mib: float
     files: int
@@ -40,7 +39,7 @@ class Usage(NamedTuple):
 
     @classmethod
     def of(cls, service: Service, database_url: str) -> "Usage":
-        """What it uses now."""
+        """The current usage of a service."""
         folders = [Path(f"/proc/{worker}") for worker in service.workers()]
         pages = [int((folder / "statm").read_text().split()[1]) for folder in folders]
         with closing(Session(database_url)) as session:
@@ -56,7 +55,7 @@ class Usage(NamedTuple):
 
 
 class Harm:
-    """Every fault of the soak; each is over when its method returns."""
+    """The faults of the soak test; each is over when its method returns."""
 
     def __init__(self, servers: Servers, database_url: str, redis_url: str, load: Load, moments: random.Random) -> None:
         self._mysql = servers.mysql
@@ -132,7 +131,7 @@ class Harm:
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-def test_minutes_of_load_and_faults_lose_nothing_and_leave_nothing_behind(
+def test_minutes_of_load_with_random_faults_lose_nothing_and_leak_nothing(
     service: Service, servers: Servers, database_url: str, redis_url: str, request: pytest.FixtureRequest
 ) -> None:
     seed = random.randrange(1_000_000)
@@ -142,7 +141,7 @@ def test_minutes_of_load_and_faults_lose_nothing_and_leave_nothing_behind(
     with steady_load(service, database_url, refusals=[HOLD_EXPIRED]) as load:
         harm = Harm(servers, database_url, redis_url, load, moments)
         ends_at = time.monotonic() + 60 * request.config.getoption("--soak-minutes")
-        # Every fault once comes first: afterwards there is nothing that the service has never had to keep in memory.
+        # First every fault occurs once, so that later growth of memory is not the first use of something.
         queue = moments.sample(harm.faults, len(harm.faults))
         usages = []
         while time.monotonic() < ends_at:

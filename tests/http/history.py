@@ -1,12 +1,12 @@
-"""Whether what clients saw of one product's stock can have happened one act after another.
+"""A linearizability checker for the stock of one product.
 
-Every act took place at one moment between its start and its end. A history is legal if its acts can be put in an
-order, true to those intervals, in which each of them met a stock that allows what it saw. This is Wing and Gong's
-search with the sets of placed acts remembered, and with three short cuts that a counter allows:
+Every act took effect at one moment between its start and its end. A history is legal if its acts can be put in an order
+that agrees with these intervals, and in which the stock allows each act. This is Wing and Gong's search; it remembers
+the sets of placed acts, and a counter allows three shortcuts:
 
-- the stock follows from the set of placed acts, so the set alone is the state;
-- an act that changes nothing is placed as soon as the stock fits it: that takes no other order away;
-- of acts with the same effect the one that ends first goes first: the others can do all that it could, and later.
+- The stock follows from the set of placed acts, so the set is the whole state.
+- An act that changes nothing is placed as soon as the stock fits, because that excludes no other order.
+- Of acts with the same effect, the one that ends first is placed first, because the others can also be placed later.
 """
 
 from collections.abc import Iterable
@@ -17,47 +17,47 @@ ANY = 10**12
 
 @dataclass(frozen=True)
 class Act:
-    """What happened to a stock between two moments, in seconds of one clock."""
+    """An act on a stock that took effect between two moments, in seconds of one clock."""
 
     what: str
     start: float
     end: float
     change: int = 0  # units added, negative when taken
-    least: int = 0  # units that there were before, at least
-    most: int = ANY  # and at the most
+    least: int = 0  # least units that must be available before it
+    most: int = ANY  # most units that may be available before it
 
     def until(self, end: float) -> "Act":
-        """The same act, which may have taken place until later."""
+        """The same act with a later end."""
         return replace(self, end=max(end, self.end))
 
 
 def took(quantity: int, start: float, end: float) -> Act:
-    """Units were taken, so they were there."""
+    """An act that took units, so that many were available."""
     return Act(f"took {quantity}", start, end, change=-quantity, least=quantity)
 
 
 def gave(quantity: int, start: float, end: float) -> Act:
-    """Units came back, or were added."""
+    """An act that returned or added units."""
     return Act(f"gave {quantity}", start, end, change=quantity)
 
 
 def was_refused(quantity: int, start: float, end: float) -> Act:
-    """Units were asked for, and there were fewer."""
+    """An act that was refused because fewer units were available."""
     return Act(f"was refused {quantity}", start, end, most=quantity - 1)
 
 
 def saw(units: int, start: float, end: float) -> Act:
-    """Somebody read how many units there were."""
+    """An act that read the available units."""
     return Act(f"saw {units}", start, end, least=units, most=units)
 
 
 def unexplained(stock: int, history: Iterable[Act]) -> list[Act]:
-    """The acts that are left over in the longest order that could be found: none, if the history is legal."""
+    """The acts that do not fit into the longest order found; none, if the history is legal."""
     acts = sorted(history, key=lambda act: act.start)
     placed_all = (1 << len(acts)) - 1
     least_left = placed_all
     reached = {0}
-    open_states = [(0, stock)]  # a bit an act: whether it is placed; and the stock that this comes to
+    open_states = [(0, stock)]  # a bit per act, set if it is placed; and the resulting stock
     while open_states:
         placed, available = open_states.pop()
         candidates, placed = _place_what_changes_nothing(acts, placed, available)
@@ -74,7 +74,7 @@ def unexplained(stock: int, history: Iterable[Act]) -> list[Act]:
 
 
 def _place_what_changes_nothing(acts: list[Act], placed: int, available: int) -> tuple[list[int], int]:
-    """The acts that may come next, and the set of placed ones with every fitting act that changes nothing."""
+    """The acts that may come next, and the placed acts with every fitting act that changes nothing."""
     while True:
         candidates = _candidates(acts, placed)
         fitting = 0
@@ -88,10 +88,10 @@ def _place_what_changes_nothing(acts: list[Act], placed: int, available: int) ->
 
 
 def _candidates(acts: list[Act], placed: int) -> list[int]:
-    """Acts that may come next: those that no act still to be placed ended before."""
+    """The acts that may come next: those that began before any act that is not placed ended."""
     candidates = []
     first_end = float("inf")
-    position = (~placed & (placed + 1)).bit_length() - 1  # of the first that is not placed
+    position = (~placed & (placed + 1)).bit_length() - 1  # of the first act that is not placed
     while position < len(acts) and acts[position].start <= first_end:
         if not placed >> position & 1:
             candidates.append(position)
@@ -101,7 +101,7 @@ def _candidates(acts: list[Act], placed: int) -> list[int]:
 
 
 def _one_of_each_effect(acts: list[Act], candidates: list[int], available: int) -> list[int]:
-    """Of the acts that fit now and change something, the first to end of each kind, the most urgent last."""
+    """Of the fitting acts that change the stock, the first to end of each effect; the most urgent is last."""
     chosen: dict[tuple[int, int, int], int] = {}
     for position in sorted(candidates, key=lambda position: acts[position].end):
         act = acts[position]

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of MySQL that misbehaves when it is told to."""
+"""A TCP proxy in front of MySQL or Redis that causes faults."""
 
 import select
 import socket
@@ -12,27 +12,27 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 WAKE_INTERVAL_S = 0.02
-OPENING_REQUESTS = 8  # more than a client sends until it is signed in over TLS and has set its session
+OPENING_REQUESTS = 8  # more than a client sends to open a connection over TLS and to set its session
 
 
 class Loss(Enum):
-    """What happens to the next request that a client sends."""
+    """What happens to the next request of a client."""
 
-    REQUEST = auto()  # both sides are cut, and MySQL never hears of it
-    CONNECTION = auto()  # both sides are cut as soon as the request is on its way
-    ANSWER = auto()  # MySQL does it all and answers, and then both sides are cut
-    FUTURE = auto()  # that connection falls silent: nobody hears anything, and nobody is told
+    REQUEST = auto()  # both connections are reset before MySQL receives the request
+    CONNECTION = auto()  # both connections are reset as soon as the request is passed on
+    ANSWER = auto()  # both connections are closed when MySQL has executed the request and answers
+    FUTURE = auto()  # nothing is passed on any more, and no connection is closed
 
 
 class Proxy(ThreadingTCPServer):
-    """Passes bytes on, TLS included, until the next loss is due."""
+    """Passes bytes on, also of TLS, until the next loss."""
 
     daemon_threads = True
 
-    def __init__(self, mysql_url: str) -> None:
-        """Listen on a free port, for the MySQL of a URL."""
+    def __init__(self, url: str) -> None:
+        """Listen on a free port, for the server of a URL."""
         super().__init__(("127.0.0.1", 0), _Passage)
-        self._target = urlsplit(mysql_url)
+        self._target = urlsplit(url)
         self._next_loss: Loss | None = None
         self._spared = 0
         self._lock = threading.Lock()
@@ -48,12 +48,12 @@ class Proxy(ThreadingTCPServer):
         return urlunsplit(self._target._replace(netloc=f"{account}@127.0.0.1:{self.server_address[1]}", query=""))
 
     def lose_next(self, loss: Loss, *, spare_opening: bool = False) -> None:
-        """Let the next request meet with a loss, or the next one of a connection that has been opened completely."""
+        """Lose the next request; with `spare_opening` the next one on a connection that is completely open."""
         self._spared = OPENING_REQUESTS if spare_opening else 0
         self._next_loss = loss
 
     def take_loss(self, request_number: int) -> Loss | None:
-        """What is to happen to the request that has just come as the so-many-th of its connection, from 0."""
+        """The loss for a request, given its number on its connection, from 0."""
         with self._lock:
             if request_number < self._spared:
                 return None
@@ -61,9 +61,13 @@ class Proxy(ThreadingTCPServer):
             self.losses += loss is not None
         return loss
 
+    def lead_to(self, url: str) -> None:
+        """Connect new clients to another server; open connections stay as they are."""
+        self._target = urlsplit(url)
+
     @contextmanager
     def black_hole(self) -> Iterator[None]:
-        """Let nothing through while the block runs, neither bytes nor new connections; afterwards all of it arrives."""
+        """Hold back bytes and new connections while the block runs; they arrive afterwards."""
         self._is_open.clear()
         try:
             yield
@@ -75,7 +79,7 @@ class Proxy(ThreadingTCPServer):
         self._is_open.wait()
 
     def connect(self) -> socket.socket:
-        """A new connection to MySQL itself."""
+        """Return a new connection to the server itself."""
         path = parse_qs(self._target.query).get("unix_socket")
         if path:
             connection = socket.socket(socket.AF_UNIX)
@@ -85,7 +89,7 @@ class Proxy(ThreadingTCPServer):
 
 
 class _Passage(BaseRequestHandler):
-    """One client's connection and the one to MySQL behind it."""
+    """One client's connection and the one to the server behind it."""
 
     server: Proxy
     request: socket.socket
@@ -120,20 +124,20 @@ class _Passage(BaseRequestHandler):
 
     @staticmethod
     def _reset(client: socket.socket) -> None:
-        """Let the close that follows be a reset (RST) instead of a goodbye."""
+        """Make the following close a reset (RST)."""
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     @staticmethod
     def _fall_silent(client: socket.socket) -> None:
-        """Hear the client out, and do nothing."""
+        """Read what the client sends, and discard it."""
         while client.recv(65536):
             pass
 
 
 @contextmanager
-def proxy_of(mysql_url: str) -> Iterator[Proxy]:
-    """A running proxy, stopped with the block."""
-    with Proxy(mysql_url) as proxy:
+def proxy_of(url: str) -> Iterator[Proxy]:
+    """A proxy that runs while the block does."""
+    with Proxy(url) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=(WAKE_INTERVAL_S,))
         thread.start()
         try:

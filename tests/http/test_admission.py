@@ -1,4 +1,4 @@
-"""More requests than can wait, and requests that wait for too long, are told so at once."""
+"""Requests beyond the queue limit and requests past their deadline are refused at once."""
 
 import os
 import select
@@ -13,29 +13,28 @@ import httpx
 import pytest
 
 from stack.servers import Servers
-from tests.http.support import PATIENCE_S, Service, hold_request
-from tests.procedures.model import NOBODYS_ID
-from tests.support import Session
+from tests.http.support import Service, hold_request
+from tests.support import NOBODYS_ID, PATIENCE_S, Session
 
 QUEUE, DEADLINE_S = 8, 1
 PROMISE_MS = 50
 NEWCOMERS = 300
-ROUNDS = 10  # of which one must do: a busy machine adds to every time
-# What MySQL still finds when it goes on takes no unit.
+ROUNDS = 10  # of which one must be fast enough, because other programs may delay the others
+# The product does not exist, so that calls that MySQL executes later take no unit.
 HOLD = b'{"product_id":%d,"quantity":1}' % NOBODYS_ID
 REQUEST = b"POST /api/holds HTTP/1.1\r\nHost: checkout\r\nContent-Length: %d\r\n\r\n%s" % (len(HOLD), HOLD)
 
 
 @pytest.fixture(scope="module")
 def service(start_service: Callable[..., Service]) -> Service:
-    """A service in which few requests may wait."""
+    """A service with a short queue and a short deadline."""
     limits = {"QUEUE_LIMIT": str(QUEUE), "BATCH_LIMIT": "1", "REQUEST_DEADLINE_S": str(DEADLINE_S)}
     return start_service(WEB_CONCURRENCY="1", **limits)
 
 
 @pytest.fixture
 def frozen_mysql(servers: Servers) -> Iterator[None]:
-    """MySQL takes requests and answers none."""
+    """MySQL accepts connections and statements but answers none."""
     servers.mysql.pause()
     yield
     servers.mysql.resume()
@@ -43,7 +42,7 @@ def frozen_mysql(servers: Servers) -> Iterator[None]:
 
 @contextmanager
 def connected(service: Service, number: int) -> Iterator[list[socket.socket]]:
-    """So many connections to the service, plain ones: a client's own time counts, too."""
+    """So many TCP connections to the service, without an HTTP client, whose own time would count."""
     url = httpx.URL(service.url)
     with ExitStack() as stack:
         yield [
@@ -54,14 +53,14 @@ def connected(service: Service, number: int) -> Iterator[list[socket.socket]]:
 
 @pytest.fixture
 def clients(service: Service) -> Iterator[list[socket.socket]]:
-    """More connections than requests may wait."""
+    """More connections than the queue has places."""
     with connected(service, 3 * QUEUE) as connections:
         yield connections
 
 
 @pytest.fixture
 def frozen_worker(service: Service) -> Iterator[None]:
-    """The only worker is stopped in the middle of whatever it does."""
+    """The only worker is stopped (SIGSTOP) during the test."""
     (worker,) = service.workers()
     os.kill(worker, signal.SIGSTOP)
     yield
@@ -69,7 +68,7 @@ def frozen_worker(service: Service) -> Iterator[None]:
 
 
 def ask_all(clients: Sequence[socket.socket]) -> list[float]:
-    """Send a hold from each client; returns how many seconds each waited for its answer, which is to be a 503."""
+    """Send a hold from each client; returns the seconds until each response, which must be 503."""
     asked_at, waited_s = {}, []
     for client in clients:
         asked_at[client] = time.monotonic()
@@ -90,7 +89,7 @@ def test_a_full_queue_and_a_passed_deadline_are_answered_within_50_ms(clients: l
         waited_s = ask_all(clients)
         late_ms = [(seconds - DEADLINE_S) * 1000 for seconds in waited_s if seconds > DEADLINE_S / 2]
         at_once_ms = [seconds * 1000 for seconds in waited_s if seconds <= DEADLINE_S / 2]
-        assert QUEUE <= len(late_ms) <= QUEUE + 1  # one more may be under way
+        assert QUEUE <= len(late_ms) <= QUEUE + 1  # one more may be in flight
         assert min(late_ms) > 0
         after_deadline_ms, full_ms = statistics.median(late_ms), statistics.median(at_once_ms)
         if max(after_deadline_ms, full_ms) < PROMISE_MS:
@@ -98,14 +97,14 @@ def test_a_full_queue_and_a_passed_deadline_are_answered_within_50_ms(clients: l
     pytest.fail(f"{after_deadline_ms:.0f} ms after the deadline, {full_ms:.0f} ms where the queue was full")
 
 
-def test_whoever_was_sent_away_is_served_afterwards(service: Service, session: Session) -> None:
+def test_the_service_accepts_requests_again_afterwards(service: Service, session: Session) -> None:
     product_id = session.create_product(stock=1)
     with service.client() as client:
         assert client.request(**hold_request(product_id)).status_code == 201
 
 
 @pytest.mark.usefixtures("frozen_worker")
-def test_the_kernel_queues_hundreds_of_connections_for_a_worker_that_does_not_accept_them(service: Service) -> None:
-    """A connection that finds the accept queue full is dropped; the client tries again a second later, or gives up."""
+def test_hundreds_of_connections_wait_in_the_accept_queue_of_a_frozen_worker(service: Service) -> None:
+    """The kernel drops a connection that finds the accept queue full; its client tries again a second later."""
     with connected(service, NEWCOMERS) as connections:
         assert len(connections) == NEWCOMERS

@@ -1,221 +1,27 @@
-"""The cache: as fresh as promised, never in the way, and never believed when it comes to selling."""
+"""What clients of two workers see of a product that changes, with and without Redis."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 import redis
-from redis.asyncio import Redis
-from structlog.testing import capture_logs
 
-from service.cache import FRESH_MS, ProductCache, Value, connect_redis
-from stack.errors import StackError
 from stack.process import Server
-from stack.servers import Servers
-from tests.http.support import (
-    Service,
-    Shop,
-    assert_problem,
-    eventually,
-    eventually_async,
-    hold_request,
-    order_request,
-    payment_request,
-)
-from tests.support import Session
-
-PRODUCT_ID = 1_000_001  # no database has so many products
-NEARLY_A_SECOND_S = 0.9
-
-
-def value(version: int, body: bytes = b"") -> Value:
-    """A value of the product under test."""
-    return Value(PRODUCT_ID, version, body or f"version {version}".encode())
+from tests.http.support import Service, Shop, assert_problem, hold_request, order_request, payment_request
+from tests.support import Session, eventually
 
 
 @pytest.fixture
 def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
-    """Redis itself, without the product under test."""
+    """A client of the services' Redis."""
     with redis.Redis.from_url(redis_url) as client:
-        client.delete(f"product:{PRODUCT_ID}")
         yield client
-
-
-@pytest.fixture
-async def cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker, and a patient one: what it keeps is under test, and not how busy this machine is."""
-    opened = ProductCache(Redis.from_url(redis_url))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def hasty_cache(redis_url: str, store: object) -> AsyncIterator[ProductCache]:  # noqa: ARG001 emptied before
-    """The cache of one worker, as the service has it."""
-    opened = ProductCache(connect_redis(redis_url))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def redis_server(servers: Servers, redis_url: str) -> Iterator[Server]:  # noqa: ARG001 emptied before
-    """The Redis of this run, to pause and to stop; it runs again after the test."""
-    try:
-        server = servers.redis
-    except StackError as error:
-        pytest.skip(str(error))
-    yield server
-    if not server.is_running():
-        server.start()
-    server.resume()
-
-
-async def held(cache: ProductCache) -> bytes | None:
-    """What a reader gets."""
-    return (await cache.read([PRODUCT_ID])).get(PRODUCT_ID)
-
-
-async def publish(cache: ProductCache, offered: Value, age_s: float = 0) -> bytes:
-    """Offer a value; returns the body that is to be served."""
-    return (await cache.publish([offered], age_s))[PRODUCT_ID]
-
-
-async def test_nothing_is_read_where_nothing_was_published(cache: ProductCache) -> None:
-    assert await cache.read([PRODUCT_ID, PRODUCT_ID + 1]) == {}
-    assert await cache.read([]) == {}
-    assert await cache.publish([], 0) == {}
-
-
-async def test_what_was_published_is_read_by_every_worker(cache: ProductCache, redis_url: str) -> None:
-    other = ProductCache(Redis.from_url(redis_url))
-    assert await publish(cache, value(1)) == b"version 1"
-    assert await held(cache) == await held(other) == b"version 1"
-    await other.close()
-
-
-async def test_a_newer_version_replaces_an_older_one(cache: ProductCache) -> None:
-    await publish(cache, value(9))
-    assert await publish(cache, value(10)) == b"version 10"
-    assert await held(cache) == b"version 10"
-
-
-async def test_an_older_version_is_refused_and_the_newer_one_is_served_instead(cache: ProductCache) -> None:
-    await publish(cache, value(10))
-    assert await publish(cache, value(9)) == b"version 10"
-    assert await held(cache) == b"version 10"
-
-
-async def test_an_older_version_is_refused_also_when_the_newer_one_went_stale(cache: ProductCache) -> None:
-    await publish(cache, value(10), age_s=FRESH_MS / 1000)
-    assert await held(cache) is None
-    assert await publish(cache, value(9)) == b"version 10"
-    assert await held(cache) is None
-
-
-async def test_the_same_version_is_fresh_again_when_it_was_read_again(cache: ProductCache) -> None:
-    await publish(cache, value(10), age_s=FRESH_MS / 1000)
-    assert await held(cache) is None
-    assert await publish(cache, value(10)) == b"version 10"
-    assert await held(cache) == b"version 10"
-
-
-async def test_an_old_reading_of_the_same_version_does_not_shorten_its_time(
-    cache: ProductCache, store: "redis.Redis[bytes]"
-) -> None:
-    await publish(cache, value(10))
-    before = store.hget(f"product:{PRODUCT_ID}", "fresh_until")
-    await publish(cache, value(10), age_s=NEARLY_A_SECOND_S)
-    assert store.hget(f"product:{PRODUCT_ID}", "fresh_until") == before
-
-
-async def test_a_value_is_not_read_for_longer_than_a_second(cache: ProductCache) -> None:
-    await publish(cache, value(1), age_s=NEARLY_A_SECOND_S)
-
-    async def is_stale() -> bool:
-        return await held(cache) is None
-
-    await eventually_async(is_stale)
-
-
-async def test_a_stale_value_is_kept_for_an_hour_to_refuse_older_ones(
-    cache: ProductCache, store: "redis.Redis[bytes]"
-) -> None:
-    await publish(cache, value(1))
-    assert 3500 < store.ttl(f"product:{PRODUCT_ID}") <= 3600
-
-
-async def test_versions_are_numbers_and_not_text(cache: ProductCache) -> None:
-    for version in (9, 10, 99, 100, 2**53 - 1):
-        assert await publish(cache, value(version)) == f"version {version}".encode()
-    assert await publish(cache, value(2**52)) == f"version {2**53 - 1}".encode()
-
-
-async def test_of_workers_that_publish_at_once_the_newest_version_wins(cache: ProductCache, redis_url: str) -> None:
-    workers = [ProductCache(Redis.from_url(redis_url)) for _ in range(8)]
-
-    async def publish_some(position: int) -> None:
-        for number in range(position, 100, 8):
-            version = 7 * number % 100
-            assert int((await publish(workers[position], value(version))).split()[1]) >= version
-
-    await asyncio.gather(*map(publish_some, range(8)))
-    assert await held(cache) == b"version 99"
-    for worker in workers:
-        await worker.close()
-
-
-async def test_a_body_is_served_byte_for_byte(cache: ProductCache) -> None:
-    body = b'{"name":"\xe9\x99\x90\x00\r\n"}'
-    assert await publish(cache, value(1, body)) == body
-    assert await held(cache) == body
-
-
-async def test_scripts_that_redis_forgot_are_sent_again(cache: ProductCache, store: "redis.Redis[bytes]") -> None:
-    await publish(cache, value(1))
-    store.script_flush()
-    assert await held(cache) == b"version 1"
-    store.script_flush()
-    assert await publish(cache, value(2)) == b"version 2"
-
-
-async def test_a_redis_that_fails_is_left_alone_for_a_moment_and_then_asked_again(
-    hasty_cache: ProductCache, redis_server: Server
-) -> None:
-    await publish(hasty_cache, value(1))
-    redis_server.stop()
-    with capture_logs() as lines:
-        assert await held(hasty_cache) is None
-        assert hasty_cache.is_left_alone()
-        for version in range(2, 50):
-            assert await publish(hasty_cache, value(version)) == f"version {version}".encode()
-            assert await held(hasty_cache) is None
-    assert [line["event"] for line in lines] == ["cache_degraded"]
-    redis_server.start()
-    await eventually_async(lambda: not hasty_cache.is_left_alone())
-    assert await publish(hasty_cache, value(50)) == b"version 50"
-    assert await held(hasty_cache) == b"version 50"
-
-
-async def test_a_redis_that_says_nothing_is_given_up_and_its_late_answers_confuse_nobody(
-    hasty_cache: ProductCache, redis_server: Server
-) -> None:
-    await publish(hasty_cache, value(1))
-    redis_server.pause()
-    async with asyncio.timeout(0.5):
-        assert await held(hasty_cache) is None
-        assert await publish(hasty_cache, value(2)) == b"version 2"
-    redis_server.resume()
-    await eventually_async(lambda: not hasty_cache.is_left_alone())
-    for version in range(3, 20):
-        assert await publish(hasty_cache, value(version)) == f"version {version}".encode()
-        assert await held(hasty_cache) == f"version {version}".encode()
 
 
 @pytest.fixture(scope="module")
 def workers(start_service: Callable[..., Service]) -> list[Service]:
-    """Two services of one worker each, so that a test knows whom it asks."""
+    """Two services of one worker each, so that a test chooses the worker."""
     return [start_service(WEB_CONCURRENCY="1") for _ in range(2)]
 
 
@@ -226,14 +32,14 @@ def shops(workers: list[Service]) -> Iterator[list[Shop]]:
         yield [Shop(first), Shop(second)]
 
 
-def test_who_was_answered_sees_the_change_from_every_worker(session: Session, shops: list[Shop]) -> None:
+def test_after_the_response_every_worker_shows_the_change(session: Session, shops: list[Shop]) -> None:
     product_id = session.create_product(stock=100)
     for number in range(1, 61):
         shops[number % 2].hold(product_id)
         assert [shop.available(product_id) for shop in shops] == [100 - number] * 2
 
 
-def test_whatever_changes_the_stock_is_seen_from_every_worker(session: Session, shops: list[Shop]) -> None:
+def test_every_worker_shows_every_kind_of_change_to_the_stock(session: Session, shops: list[Shop]) -> None:
     product_id = session.create_product(stock=10)
     writer, reader = shops
 
@@ -259,7 +65,7 @@ def test_whatever_changes_the_stock_is_seen_from_every_worker(session: Session, 
     assert seen() == 9
 
 
-def test_a_crowd_sees_no_more_than_there_was_when_it_asked(
+def test_concurrent_reads_show_no_value_that_is_older_than_the_request(
     workers: list[Service], session: Session, shops: list[Shop]
 ) -> None:
     product_id = session.create_product(stock=200)
@@ -272,7 +78,7 @@ def test_a_crowd_sees_no_more_than_there_was_when_it_asked(
         assert {answer.status_code for answer in workers[1].at_once([hold_request(product_id)] * 10)} == {201}
 
 
-def test_changes_behind_the_services_back_are_seen_within_a_second(session: Session, shops: list[Shop]) -> None:
+def test_changes_by_direct_calls_show_within_a_second(session: Session, shops: list[Shop]) -> None:
     held, restocked, swept, renamed = products = [session.create_product(stock=5) for _ in range(4)]
     session.travel(-180)
     session.call("create_hold", swept, 1, None)
@@ -294,7 +100,7 @@ def test_changes_behind_the_services_back_are_seen_within_a_second(session: Sess
     assert [shops[1].available(product_id) for product_id in products] == [4, 12, 5, 5]
 
 
-def test_a_product_that_does_not_exist_is_not_remembered(session: Session, shops: list[Shop]) -> None:
+def test_an_unknown_product_is_not_cached(session: Session, shops: list[Shop]) -> None:
     product_id = session.create_product(stock=1) + 1
     for shop in shops:
         response = shop.client.get(f"/api/products/{product_id}")
@@ -303,7 +109,9 @@ def test_a_product_that_does_not_exist_is_not_remembered(session: Session, shops
     assert [shop.available(product_id) for shop in shops] == [3, 3]
 
 
-def test_the_cache_never_decides_a_hold(session: Session, shops: list[Shop], store: "redis.Redis[bytes]") -> None:
+def test_a_wrong_value_in_the_cache_does_not_decide_a_hold(
+    session: Session, shops: list[Shop], store: "redis.Redis[bytes]"
+) -> None:
     product_id = session.create_product(stock=1)
     shop = shops[0]
     key = f"product:{product_id}"
@@ -318,7 +126,7 @@ def test_the_cache_never_decides_a_hold(session: Session, shops: list[Shop], sto
     store.delete(key)
 
 
-def test_an_empty_redis_is_filled_again(session: Session, shops: list[Shop], store: "redis.Redis[bytes]") -> None:
+def test_reads_fill_a_flushed_redis(session: Session, shops: list[Shop], store: "redis.Redis[bytes]") -> None:
     product_id = session.create_product(stock=50)
     for number in range(1, 11):
         shops[0].hold(product_id)
@@ -328,7 +136,7 @@ def test_an_empty_redis_is_filled_again(session: Session, shops: list[Shop], sto
     assert store.exists(f"product:{product_id}")
 
 
-def test_a_key_that_is_no_product_costs_nothing_but_speed(
+def test_a_redis_key_of_another_type_does_not_disturb_reads(
     session: Session, shops: list[Shop], store: "redis.Redis[bytes]"
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -339,7 +147,7 @@ def test_a_key_that_is_no_product_costs_nothing_but_speed(
 
 
 def assert_everything_works(session: Session, shops: list[Shop]) -> None:
-    """Check that the shop goes on, right to the last unit, whatever Redis does."""
+    """Check that holds, orders and payments work and that every read is correct."""
     product_id = session.create_product(stock=12)
     for number in range(1, 6):
         shops[number % 2].hold(product_id)
@@ -350,17 +158,17 @@ def assert_everything_works(session: Session, shops: list[Shop]) -> None:
 
 
 def readiness(shop: Shop) -> tuple[int, str, str]:
-    """What the readiness of a worker says."""
+    """Status code, status and state of Redis in the readiness of a worker."""
     response: httpx.Response = shop.client.get("/readyz")
     return response.status_code, response.json()["status"], response.json()["redis"]
 
 
 @pytest.mark.parametrize("trouble", ["stopped", "paused"])
-def test_without_redis_every_answer_is_right_and_soon(
+def test_without_redis_every_response_is_correct_within_a_second(
     workers: list[Service], session: Session, shops: list[Shop], redis_server: Server, trouble: str
 ) -> None:
     for shop in shops:
-        shop.client.timeout = 1  # four times the pause that is allowed
+        shop.client.timeout = 1  # four times the delay that Redis may cause
     assert_everything_works(session, shops)
     if trouble == "stopped":
         redis_server.stop()
@@ -377,7 +185,7 @@ def test_without_redis_every_answer_is_right_and_soon(
     assert all(worker.events("cache_degraded") for worker in workers)
 
 
-def test_a_redis_that_restarts_in_the_middle_of_a_crowd_changes_no_answer(
+def test_a_restart_of_redis_under_concurrent_requests_changes_no_response(
     workers: list[Service], session: Session, redis_server: Server
 ) -> None:
     product_id = session.create_product(stock=100)

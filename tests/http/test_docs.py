@@ -1,4 +1,4 @@
-"""`/docs` is whole without any other machine, and what it shows works."""
+"""`/docs` needs no other server, and its examples work."""
 
 import base64
 import os
@@ -17,7 +17,7 @@ SHOWN_ADDRESS = "http://127.0.0.1:8000"
 SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()
 
 
-def test_the_page_loads_nothing_but_what_the_service_answers(client: httpx.Client) -> None:
+def test_the_page_loads_only_files_that_the_service_has(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.headers["Content-Type"].startswith("text/html")
     loaded = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page.text)
@@ -27,7 +27,7 @@ def test_the_page_loads_nothing_but_what_the_service_answers(client: httpx.Clien
             assert client.get(address).status_code == 200, address
 
 
-def test_the_browser_is_told_to_ask_nobody_else(client: httpx.Client) -> None:
+def test_the_content_security_policy_allows_only_the_service(client: httpx.Client) -> None:
     policy = client.get("/docs").headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none';")
     sources = set(re.findall(r"[^;\s]+", re.sub(r"[\w-]+-(?:src|uri|action|ancestors)\b", "", policy)))
@@ -39,7 +39,7 @@ def test_the_browser_is_told_to_ask_nobody_else(client: httpx.Client) -> None:
     }
 
 
-def test_every_operation_has_its_example() -> None:
+def test_every_operation_has_an_example() -> None:
     names = [
         operation["operationId"]
         for operations in PATHS.values()
@@ -53,13 +53,13 @@ def test_every_operation_has_its_example() -> None:
 def run(
     start_service: Callable[..., Service], database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], str]:
-    """Runs a command as if it were pasted into a shell beside a fresh shop whose webhooks are signed."""
+    """A function that runs a command in a shell, against a new service whose webhooks are signed."""
     service = start_service(WEBHOOK_SECRETS=SECRET)
     session = Session(database_url)
     session.create_product(stock=100)
     session.close()
     home = tmp_path_factory.mktemp("home")
-    (home / ".curlrc").write_text("fail-with-body\n")  # an answer of 400 or more ends curl with an error
+    (home / ".curlrc").write_text("fail-with-body\n")  # curl fails on a status of 400 or more
     environment = {**os.environ, "CURL_HOME": str(home), "WEBHOOK_SECRET": SECRET}
 
     def paste(command: str) -> str:
@@ -73,7 +73,7 @@ def run(
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_example_works_again_and_again(run: Callable[[str], str], name: str) -> None:
+def test_every_example_can_be_pasted_twice(run: Callable[[str], str], name: str) -> None:
     for _ in range(2):
         assert run(EXAMPLES[name])
 

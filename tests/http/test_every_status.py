@@ -1,4 +1,4 @@
-"""Every status that `/openapi.json` describes is provoked, and the answer is as described."""
+"""Every status that `/openapi.json` describes is provoked, and the response matches its description."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -34,14 +34,14 @@ UNKNOWN_ID = 2**50
 
 
 class Scene:
-    """A shop to provoke: makes what a request needs, then the request that each operation and status asks for."""
+    """Builds, for each operation and status, a request that provokes the status, and the rows that it needs."""
 
     def __init__(self, shop: Shop, session: Session) -> None:
         self._shop = shop
         self._session = session
 
     def request(self, name: str, status: int) -> Request:
-        """What provokes a status where the service itself is not the reason for it."""
+        """The request that provokes a status of an operation, unless the service's settings provoke it."""
         special = getattr(self, f"_{name}_{status}", None)
         if special is not None:
             return special()
@@ -198,14 +198,14 @@ def without(request: Request, member: str) -> Request:
 
 @pytest.fixture(scope="module")
 def guarded(start_service: Callable[..., Service]) -> Service:
-    """A service whose callers must show who they are, and give up soon."""
+    """A service that requires API keys and signatures."""
     digest = sha256(API_KEY.encode()).hexdigest()
     return start_service(API_KEYS=f"shop:{digest}", WEBHOOK_SECRETS=WEBHOOK_SECRET, WEB_CONCURRENCY="1")
 
 
 @pytest.fixture(scope="module")
 def limited(start_service: Callable[..., Service]) -> Service:
-    """A service where each address may ask once an hour, and has done so."""
+    """A service whose rate limit of one request per hour is used up."""
     service = start_service(RATE_LIMIT_PER_ADDRESS="1/hour", WEB_CONCURRENCY="1")
     with service.client() as client:
         client.get("/api/products")
@@ -214,7 +214,7 @@ def limited(start_service: Callable[..., Service]) -> Service:
 
 @pytest.fixture(scope="module")
 def hurried(start_service: Callable[..., Service]) -> Service:
-    """A service that gives up soon."""
+    """A service with a short deadline."""
     return start_service(REQUEST_DEADLINE_S="0.2", WEB_CONCURRENCY="1")
 
 
@@ -229,12 +229,12 @@ def paused_mysql(servers: Servers) -> Iterator[None]:
 
 @pytest.fixture
 def scene(shop: Shop, session: Session) -> Scene:
-    """A shop to provoke."""
+    """A scene on the file's service."""
     return Scene(shop, session)
 
 
 @pytest.mark.parametrize(("name", "status"), DESCRIBED)
-def test_every_described_status_is_answered_as_described(
+def test_every_status_of_the_openapi_document_is_answered_as_described(
     name: str, status: int, scene: Scene, servers: Servers, request: pytest.FixtureRequest
 ) -> None:
     service = request.getfixturevalue({401: "guarded", 429: "limited", 503: "hurried"}.get(status, "service"))

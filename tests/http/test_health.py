@@ -1,4 +1,4 @@
-"""Liveness and readiness, as a load balancer asks for them."""
+"""Liveness and readiness."""
 
 import httpx
 
@@ -7,14 +7,14 @@ from tests.http.support import assert_common_headers
 from tests.support import Session
 
 
-def test_a_process_that_answers_is_alive(client: httpx.Client) -> None:
+def test_healthz_is_200_while_the_process_runs(client: httpx.Client) -> None:
     response = client.get("/healthz")
     assert response.status_code == 200
     assert response.json() == {"status": "ok"}
     assert_common_headers(response)
 
 
-def test_a_service_with_everything_it_needs_is_ready(client: httpx.Client) -> None:
+def test_readyz_is_200_with_mysql_and_redis(client: httpx.Client) -> None:
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json() == {
@@ -23,11 +23,12 @@ def test_a_service_with_everything_it_needs_is_ready(client: httpx.Client) -> No
         "mysql": "ok",
         "redis": "ok",
         "sweep_lag_s": 0,
+        "sweep_event": "disabled",
     }
     assert_common_headers(response)
 
 
-def test_readiness_reports_how_late_the_sweep_is(client: httpx.Client, session: Session) -> None:
+def test_readyz_shows_the_sweep_s_lag(client: httpx.Client, session: Session) -> None:
     product_id = session.create_product(stock=1)
     session.travel(-180)
     session.call("create_hold", product_id, 1, None)
@@ -37,7 +38,7 @@ def test_readiness_reports_how_late_the_sweep_is(client: httpx.Client, session: 
     assert client.get("/readyz").json()["sweep_lag_s"] == 0
 
 
-def test_a_schema_that_serves_only_newer_code_is_not_ready(client: httpx.Client, session: Session) -> None:
+def test_readyz_is_503_with_a_schema_that_needs_newer_code(client: httpx.Client, session: Session) -> None:
     session.execute("UPDATE schema_release SET oldest_code = 1000")
     try:
         response = client.get("/readyz")

@@ -1,4 +1,4 @@
-"""The checker of histories tells legal ones from illegal ones."""
+"""Tests of the linearizability checker: it tells legal from illegal histories."""
 
 from itertools import permutations
 
@@ -43,12 +43,12 @@ def test_a_legal_history_is_explained(history: list[Act]) -> None:
 
 
 @pytest.mark.parametrize("history", ILLEGAL.values(), ids=ILLEGAL)
-def test_an_illegal_history_is_found_out(history: list[Act]) -> None:
+def test_an_illegal_history_is_not_explained(history: list[Act]) -> None:
     assert unexplained(3, history) != []
 
 
 def is_legal_by_trying_everything(stock: int, history: list[Act]) -> bool:
-    """Whether one of all orders of the acts is true to their intervals and to the stock."""
+    """Whether any order of the acts agrees with their intervals and with the stock."""
     for order in permutations(history):
         available, moment = stock, float("-inf")
         for act in order:
@@ -63,7 +63,7 @@ def is_legal_by_trying_everything(stock: int, history: list[Act]) -> bool:
 
 @st.composite
 def small_histories(draw: st.DrawFn) -> list[Act]:
-    """Up to six acts on a stock of three; about as many are legal as not."""
+    """Up to six acts on a stock of three; about half of these histories are legal."""
     make = st.sampled_from((took, gave, was_refused, saw))
     history = []
     for _ in range(draw(st.integers(0, 6))):

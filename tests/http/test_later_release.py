@@ -1,4 +1,4 @@
-"""Workers go on while a later release's procedures answer more than they know."""
+"""Workers keep working when procedures of a later release return more columns and result sets."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,19 +13,19 @@ from tests.support import Session
 
 @pytest.fixture(autouse=True)
 def _later_release(service: Service, database_url: str, tmp_path: Path) -> Iterator[None]:
-    """The service was started before it."""
+    """Deploy the later release after the service has started."""
     assert service.is_running()
     with later_release(database_url, tmp_path):
         yield
 
 
-def test_the_later_release_answers_more(session: Session) -> None:
+def test_the_later_release_returns_more_columns_and_result_sets(session: Session) -> None:
     answer, further = session.call_all("get_holds", "[1]")
     assert list(answer[0])[-2:] == ["order_id", "later"]
     assert further == [{"later": "later"}]
 
 
-def test_a_sale_goes_on(client: httpx.Client, session: Session, shop: Shop) -> None:
+def test_a_sale_works(client: httpx.Client, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=5)
     assert shop.available(product_id) == 5
     hold_id = shop.hold(product_id, 2)
@@ -44,7 +44,7 @@ def test_a_sale_goes_on(client: httpx.Client, session: Session, shop: Shop) -> N
     assert [item["available_stock"] for item in items] == [3]
 
 
-def test_what_monitoring_asks_is_answered(client: httpx.Client, session: Session) -> None:
+def test_readiness_and_metrics_work(client: httpx.Client, session: Session) -> None:
     product_id = session.create_product(stock=5)
     assert client.get("/readyz").json()["mysql"] == "ok"
     lines = client.get("/metrics").text.splitlines()
@@ -52,5 +52,5 @@ def test_what_monitoring_asks_is_answered(client: httpx.Client, session: Session
     assert f'checkout_stock_available_units{{product_id="{product_id}"}} 5.0' in lines
 
 
-def test_a_worker_starts(start_service: Callable[..., Service]) -> None:
-    assert start_service().readiness() == 200
+def test_the_service_starts(start_service: Callable[..., Service]) -> None:
+    assert start_service().answers()

@@ -1,4 +1,4 @@
-"""The service's log: one JSON line a fact, with the request's id, and no secrets."""
+"""The service's log: one JSON line per event, with the request's id and without secrets."""
 
 import json
 import uuid
@@ -9,20 +9,19 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import PASSWORDS
-from tests.http.support import Service, eventually, hold_request, order_request, payment_request
-from tests.support import Session
+from tests.http.support import Service, hold_request, order_request, payment_request
+from tests.support import PASSWORDS, Session, eventually
 
 
 class Witness:
-    """Sends requests under ids of their own, and finds their lines in the log."""
+    """A client that sends each request under its own X-Request-Id and finds its line in the log."""
 
     def __init__(self, service: Service, client: httpx.Client) -> None:
         self._service = service
         self._client = client
 
     def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Send a request; returns its answer and the one line it left."""
+        """Send a request; returns the response's document and the one line with its id."""
         request_id = str(uuid.uuid4())
         headers = {**request.get("headers", {}), "X-Request-Id": request_id}
         response = self._client.request(**{**request, "headers": headers})
@@ -36,13 +35,13 @@ class Witness:
 
 @pytest.fixture
 def witness(service: Service) -> Iterator[Witness]:
-    """Who reads the log."""
+    """A client that reads the log."""
     with service.client() as client:
         yield Witness(service, client)
 
 
 def assert_line(line: dict[str, Any], event: str, **members: Any) -> None:
-    """Check the line of a request that was sent once: event, level, time, these members, a plausible duration."""
+    """Check a line: event, level, timestamp, one attempt, a plausible duration, and exactly these further members."""
     assert {"event": event, "level": "info", **members}.items() <= line.items()
     assert datetime.fromisoformat(line["timestamp"])
     assert 0 <= line["duration_ms"] < 10_000
@@ -52,10 +51,10 @@ def assert_line(line: dict[str, Any], event: str, **members: Any) -> None:
 
 def test_a_hold_leaves_a_line_and_so_does_its_replay(session: Session, witness: Witness) -> None:
     product_id = session.create_product(stock=5)
-    facts = {"product_id": product_id, "quantity": 2}
+    members = {"product_id": product_id, "quantity": 2}
     for is_replay in (False, True):
         hold, line = witness.ask(hold_request(product_id, 2, "a hold leaves a line"))
-        assert_line(line, "hold_created", hold_id=hold["hold_id"], replayed=is_replay, **facts)
+        assert_line(line, "hold_created", hold_id=hold["hold_id"], replayed=is_replay, **members)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +75,8 @@ def test_an_order_and_its_payments_leave_a_line_each(session: Session, witness: 
     hold, _ = witness.ask(hold_request(product_id))
     order, line = witness.ask(order_request(hold["hold_id"]))
     order_id = order["order_id"]
-    facts = {"product_id": product_id, "quantity": 1, "status": "pending", "replayed": False}
-    assert_line(line, "order_created", order_id=order_id, hold_id=hold["hold_id"], **facts)
+    members = {"product_id": product_id, "quantity": 1, "status": "pending", "replayed": False}
+    assert_line(line, "order_created", order_id=order_id, hold_id=hold["hold_id"], **members)
     _, line = witness.ask(order_request(hold["hold_id"]))
     assert_line(line, "order_rejected", hold_id=hold["hold_id"], reason="hold_already_used")
 
@@ -97,7 +96,7 @@ def test_an_order_and_its_payments_leave_a_line_each(session: Session, witness: 
     assert_line(line, "payment_waiting", order_id=order_id + 1000, outcome="waiting")
 
 
-def test_what_is_given_back_leaves_a_line(session: Session, witness: Witness) -> None:
+def test_a_release_and_a_cancellation_leave_a_line_each(session: Session, witness: Witness) -> None:
     product_id = session.create_product(stock=5)
     hold, _ = witness.ask(hold_request(product_id))
     _, line = witness.ask({"method": "DELETE", "url": f"/api/holds/{hold['hold_id']}"})
@@ -108,9 +107,22 @@ def test_what_is_given_back_leaves_a_line(session: Session, witness: Witness) ->
     assert {"event": "order_cancelled", "order_id": order["order_id"]}.items() <= line.items()
 
 
-def test_no_secret_and_no_key_of_a_client_gets_into_the_log(
-    service: Service, session: Session, client: httpx.Client
+def test_an_extension_and_a_started_payment_leave_a_line_but_their_replays_none(
+    service: Service, client: httpx.Client, session: Session
 ) -> None:
+    hold_id = client.request(**hold_request(session.create_product(stock=5))).json()["hold_id"]
+    for _ in range(2):
+        client.post(f"/api/holds/{hold_id}/extend")
+    order_id = client.request(**order_request(hold_id)).json()["order_id"]
+    for _ in range(2):
+        client.post(f"/api/orders/{order_id}/start-payment")
+    client.request(**payment_request(f"after the starts of {order_id}", order_id))
+    eventually(lambda: service.events("payment_applied", order_id=order_id))
+    assert len(service.events("hold_extended", hold_id=hold_id)) == 1
+    assert len(service.events("payment_started", order_id=order_id)) == 1
+
+
+def test_no_secret_key_or_body_of_a_client_is_logged(service: Service, session: Session, client: httpx.Client) -> None:
     product_id = session.create_product(stock=5)
     secret = "a key that opens a payment"
     hold_id = client.request(**hold_request(product_id, key=secret)).json()["hold_id"]
@@ -123,7 +135,7 @@ def test_no_secret_and_no_key_of_a_client_gets_into_the_log(
         assert word not in text
 
 
-def test_a_line_can_not_be_forged(service: Service, client: httpx.Client) -> None:
+def test_a_client_cannot_forge_a_line(service: Service, client: httpx.Client) -> None:
     forged = '"} {"event":"order_created"'
     client.get("/healthz", headers={"X-Request-Id": forged})
     client.post("/api/payments/webhook", json={"idempotency_key": "x", "order_id": 1, "status": f"x\n{forged}"})

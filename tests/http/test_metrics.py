@@ -1,4 +1,4 @@
-"""`/metrics`: what all workers counted together, and what MySQL says now."""
+"""`/metrics`: sums over all workers, and current figures of MySQL."""
 
 import os
 from collections.abc import Callable
@@ -12,26 +12,20 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stack.servers import Servers
-from tests.http.support import (
-    Service,
-    Shop,
-    eventually,
-    hold_request,
-    payment_request,
-)
-from tests.support import Session
+from tests.http.support import Service, Shop, hold_request, payment_request
+from tests.support import Session, eventually
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class Metrics:
-    """Looks at a service's metrics, by name and labels."""
+    """Reads a service's metrics by name and labels."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def read(self) -> Samples:
-        """Every sample of a scrape."""
+        """All samples of a scrape."""
         with self._service.client() as client:
             response = client.get("/metrics")
         assert response.status_code == 200
@@ -43,7 +37,7 @@ class Metrics:
         }
 
     def value(self, name: str, **labels: str) -> float:
-        """One sample; 0 where there is none yet."""
+        """The value of one sample; 0 if there is none."""
         return self.read().get((f"checkout_{name}", frozenset(labels.items())), 0.0)
 
 
@@ -54,11 +48,13 @@ def metrics(service: Service) -> Metrics:
 
 
 def requests(metrics: Metrics, method: str, route: str, status: int) -> float:
-    """How many requests were answered so."""
+    """The number of requests with this method, route and status."""
     return metrics.value("http_request_duration_seconds_count", method=method, route=route, status=str(status))
 
 
-def test_all_workers_are_added_up_by_route_and_status(service: Service, session: Session, metrics: Metrics) -> None:
+def test_requests_of_all_workers_are_added_up_by_route_and_status(
+    service: Service, session: Session, metrics: Metrics
+) -> None:
     product_id = session.create_product(stock=150)
     before = requests(metrics, "POST", "/api/holds", 201), requests(metrics, "POST", "/api/holds", 409)
     answers = service.at_once([hold_request(product_id)] * 200)
@@ -67,7 +63,7 @@ def test_all_workers_are_added_up_by_route_and_status(service: Service, session:
     assert (after[0] - before[0], after[1] - before[1]) == (150, 50)
 
 
-def test_paths_and_methods_that_anybody_makes_up_are_counted_together(client: httpx.Client, metrics: Metrics) -> None:
+def test_unknown_paths_and_methods_share_one_label(client: httpx.Client, metrics: Metrics) -> None:
     for number in range(3):
         assert client.get(f"/nowhere/{number}").status_code == 404
         client.request(f"METHOD{number}", "/healthz")
@@ -76,7 +72,7 @@ def test_paths_and_methods_that_anybody_makes_up_are_counted_together(client: ht
     assert not {method for method in methods if method.startswith("METHOD")}
 
 
-def test_outcomes_tell_why_a_request_was_refused(shop: Shop, session: Session, metrics: Metrics) -> None:
+def test_outcomes_are_counted_by_procedure_and_slug(shop: Shop, session: Session, metrics: Metrics) -> None:
     def outcomes() -> list[float]:
         return [
             metrics.value("outcomes_total", procedure=procedure, outcome=outcome)
@@ -110,7 +106,7 @@ def test_outcomes_tell_why_a_request_was_refused(shop: Shop, session: Session, m
     assert [after - earlier for after, earlier in zip(outcomes(), before, strict=True)] == [1] * 10
 
 
-def test_a_batch_tells_its_size_its_wait_and_its_time(service: Service, session: Session, metrics: Metrics) -> None:
+def test_batches_are_observed_by_size_wait_and_duration(service: Service, session: Session, metrics: Metrics) -> None:
     def figures() -> dict[str, float]:
         names = (
             "batch_requests_sum",
@@ -128,10 +124,10 @@ def test_a_batch_tells_its_size_its_wait_and_its_time(service: Service, session:
     assert told["batch_requests_count"] == told["batch_wait_seconds_count"] == told["call_duration_seconds_count"]
 
 
-def test_the_queue_is_as_deep_as_requests_wait(
+def test_queue_requests_is_the_number_of_waiting_requests(
     start_service: Callable[..., Service], session: Session, connect: Callable[[], Session]
 ) -> None:
-    """A DBA's lock holds the first call up; the others wait for the next one."""
+    """A DBA's lock delays the first call, so that the other requests wait."""
     service = start_service(WEB_CONCURRENCY="1", QUEUE_LIMIT="100")
     metrics, dba = Metrics(service), connect()
     product_id = session.create_product(stock=10)
@@ -148,7 +144,7 @@ def test_the_queue_is_as_deep_as_requests_wait(
     eventually(lambda: metrics.value("queue_requests", procedure="create_holds") == 0)
 
 
-def test_a_failed_call_is_counted_by_its_errno(
+def test_failed_calls_are_counted_by_errno(
     service: Service, session: Session, connect: Callable[[], Session], metrics: Metrics
 ) -> None:
     dba = connect()
@@ -162,7 +158,7 @@ def test_a_failed_call_is_counted_by_its_errno(
         answers.result()
 
 
-def test_reads_are_counted_as_hits_misses_and_degraded(
+def test_cache_reads_are_counted_as_hit_miss_or_degraded(
     shop: Shop, session: Session, metrics: Metrics, servers: Servers
 ) -> None:
     def reads() -> tuple[float, ...]:
@@ -182,7 +178,7 @@ def test_reads_are_counted_as_hits_misses_and_degraded(
     assert metrics.value("cache_failures_total", act="read") >= 1
 
 
-def test_what_mysql_knows_is_told_as_it_is_now(session: Session, shop: Shop, metrics: Metrics) -> None:
+def test_figures_of_mysql_are_current(session: Session, shop: Shop, metrics: Metrics) -> None:
     product_id = session.create_product(stock=9)
     order_id = shop.ordered(product_id, 2)
     session.call("cancel_order", order_id)
@@ -203,13 +199,15 @@ def test_what_mysql_knows_is_told_as_it_is_now(session: Session, shop: Shop, met
     assert metrics.value("expirations_total", kind="hold") > expired
     assert metrics.value("expirations_total", kind="order") >= 0
     assert metrics.value("sweep_lag_seconds") == 0
+    assert metrics.value("sweep_event_enabled") == 0
+    assert metrics.value("mysql_hosts") == 1
     assert metrics.value("stock_differences") == 2
     assert abs(metrics.value("stock_checked_timestamp_seconds") - datetime.now(UTC).timestamp()) < 60
     assert metrics.value("stock_available_units", product_id=str(product_id)) == 6
     assert metrics.value("stock_total_units", product_id=str(product_id)) == 9
 
 
-def test_without_mysql_the_workers_figures_are_told_all_the_same(
+def test_without_mysql_the_workers_metrics_are_still_served(
     metrics: Metrics, client: httpx.Client, servers: Servers
 ) -> None:
     client.get("/healthz")
@@ -223,7 +221,7 @@ def test_without_mysql_the_workers_figures_are_told_all_the_same(
     assert any(name == "checkout_http_request_duration_seconds_count" for name, _ in told)
 
 
-def test_a_worker_that_died_is_still_counted_and_no_longer_waited_for(start_service: Callable[..., Service]) -> None:
+def test_counters_of_a_dead_worker_remain_and_its_gauges_go(start_service: Callable[..., Service]) -> None:
     service = start_service()
     metrics = Metrics(service)
     service.at_once([{"method": "GET", "url": "/healthz"}] * 8)
@@ -235,7 +233,7 @@ def test_a_worker_that_died_is_still_counted_and_no_longer_waited_for(start_serv
     assert requests(metrics, "GET", "/healthz", 200) == 8
 
 
-def test_the_folder_of_counts_is_cleared_away_at_the_end(start_service: Callable[..., Service]) -> None:
+def test_the_folder_of_metrics_is_removed_at_the_stop(start_service: Callable[..., Service]) -> None:
     service = start_service()
     (folder,) = {
         Path(line.split()[-1]).parent

@@ -1,4 +1,4 @@
-"""`/openapi.json` tells the truth about every call."""
+"""`/openapi.json` describes the routes and responses of the service."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 def routes(app: App) -> set[tuple[str, str]]:
-    """Every path and method that the application answers; HEAD goes with GET."""
+    """All paths and methods of the application; HEAD is implied by GET."""
     return {
         (route.path, method.method.lower())
         for route in inspect_routes(app)
@@ -30,19 +30,19 @@ def routes(app: App) -> set[tuple[str, str]]:
     }
 
 
-def test_every_route_is_described_and_nothing_else() -> None:
+def test_the_document_describes_exactly_the_routes() -> None:
     app = create_app(Settings(mysql_url="mysql://nobody@127.0.0.1/x", redis_url="redis://127.0.0.1"))
     described = {(path, method) for path, operations in PATHS.items() for method in METHODS & operations.keys()}
     assert routes(app) == described
 
 
-def test_every_error_of_http_is_described() -> None:
+def test_the_document_describes_every_error_that_http_can_have() -> None:
     text = str(DOCUMENT)
     by_call_only = {30003, 30401, 30402, 30403}
     assert {errno for errno in ERRORS if f"({errno})" in text} == ERRORS.keys() - by_call_only
 
 
-def test_the_service_answers_the_document(client: httpx.Client) -> None:
+def test_the_service_serves_the_document(client: httpx.Client) -> None:
     response = client.get("/openapi.json")
     assert response.headers["Content-Type"] == "application/json"
     assert response.json()["openapi"] == "3.1.0"
@@ -50,7 +50,7 @@ def test_the_service_answers_the_document(client: httpx.Client) -> None:
 
 @pytest.fixture(scope="module")
 def address(service: Service, database_url: str) -> str:
-    """The service, with a product, a hold and an order of id 1 to find."""
+    """The URL of a service whose product, hold and order of id 1 exist."""
     session = Session(database_url)
     session.create_product(stock=1_000_000)
     session.close()
@@ -60,7 +60,7 @@ def address(service: Service, database_url: str) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_schemathesis_finds_nothing_with_any_check(address: str, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_contradiction(address: str, tmp_path: Path) -> None:
     """Examples, boundary values, random requests and sequences of them, valid and not."""
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "--config-file", str(CONFIGURATION), "run", f"{address}/openapi.json"]

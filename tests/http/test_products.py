@@ -1,4 +1,4 @@
-"""Products over HTTP: one, and pages of them."""
+"""Products over HTTP: single products and pages."""
 
 import httpx
 import pytest
@@ -7,7 +7,7 @@ from tests.http.support import Shop, assert_common_headers, assert_problem
 from tests.support import Session
 
 
-def test_a_product_has_exactly_the_promised_members(client: httpx.Client, session: Session) -> None:
+def test_a_product_has_its_members_and_headers(client: httpx.Client, session: Session) -> None:
     product_id = session.create_product(stock=5)
     response = client.get(f"/api/products/{product_id}")
     assert response.status_code == 200
@@ -22,17 +22,19 @@ def test_a_product_has_exactly_the_promised_members(client: httpx.Client, sessio
 
 
 @pytest.mark.parametrize("price", ["0.01", "0.00", "19.99", "100.10", "9007199254.99", "9999999999.99"])
-def test_a_price_has_the_digits_of_the_decimal_everywhere(client: httpx.Client, session: Session, price: str) -> None:
+def test_a_price_has_the_digits_of_the_decimal_in_every_response(
+    client: httpx.Client, session: Session, price: str
+) -> None:
     product_id = session.create_product(stock=1, price=price)
     text = client.get(f"/api/products/{product_id}").text
-    shown = price.removesuffix("0")  # one zero after the point stays: 100.0
+    shown = price.removesuffix("0")  # JSON shows 100.00 as 100.0
     assert f'"price":{shown},' in text
     assert f'"price":{shown},' in client.get(f"/api/products?after={product_id - 1}").text
     with client.stream("GET", f"/api/products/{product_id}/stock/stream") as stream:
         assert f'"price":{shown},' in next(line for line in stream.iter_lines() if line.startswith("data:"))
 
 
-def test_a_name_beyond_ascii_arrives_as_it_is(client: httpx.Client, session: Session) -> None:
+def test_a_name_outside_ascii_is_returned_unchanged(client: httpx.Client, session: Session) -> None:
     name = 'Größe "M" — 限定 🎟'
     product_id = session.call("create_product", name, "1.00", 1)[0]["product_id"]
     assert client.get(f"/api/products/{product_id}").json()["name"] == name
@@ -42,27 +44,25 @@ def test_a_name_beyond_ascii_arrives_as_it_is(client: httpx.Client, session: Ses
     "product_id",
     ["abc", "-1", "0", "9999999999999999999999", "9223372036854775808", "1.0", "1e3", "+1", "%201", "%D9%A1", "1%00"],
 )
-def test_what_cannot_be_an_id_is_a_product_that_does_not_exist(client: httpx.Client, product_id: str) -> None:
+def test_an_id_that_no_product_can_have_is_404(client: httpx.Client, product_id: str) -> None:
     assert_problem(client.get(f"/api/products/{product_id}"), 404, "product_not_found", 30101)
 
 
-def test_a_new_product_shows_at_once_also_where_it_was_asked_for_in_vain(
-    client: httpx.Client, session: Session
-) -> None:
+def test_a_new_product_is_found_right_after_a_404(client: httpx.Client, session: Session) -> None:
     product_id = session.create_product(stock=1) + 1
     assert_problem(client.get(f"/api/products/{product_id}"), 404, "product_not_found", 30101)
     assert session.create_product(stock=7) == product_id
     assert client.get(f"/api/products/{product_id}").json()["available_stock"] == 7
 
 
-def test_a_product_shows_what_its_holds_have_left(session: Session, shop: Shop) -> None:
+def test_a_hold_reduces_the_available_stock(session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=5)
     shop.hold(product_id, 2)
     assert shop.available(product_id) == 3
 
 
 def pages(client: httpx.Client, limit: int) -> list[dict]:
-    """Every page, from the first to the one without a next."""
+    """All pages, from the first to the one without `next`."""
     found, after = [], 0
     while after is not None:
         page = client.get("/api/products", params={"limit": limit, "after": after}).json()
@@ -82,7 +82,7 @@ def test_pages_list_every_product_once_in_the_order_of_ids(client: httpx.Client,
     assert all(len(page["items"]) == limit for page in found[:-1])
 
 
-def test_a_last_page_that_is_full_has_no_next(client: httpx.Client, session: Session) -> None:
+def test_a_full_last_page_has_no_next(client: httpx.Client, session: Session) -> None:
     last = session.create_product(stock=3)
     page = client.get("/api/products", params={"limit": 1, "after": last - 1}).json()
     assert [item["id"] for item in page["items"]] == [last]
@@ -90,13 +90,13 @@ def test_a_last_page_that_is_full_has_no_next(client: httpx.Client, session: Ses
 
 
 @pytest.mark.parametrize("after", [1_000_000, 2**63 - 1])
-def test_beyond_the_last_product_there_is_an_empty_page(client: httpx.Client, after: int) -> None:
+def test_a_page_after_the_last_product_is_empty(client: httpx.Client, after: int) -> None:
     response = client.get("/api/products", params={"after": after})
     assert response.json() == {"items": [], "next": None}
     assert_common_headers(response)
 
 
-def test_a_page_has_50_items_unless_asked_otherwise(client: httpx.Client, session: Session) -> None:
+def test_a_page_has_50_items_by_default(client: httpx.Client, session: Session) -> None:
     for _ in range(51):
         session.create_product(stock=1)
     page = client.get("/api/products").json()
@@ -104,9 +104,7 @@ def test_a_page_has_50_items_unless_asked_otherwise(client: httpx.Client, sessio
     assert page["next"] == page["items"][-1]["id"]
 
 
-def test_a_page_shows_the_same_items_as_the_products_themselves(
-    client: httpx.Client, session: Session, shop: Shop
-) -> None:
+def test_a_page_s_items_equal_the_single_products(client: httpx.Client, session: Session, shop: Shop) -> None:
     product_id = session.create_product(stock=5, price="12.50")
     shop.hold(product_id, 2)
     page = client.get("/api/products", params={"after": product_id - 1}).json()
@@ -130,5 +128,5 @@ def test_a_page_shows_the_same_items_as_the_products_themselves(
         "limit=99999999999999999999999",
     ],
 )
-def test_a_page_that_makes_no_sense_is_refused(client: httpx.Client, query: str) -> None:
+def test_invalid_page_parameters_are_422(client: httpx.Client, query: str) -> None:
     assert_problem(client.get(f"/api/products?{query}"), 422, "invalid_request", 30001)

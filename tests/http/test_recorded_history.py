@@ -1,8 +1,8 @@
-"""What concurrent clients saw of each product's stock has a legal order.
+"""Concurrent clients trade over HTTP; the history of each product's stock must be linearizable.
 
-Two histories are kept of each product, since two things are promised. What was decided: holds, refusals, the stock
-that a refusal names, and all that gives units back, as MySQL did it. What was shown: the same changes, and every
-GET; a change made behind the service's back may show a second later than MySQL did it. All clocks are this machine's.
+Each product has two histories. The decided one has all holds, refusals, the stock that refusals name, and all acts that
+return units, at the time when MySQL executed them. The shown one has the same changes and every GET; a change by a
+direct CALL may show one second later. All processes use this machine's clock.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ CLIENTS = 32
 ACTS = 60  # a client's
 STOCK = (6, 12, 25)
 SWEEP_INTERVAL_S = 0.2
-CACHE_LAG_S = 1  # promised for what happens behind the service's back
+CACHE_LAG_S = 1  # the most by which a change by direct CALL may show late
 SEED = 1
 
 Item = tuple[str, int]  # "hold" or "order", and its id
@@ -35,30 +35,30 @@ Item = tuple[str, int]  # "hold" or "order", and its id
 
 @dataclass
 class Sale:
-    """What the clients of one run share, and what they noted."""
+    """State that the clients of one run share, and the acts that they recorded."""
 
     url: str
     stock: dict[int, int]
     decided: dict[int, list[Act]] = field(default_factory=lambda: defaultdict(list))
     shown: dict[int, list[Act]] = field(default_factory=lambda: defaultdict(list))
-    given_back: set[Item] = field(default_factory=set)  # by a client, surely
-    cancelled_from: dict[Item, float] = field(default_factory=dict)  # by a client, perhaps, or because it fell due
-    seen_at: dict[Item, float] = field(default_factory=dict)  # when somebody looked and it was over
+    given_back: set[Item] = field(default_factory=set)  # certainly by a client
+    cancelled_from: dict[Item, float] = field(default_factory=dict)  # by a client or because of its deadline
+    seen_at: dict[Item, float] = field(default_factory=dict)  # when it was first seen as expired or cancelled
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def note(self, product_id: int, act: Act) -> None:
-        """Keep a change that a client was answered."""
+        """Record a change from its response."""
         self.decided[product_id].append(act)
         self.shown[product_id].append(act)
 
     def note_behind_the_back(self, product_id: int, act: Act) -> None:
-        """Keep a change that the service learns of when what it has cached goes stale."""
+        """Record a change by direct CALL, which the service shows when its cached value is stale."""
         self.decided[product_id].append(act)
         self.shown[product_id].append(act.until(act.end + CACHE_LAG_S))
 
 
 class Client:
-    """A shop that does one thing after another with holds and orders of its own."""
+    """A client that sends one request after another for its own holds and orders."""
 
     def __init__(self, sale: Sale, http: httpx.AsyncClient, number: int) -> None:
         self.sale, self.http = sale, http
@@ -68,21 +68,21 @@ class Client:
         self.keys = map(f"{number}/{{}}".format, count())
 
     async def run(self) -> None:
-        """Do something, many times."""
+        """Send random requests."""
         acts: dict[Callable[[], Any], int] = {self.look: 6, self.hold: 6, self.release: 2, self.order: 3}
         acts |= {self.extend: 1, self.cancel: 1, self.pay: 2}
         for _ in range(ACTS):
             await self.chosen.choices(list(acts), list(acts.values()))[0]()
 
     async def ask(self, request: dict[str, Any]) -> tuple[httpx.Response, float, float]:
-        """Send a request until its outcome is known; returns the answer and the interval in which it was decided."""
+        """Send a request until it has an outcome; returns the response and the interval in which it took effect."""
         start = time.time()
         while (response := await self.http.request(**request)).status_code == 503:
             pass
         return response, start, time.time()
 
     def one_of(self, own: list[tuple[int, int, int]]) -> tuple[int, int, int]:
-        """One of the client's holds or orders, which it then forgets; or nobody's."""
+        """Remove and return one of the client's holds or orders; an unknown one if there is none."""
         return own.pop(self.chosen.randrange(len(own))) if own else (10**9, 0, 0)
 
     async def look(self) -> None:
@@ -92,7 +92,7 @@ class Client:
         self.sale.shown[product_id].append(saw(response.json()["available_stock"], start, end))
 
     async def hold(self) -> None:
-        """Hold units, or hear how many there are."""
+        """Hold units; a refusal shows the available stock."""
         product_id, quantity = self.chosen.choice(list(self.sale.stock)), self.chosen.randint(1, 3)
         response, start, end = await self.ask(hold_request(product_id, quantity, next(self.keys)))
         if response.status_code == 201:
@@ -114,7 +114,7 @@ class Client:
             self.sale.note(product_id, gave(quantity, start, end))
 
     async def extend(self) -> None:
-        """Ask for more time for a hold."""
+        """Extend a hold."""
         if self.holds:
             await self.ask({"method": "POST", "url": f"/api/holds/{self.chosen.choice(self.holds)[0]}/extend"})
 
@@ -126,7 +126,7 @@ class Client:
             self.orders.append((response.json()["order_id"], product_id, quantity))
 
     async def cancel(self) -> None:
-        """Cancel an order; one that fell due meanwhile may have been cancelled for that."""
+        """Cancel an order. If its deadline has passed meanwhile, a sweep may have cancelled it."""
         order_id, product_id, quantity = self.one_of(self.orders)
         document = (await self.http.get(f"/api/orders/{order_id}")).json()
         response, start, end = await self.ask({"method": "POST", "url": f"/api/orders/{order_id}/cancel"})
@@ -153,7 +153,7 @@ def seconds(timestamp: str) -> float:
 
 
 def administer(sale: Sale, session: Session, chosen: random.Random) -> None:
-    """Sweep, count stock anew, and see what is over, until the clients have finished."""
+    """Sweep, adjust stock, and record expired holds and cancelled orders, until the clients have finished."""
     while not sale.is_over.wait(SWEEP_INTERVAL_S):
         session.call("expire_due", 1000)
         look_what_is_over(sale, session)
@@ -171,7 +171,7 @@ def administer(sale: Sale, session: Session, chosen: random.Random) -> None:
 
 
 def look_what_is_over(sale: Sale, session: Session) -> None:
-    """Note the holds and orders that are seen to be over for the first time."""
+    """Record when holds are first seen as expired and orders as cancelled."""
     rows = session.query(
         "SELECT 'hold' AS kind, id FROM holds WHERE status = 'expired' "
         "UNION ALL SELECT 'order', id FROM orders WHERE status = 'cancelled'"
@@ -181,7 +181,7 @@ def look_what_is_over(sale: Sale, session: Session) -> None:
 
 
 def note_what_fell_due(sale: Sale, session: Session) -> None:
-    """Every hold and order that no client gave back came back between its deadline and when that was seen."""
+    """Record the return of what no client returned: between its deadline and when it was first seen."""
     rows = session.query(
         "SELECT 'hold' AS kind, id, product_id, quantity, expires_at AS due_at FROM holds WHERE status = 'expired' "
         "UNION ALL SELECT 'order', id, product_id, quantity, payment_due_at FROM orders WHERE status = 'cancelled'"
@@ -196,7 +196,7 @@ def note_what_fell_due(sale: Sale, session: Session) -> None:
 
 
 async def sell(sale: Sale) -> None:
-    """Let clients act, each over a connection of its own."""
+    """Run the clients, each over its own connection."""
 
     async def run(number: int) -> None:
         async with async_client(sale.url) as http:
@@ -212,7 +212,7 @@ def assert_explained(stock: dict[int, int], histories: dict[int, list[Act]]) -> 
         assert not left, f"no order explains {len(left)} of {len(history)} acts on product {product_id}: {left[:5]}"
 
 
-def test_what_concurrent_clients_see_has_a_legal_order(
+def test_the_history_of_concurrent_clients_is_linearizable(
     service: Service, session: Session, connect: Callable[[], Session]
 ) -> None:
     for name in ("hold_ttl_s", "hold_extension_s", "payment_ttl_s"):
@@ -228,7 +228,7 @@ def test_what_concurrent_clients_see_has_a_legal_order(
     for product_id in sale.stock:
         sale.decided[product_id].append(saw(session.available(product_id), time.time(), time.time()))
     assert_explained(sale.stock, sale.decided)
-    # What could not be published shows within a second.
+    # After a failed publication a change shows within a second.
     lag_s = CACHE_LAG_S if service.events("cache_degraded") else 0
     for product_id, acts in sale.shown.items():
         sale.shown[product_id] = [act.until(act.end + lag_s) if act.change else act for act in acts]

@@ -1,7 +1,4 @@
-"""What goes wrong between the service and MySQL: clients notice as little as possible, and are never told a lie.
-
-Under load, with a ledger: tests/faults.
-"""
+"""Faults between the service and MySQL, one request at a time. tests/faults has them under load."""
 
 import threading
 import uuid
@@ -12,21 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from stack.errors import StackError
 from stack.process import Server
-from stack.servers import Servers
 from tests.http.proxy import Loss, Proxy, proxy_of
-from tests.http.support import (
-    Service,
-    Shop,
-    assert_problem,
-    eventually,
-    hold_request,
-    is_waited_for,
-    order_request,
-    payment_request,
-)
-from tests.support import Session
+from tests.http.support import Service, Shop, assert_problem, hold_request, order_request, payment_request
+from tests.support import Session, eventually, is_waited_for
 
 LOSSES = [Loss.CONNECTION, Loss.ANSWER]
 
@@ -40,7 +26,7 @@ def proxy(app_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Service:
-    """A service whose every byte to MySQL goes through the proxy, encrypted."""
+    """A service that reaches MySQL through the proxy, over TLS."""
     return start_service(mysql_url=proxy.url, WEB_CONCURRENCY="1")
 
 
@@ -53,7 +39,7 @@ def distant_client(distant_service: Service) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def distant_shop(distant_client: httpx.Client) -> Shop:
-    """The same client, as a shop uses it."""
+    """The same client with a shop's operations."""
     return Shop(distant_client)
 
 
@@ -69,7 +55,7 @@ def count(session: Session, table: str) -> int:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("key", [None, "the client's"])
-def test_a_hold_whose_answer_was_lost_is_made_once(
+def test_a_hold_is_created_once_when_mysql_s_answer_is_lost(
     distant_service: Service, session: Session, proxy: Proxy, loss: Loss, key: str | None
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -85,7 +71,7 @@ def test_a_hold_whose_answer_was_lost_is_made_once(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_an_order_whose_answer_was_lost_is_made_once(
+def test_an_order_is_created_once_when_mysql_s_answer_is_lost(
     distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy, loss: Loss
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -99,7 +85,7 @@ def test_an_order_whose_answer_was_lost_is_made_once(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_whatever_else_lost_its_answer_takes_effect_once(
+def test_every_other_call_takes_effect_once_when_mysql_s_answer_is_lost(
     distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy, loss: Loss
 ) -> None:
     product_id = session.create_product(stock=9)
@@ -114,7 +100,7 @@ def test_whatever_else_lost_its_answer_takes_effect_once(
         ({"method": "GET", "url": "/api/products"}, 200, None),
     ]
     for request, status, final in requests:
-        distant_client.request(**request)  # its connection to MySQL is open and in use
+        distant_client.request(**request)  # opens the connection of this procedure
         losses = proxy.losses
         proxy.lose_next(loss)
         response = distant_client.request(**request)
@@ -125,7 +111,7 @@ def test_whatever_else_lost_its_answer_takes_effect_once(
     assert session.available(product_id) == 8
 
 
-def test_a_connection_that_falls_silent_costs_one_answer_and_not_the_next_ones(
+def test_a_silent_connection_fails_one_request_and_is_replaced(
     distant_client: httpx.Client, distant_shop: Shop, session: Session, proxy: Proxy
 ) -> None:
     product_id = session.create_product(stock=5)
@@ -140,7 +126,7 @@ def test_a_connection_that_falls_silent_costs_one_answer_and_not_the_next_ones(
 
 
 class Crowd:
-    """Clients that go on holding single units until they are stopped; `statuses` counts what they were told."""
+    """Clients that send requests until the block ends."""
 
     def __init__(self, service: Service, requests: Callable[[], dict[str, Any]], clients: int = 8) -> None:
         self._service = service
@@ -159,7 +145,7 @@ class Crowd:
         self._pool.shutdown()
 
     def answers(self) -> list[httpx.Response]:
-        """What the clients were told, after the block."""
+        """The responses; available after the block."""
         return [answer for task in self._tasks for answer in task.result()]
 
     def _go_on(self) -> list[httpx.Response]:
@@ -170,7 +156,7 @@ class Crowd:
         return answers
 
 
-def test_a_lock_that_a_dba_holds_on_one_product_stalls_only_that_product(
+def test_a_dba_s_lock_on_one_product_delays_only_that_product(
     service: Service, client: httpx.Client, connect: Callable[[], Session]
 ) -> None:
     dba, session = connect(), connect()
@@ -187,10 +173,10 @@ def test_a_lock_that_a_dba_holds_on_one_product_stalls_only_that_product(
     assert {answer.status_code for answer in crowd.answers()} <= {201, 503}
 
 
-def test_a_full_queue_refuses_at_once_and_what_was_accepted_is_answered(
+def test_a_full_queue_is_503_at_once_and_queued_requests_are_answered(
     start_service: Callable[..., Service], connect: Callable[[], Session]
 ) -> None:
-    """One request is in flight and waits for a DBA's lock; of ten more, two fit into the queue."""
+    """One request is in flight and waits for a DBA's lock; of ten more, two have a place in the queue."""
     service = start_service(WEB_CONCURRENCY="1", QUEUE_LIMIT="2")
     dba, session = connect(), connect()
     product_id = session.create_product(stock=100)
@@ -218,20 +204,7 @@ def test_a_full_queue_refuses_at_once_and_what_was_accepted_is_answered(
     assert session.available(product_id) == 100 - (len(answers) - len(refused))
 
 
-@pytest.fixture
-def mysql_server(servers: Servers) -> Iterator[Server]:
-    """The MySQL of this run, to pause and to kill; it runs again after the test."""
-    try:
-        server = servers.mysql
-    except StackError as error:
-        pytest.skip(str(error))
-    yield server
-    if not server.is_running():
-        server.start()
-    server.resume()
-
-
-def test_while_mysql_says_nothing_everybody_is_told_to_come_back_and_may(
+def test_requests_are_503_while_mysql_is_frozen_and_succeed_when_they_are_repeated(
     service: Service, client: httpx.Client, session: Session, shop: Shop, mysql_server: Server
 ) -> None:
     product_id = session.create_product(stock=5)

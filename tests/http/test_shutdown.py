@@ -1,4 +1,4 @@
-"""A stop: what was accepted is answered first. Under load, with a ledger: tests/faults/test_operations.py."""
+"""The service's stop answers accepted requests first. tests/faults/test_operations.py stops it under load."""
 
 import asyncio
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.http.support import Service, async_client, eventually, hold_request, is_waited_for
-from tests.support import Session
+from tests.http.support import Service, async_client, hold_request
+from tests.support import Session, eventually, is_waited_for
 
 
-def test_an_idle_connection_does_not_hold_up_the_stop(start_service: Callable[..., Service]) -> None:
+def test_an_idle_connection_does_not_delay_the_stop(start_service: Callable[..., Service]) -> None:
     service = start_service()
     with service.client() as client:
         client.get("/healthz")
@@ -19,10 +19,10 @@ def test_an_idle_connection_does_not_hold_up_the_stop(start_service: Callable[..
     assert service.text().count("Worker exiting") == 2, "a worker was killed"
 
 
-def test_a_request_that_is_being_worked_on_is_answered_before_the_end(
+def test_a_request_in_flight_is_answered_before_the_stop(
     start_service: Callable[..., Service], connect: Callable[[], Session]
 ) -> None:
-    """A DBA's lock keeps the request waiting until the stop has begun."""
+    """A DBA's lock delays the request until the stop has begun."""
     service = start_service()
     dba, session = connect(), connect()
     product_id = session.create_product(stock=5)
@@ -44,10 +44,10 @@ def test_a_request_that_is_being_worked_on_is_answered_before_the_end(
     assert session.available(product_id) == 4
 
 
-def test_callers_that_give_up_leave_a_ledger_that_adds_up(
+def test_clients_that_disconnect_early_leave_consistent_stock(
     start_service: Callable[..., Service], session: Session
 ) -> None:
-    """Every client breaks off in the middle of its request, at another moment each."""
+    """Each client disconnects at another moment of its request."""
     service = start_service()
     product_id = session.create_product(stock=500)
 

@@ -1,4 +1,4 @@
-"""Webhooks that nobody signed change nothing."""
+"""Signatures of webhooks: which ones the service accepts, and that others change nothing."""
 
 import base64
 import json
@@ -19,19 +19,19 @@ MOMENT = timedelta(seconds=30)
 
 @pytest.fixture(scope="module")
 def service(start_service: Callable[..., Service]) -> Service:
-    """The service while its provider's secret is rotated."""
+    """A service with an old and a new secret, as during a rotation."""
     return start_service(WEBHOOK_SECRETS=f"{OLD}, {NEW}")
 
 
 @pytest.fixture
 def order_id(session: Session, shop: Shop) -> int:
-    """An order that waits for its payment."""
+    """A pending order."""
     return shop.ordered(session.create_product(stock=1))
 
 
 @pytest.fixture
 def unpaid(session: Session, order_id: int) -> Iterator[None]:
-    """Check at the end that nothing was recorded of the order's payment."""
+    """Check after the test that the order is pending and has no payment event."""
     yield
     assert session.status_of("order", order_id) == "pending"
     assert session.query("SELECT 1 FROM payment_events WHERE order_id = %s", order_id) == []
@@ -56,70 +56,73 @@ def deliver(client: httpx.Client, body: str, headers: dict[str, str]) -> httpx.R
 
 
 @pytest.mark.parametrize("secret", [OLD, NEW])
-def test_each_current_secret_settles_a_payment(client: httpx.Client, order_id: int, secret: str) -> None:
+def test_each_of_two_secrets_is_accepted(client: httpx.Client, order_id: int, secret: str) -> None:
     body = body_of(order_id)
     response = deliver(client, body, headers_of(body, secret))
     assert (response.status_code, response.json()["status"]) == (200, "paid")
 
 
-def test_one_of_several_signatures_is_enough(client: httpx.Client, order_id: int) -> None:
+def test_one_valid_signature_of_several_is_enough(client: httpx.Client, order_id: int) -> None:
     body = body_of(order_id)
     headers = headers_of(body, OLD)
     headers["webhook-signature"] = headers_of(body, STRANGE)["webhook-signature"] + " " + headers["webhook-signature"]
     assert deliver(client, body, headers).status_code == 200
 
 
+MALFORMED = {
+    "webhook-id": [None, ""],
+    "webhook-timestamp": [None, "", "0", "-1", "nan", "1e300", "9" * 400, "v1"],
+    "webhook-signature": [None, "", "0", "v1", "v1,", "v1,é", "v1,AAAA", "v2,AAAA", "v1,a,b"],
+}
+
+
 @pytest.mark.usefixtures("unpaid")
-@pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
-@pytest.mark.parametrize(
-    "value",
-    [None, "", "0", "-1", "nan", "1e300", "9" * 400, "v1", "v1,", "v1,é", "v1,AAAA", "v2,AAAA", "v1,a,b", "\x01"],
-)
-def test_a_malformed_header_is_refused(client: httpx.Client, order_id: int, name: str, value: str | None) -> None:
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_header_is_401(client: httpx.Client, order_id: int, name: str) -> None:
     body = body_of(order_id)
-    headers = {key: text.encode("latin-1") for key, text in headers_of(body, NEW).items() if key != name}
-    if value is not None:
-        headers[name] = value.encode("latin-1")
-    response = client.post("/api/payments/webhook", content=body, headers=headers)
-    if value == "\x01":  # the server itself refuses it, before the service
-        assert response.status_code in {400, 401}
-    else:
+    for value in MALFORMED[name]:
+        headers = {key: text.encode("latin-1") for key, text in headers_of(body, NEW).items() if key != name}
+        if value is not None:
+            headers[name] = value.encode("latin-1")
+        response = client.post("/api/payments/webhook", content=body, headers=headers)
         assert_problem(response, 401, "invalid_signature", None)
 
 
 @pytest.mark.usefixtures("unpaid")
-def test_a_strange_secret_is_refused(client: httpx.Client, order_id: int) -> None:
+def test_a_signature_of_another_secret_is_401(client: httpx.Client, order_id: int) -> None:
     body = body_of(order_id)
     assert_problem(deliver(client, body, headers_of(body, STRANGE)), 401, "invalid_signature", None)
 
 
 @pytest.mark.usefixtures("unpaid")
-def test_a_signature_of_another_body_is_refused(client: httpx.Client, order_id: int) -> None:
+def test_a_signature_of_another_body_is_401(client: httpx.Client, order_id: int) -> None:
     response = deliver(client, body_of(order_id), headers_of(body_of(order_id, "other"), NEW))
     assert_problem(response, 401, "invalid_signature", None)
 
 
 @pytest.mark.usefixtures("unpaid")
 @pytest.mark.parametrize("away", [-TOLERANCE - MOMENT, TOLERANCE + MOMENT])
-def test_a_signature_of_another_time_is_refused(client: httpx.Client, order_id: int, away: timedelta) -> None:
+def test_a_signature_more_than_five_minutes_away_is_401(client: httpx.Client, order_id: int, away: timedelta) -> None:
     body = body_of(order_id)
     response = deliver(client, body, headers_of(body, NEW, datetime.now(UTC) + away))
     assert_problem(response, 401, "invalid_signature", None)
 
 
 @pytest.mark.parametrize("away", [-TOLERANCE + MOMENT, TOLERANCE - MOMENT])
-def test_clocks_may_differ_a_little(client: httpx.Client, order_id: int, away: timedelta) -> None:
+def test_a_signature_less_than_five_minutes_away_is_accepted(
+    client: httpx.Client, order_id: int, away: timedelta
+) -> None:
     body = body_of(order_id)
     assert deliver(client, body, headers_of(body, NEW, datetime.now(UTC) + away)).status_code == 200
 
 
 @pytest.mark.parametrize("body", ["", "{", "[" * 5000, "null", "\x00"])
-def test_what_is_signed_must_still_be_a_payment(client: httpx.Client, body: str) -> None:
+def test_a_signed_body_that_is_not_a_payment_is_refused(client: httpx.Client, body: str) -> None:
     response = deliver(client, body, headers_of(body, NEW))
     assert_problem(response, 422 if body == "null" else 400, "invalid_request", 30001)
 
 
-def test_of_two_orders_in_a_signed_body_the_last_is_paid_and_logged(
+def test_the_last_of_two_order_ids_in_a_signed_body_is_paid_and_logged(
     service: Service, client: httpx.Client, order_id: int
 ) -> None:
     body = body_of(order_id).replace('"order_id"', '"order_id": 4000000, "order_id"')
@@ -134,11 +137,11 @@ def test_bytes_that_are_no_text_cannot_be_signed(client: httpx.Client) -> None:
     assert_problem(response, 401, "invalid_signature", None)
 
 
-def test_secrets_are_in_no_log(service: Service) -> None:
+def test_webhook_secrets_are_not_logged(service: Service) -> None:
     said = service.text()
     assert OLD not in said
     assert NEW not in said
 
 
-def test_a_start_without_secrets_says_so(start_service: Callable[..., Service]) -> None:
+def test_a_start_without_webhook_secrets_logs_a_warning(start_service: Callable[..., Service]) -> None:
     assert "WARNING: WEBHOOK_SECRETS is empty" in start_service().text()

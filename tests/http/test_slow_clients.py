@@ -1,4 +1,4 @@
-"""Clients that take their time, or want nothing but to be in the way."""
+"""Slow and hostile clients: floods, half-sent requests, connections that do nothing."""
 
 import socket
 import time
@@ -10,21 +10,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.attackers import HALF_A_BODY, HEADERS, Crowd, attackers
-from tests.http.support import PATIENCE_S, Service, eventually, hold_request
-from tests.support import Session
+from bench.hostile_connections import HALF_A_BODY, HEADERS, ConnectionCounts, attack
+from tests.http.support import Service, hold_request
+from tests.support import PATIENCE_S, Session, eventually
 
 BUYERS = 200
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: checkout\r\n\r\n"
 REQUEST_OF_MUCH = REQUEST.replace(b"healthz", b"openapi.json")
 FLOOD_BYTES = 64 << 20
-FLOOD_MEMORY_MIB = 16  # far below the flood
-CROWD_MEMORY_MIB = 100  # about 7 KiB for each of the crowd, and room for whatever else happens
+FLOOD_MEMORY_MIB = 16  # far less than the flood
+CROWD_MEMORY_MIB = 100  # about 7 KiB per connection, and a margin
 
 
 @pytest.fixture(scope="module")
 def service(start_service: Callable[..., Service]) -> Service:
-    """A service with one worker, so that everybody meets in it."""
+    """A service with one worker, which all clients share."""
     return start_service(WEB_CONCURRENCY="1")
 
 
@@ -34,7 +34,7 @@ def connect_to(service: Service) -> socket.socket:
 
 
 def assert_answered(client: socket.socket, number: int) -> None:
-    """Read so many answers to REQUEST."""
+    """Read so many responses to REQUEST."""
     read = b""
     while read.count(b"HTTP/1.1 200 OK") < number or not read.endswith(b'{"status":"ok"}'):
         piece = client.recv(65536)
@@ -55,7 +55,7 @@ def memory_mib(process_id: int) -> float:
 
 
 def is_cut_off(client: socket.socket, step: bytes) -> bool:
-    """Whether a client that goes on slowly is cut off, rather than waited for."""
+    """Whether the service disconnects a client that keeps sending slowly."""
     deadline = time.monotonic() + PATIENCE_S
     client.settimeout(0.5)
     while time.monotonic() < deadline:
@@ -77,7 +77,7 @@ def drip(service: Service, start: bytes, step: bytes) -> bool:
 
 
 def never_read(service: Service, _start: bytes, _step: bytes) -> bool:
-    """Ask and ask, and hear no answer: in the end nothing can be sent any more, and then the connection is gone."""
+    """Send requests without reading responses until the buffers are full; returns whether the service disconnects."""
     deadline = time.monotonic() + PATIENCE_S
     with connect_to(service) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -101,7 +101,7 @@ SLOW: dict[str, tuple[Callable[[Service, bytes, bytes], bool], bytes, bytes]] = 
 
 @pytest.fixture(scope="module")
 def resting(service: Service) -> Iterator[socket.socket]:
-    """A client that has had an answer."""
+    """A client that has had a response and keeps its connection."""
     with connect_to(service) as client:
         client.sendall(REQUEST)
         assert_answered(client, 1)
@@ -110,16 +110,16 @@ def resting(service: Service) -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def slow(service: Service) -> Iterator[dict[str, "Future[bool]"]]:
-    """Slow clients of all kinds, at the same time as the other tests of this file: each takes seconds."""
+    """Slow clients of all kinds. They run beside the other tests of this file, because each takes seconds."""
     with ThreadPoolExecutor(len(SLOW)) as pool:
         yield {name: pool.submit(act, service, start, step) for name, (act, start, step) in SLOW.items()}
 
 
 @pytest.mark.usefixtures("resting", "slow")
-def test_buyers_are_served_among_thousands_who_are_in_the_way(service: Service, session: Session) -> None:
+def test_buyers_are_served_beside_thousands_of_hostile_connections(service: Service, session: Session) -> None:
     product_id = session.create_product(stock=BUYERS)
     before_mib = memory_mib(worker_of(service))
-    with attackers(service.url, Crowd(idle=5_000, slow=100, half=100, garbage=20)):
+    with attack(service.url, ConnectionCounts(silent=5_000, slow_headers=100, half_body=100, garbage=20)):
         answers = service.at_once([hold_request(product_id)] * (BUYERS + 1))
         grown_mib = memory_mib(worker_of(service)) - before_mib
     assert sorted(answer.status_code for answer in answers) == [201] * BUYERS + [409]
@@ -142,8 +142,8 @@ def test_buyers_are_served_among_thousands_who_are_in_the_way(service: Service, 
         pytest.param((HALF_A_BODY + b" " * 79, REQUEST), id="requests behind one that waits"),
     ],
 )
-def test_a_flood_takes_no_memory_without_bound(service: Service, flood: tuple[bytes, bytes]) -> None:
-    """The flood stops when its time is over, when it was cut off, or when nobody takes any more of it."""
+def test_a_flood_does_not_grow_the_worker_s_memory(service: Service, flood: tuple[bytes, bytes]) -> None:
+    """The flood ends when all is sent, or when the service disconnects or stops reading."""
     start, more = flood
     worker = worker_of(service)
     before_mib, most_mib = memory_mib(worker), 0.0
@@ -157,7 +157,7 @@ def test_a_flood_takes_no_memory_without_bound(service: Service, flood: tuple[by
     assert most_mib - before_mib < FLOOD_MEMORY_MIB
 
 
-def test_a_long_request_that_was_sent_behind_others_is_waited_for(service: Service) -> None:
+def test_a_long_request_behind_pipelined_ones_is_answered(service: Service) -> None:
     header = b"X-Padding: " + b"x" * 8000 + b"\r\n"
     with connect_to(service) as client:
         client.sendall(REQUEST * 10 + REQUEST[:-2] + header * 30)
@@ -166,7 +166,7 @@ def test_a_long_request_that_was_sent_behind_others_is_waited_for(service: Servi
         assert_answered(client, 1)
 
 
-def test_who_does_not_ask_is_cut_off_and_makes_room_where_a_worker_takes_nobody_any_more(
+def test_a_worker_without_free_connections_closes_silent_ones(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service(WEB_CONCURRENCY="1", GUNICORN_CMD_ARGS="--worker-connections 4 --keep-alive 2")
@@ -176,17 +176,17 @@ def test_who_does_not_ask_is_cut_off_and_makes_room_where_a_worker_takes_nobody_
             assert one_too_many.recv(1) == b""
         assert is_cut_off(silent, b"")
         assert is_cut_off(slow, b"x")
-        eventually(lambda: service.readiness() == 200)
+        eventually(service.answers)
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_client_that_is_stuck_is_cut_off(slow: dict[str, "Future[bool]"], name: str) -> None:
+def test_a_slow_client_is_disconnected(slow: dict[str, "Future[bool]"], name: str) -> None:
     assert slow[name].result()
 
 
-def test_a_client_may_rest_between_its_requests_for_longer(
+def test_an_idle_keep_alive_connection_stays_open_for_longer(
     slow: dict[str, "Future[bool]"], resting: socket.socket
 ) -> None:
-    assert slow["stops halfway through its body"].result()  # who came after it is gone
+    assert slow["stops halfway through its body"].result()  # a client that connected later has been disconnected
     resting.sendall(REQUEST)
     assert_answered(resting, 1)

@@ -1,4 +1,4 @@
-"""Hypothesis drives the service over HTTP, against the model that the procedures are held to."""
+"""Hypothesis sends random sequences of requests and compares the responses with the model of the procedures."""
 
 import uuid
 from collections.abc import Callable
@@ -11,9 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from service.errors import ERRORS
 from tests.http.support import hold_request, order_request, payment_request
-from tests.procedures.model import AVAILABLE, NOBODYS_ID, ORDERS_TO_COME, Model, and_next, latest
-from tests.procedures.test_state_machine import if_held, if_ordered
-from tests.support import Row, Session
+from tests.procedures.model import AVAILABLE, ORDERS_TO_COME, Model, and_next, if_held, if_ordered, latest
+from tests.support import NOBODYS_ID, Row, Session
 
 positions = st.integers(0, 11)  # of a thing among the latest ones
 keys = st.one_of(st.none(), st.integers(1, 12).map(str))
@@ -180,8 +179,6 @@ class Checkout(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(3600)
-def test_whatever_a_shop_asks_in_whatever_order_the_service_does_as_the_model_says(
-    client: httpx.Client, session: Session
-) -> None:
+def test_any_sequence_of_requests_is_answered_as_by_the_model(client: httpx.Client, session: Session) -> None:
     machine = type("Machine", (Checkout,), {"client": client, "session": session})
     run_state_machine_as_test(machine, settings=settings(max_examples=settings.default.max_examples // 4))

@@ -1,4 +1,4 @@
-"""MySQL and Redis over TLS: the right certificate is wanted, and nothing goes on in plain text."""
+"""MySQL and Redis over TLS: clients verify the certificate and never fall back to plain text."""
 
 import asyncio
 import os
@@ -6,8 +6,9 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit
 
 import mysql.connector
 import pytest
@@ -16,15 +17,14 @@ import trustme
 
 from service.database import Connection
 from service.deploy import deploy
-from stack.mysql import MysqlUrl
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from stack.process import free_port
 from stack.programs import find_mysql_client
-from stack.serve import _option_file
+from stack.serve import client_option_file
 from stack.servers import Servers
-from tests.conftest import PASSWORDS
-from tests.http.support import Service, Shop, eventually
-from tests.http.test_startup import refusal  # noqa: F401 a fixture
-from tests.support import Session, url_of
+from tests.http.support import Service, Shop
+from tests.support import PASSWORDS, Session, eventually
 
 AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
 CERTIFICATES = {
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mysql_presents(servers: Servers, folder: Path) -> Iterator[Present]:
-    """Lets the private MySQL present one of the certificates from now on, or "none": no TLS at all."""
+    """A function that makes the private MySQL present one of the certificates, or with "none" turns TLS off."""
     assert servers.mysql, "another MySQL is nobody's to reconfigure"
     administrator = Session(servers.mysql_url)
     names = ("ssl_ca", "ssl_cert", "ssl_key")
@@ -77,7 +77,7 @@ def mysql_is_ours(mysql_presents: Present) -> None:
 
 @pytest.fixture(scope="module")
 def redis_presents(servers: Servers, folder: Path) -> Iterator[Callable[[str], str]]:
-    """Lets the private Redis present one of the certificates on a port of its own; returns the URL."""
+    """A function that makes the private Redis present one of the certificates on a new port; returns the URL."""
     assert servers.redis, "another Redis is nobody's to reconfigure"
     with redis.Redis.from_url(servers.redis_url) as administrator:
         password = urlsplit(servers.redis_url).password
@@ -91,7 +91,7 @@ def redis_presents(servers: Servers, folder: Path) -> Iterator[Callable[[str], s
                 "tls-auth-clients": "no",
                 "tls-port": str(port),
             }
-            # Together, since a certificate wants its key, and both a port to be read for.
+            # In one command, because Redis reads certificate and key only together and with a port.
             administrator.execute_command("CONFIG SET", *(text for pair in settings.items() for text in pair))
             return f"rediss://:{password}@127.0.0.1:{port}/15?{urlencode({'ssl_ca_certs': folder / 'ca.pem'})}"
 
@@ -101,11 +101,10 @@ def redis_presents(servers: Servers, folder: Path) -> Iterator[Callable[[str], s
 
 @pytest.fixture(scope="module")
 def secured(folder: Path) -> Callable[..., str]:
-    """Makes a URL of MySQL one over TCP that wants our authority's certificates."""
+    """A function that changes a URL of MySQL to TCP with our authority's certificate."""
 
     def secure(url: str, **options: str) -> str:
-        query = urlencode({"ssl_ca": folder / "ca.pem", **options})
-        return urlunsplit(urlsplit(url)._replace(query=query))
+        return str(replace(MysqlUrl.parse(url), options={"ssl_ca": str(folder / "ca.pem"), **options}))
 
     return secure
 
@@ -114,7 +113,7 @@ def connect(url: str) -> None:
     """Connect and call as the service's workers do."""
 
     async def call() -> None:
-        connection = Connection(url)
+        connection = Connection(Primary(MysqlUrl.parse(url)))
         await connection.call("get_health")
         await connection.close()
 
@@ -122,7 +121,7 @@ def connect(url: str) -> None:
 
 
 @pytest.mark.usefixtures("mysql_is_ours")
-def test_everything_sells_over_tls(
+def test_a_sale_works_over_tls_to_mysql_and_redis(
     start_service: Callable[..., Service],
     session: Session,
     app_url: str,
@@ -149,7 +148,7 @@ def test_everything_sells_over_tls(
 
 @pytest.mark.parametrize("certificate", WRONG)
 @pytest.mark.parametrize("options", [{}, {"ssl_verify_identity": "true"}])
-def test_a_mysql_that_is_another_is_refused(
+def test_a_mysql_with_a_wrong_certificate_is_refused(
     app_url: str, secured: Callable[..., str], mysql_presents: Present, certificate: str, options: dict[str, str]
 ) -> None:
     mysql_presents(certificate)
@@ -157,7 +156,7 @@ def test_a_mysql_that_is_another_is_refused(
         connect(secured(app_url, **options))
 
 
-def test_another_host_of_the_authority_is_taken_where_that_is_wanted(
+def test_without_identity_verification_any_host_of_the_authority_is_accepted(
     app_url: str, secured: Callable[..., str], mysql_presents: Present
 ) -> None:
     mysql_presents("another host's")
@@ -171,14 +170,14 @@ def test_another_host_of_the_authority_is_taken_where_that_is_wanted(
 def test_a_mysql_without_tls_is_refused(
     app_url: str, secured: Callable[..., str], mysql_presents: Present, options: dict[str, str]
 ) -> None:
-    mysql_presents("none")  # no such file: MySQL turns TLS off
+    mysql_presents("none")  # there is no such file, so MySQL turns TLS off
     with pytest.raises(mysql.connector.Error, match="SSL is required"):
         connect(secured(app_url, **options))
 
 
 @pytest.mark.parametrize("certificate", [*WRONG, "none"])
-def test_nothing_starts_on_a_mysql_that_is_another(
-    refusal: Callable[..., str],  # noqa: F811 the fixture
+def test_service_and_deploy_refuse_a_mysql_with_a_wrong_certificate(
+    refusal: Callable[..., str],
     *,
     app_url: str,
     database_url: str,
@@ -195,13 +194,12 @@ def test_nothing_starts_on_a_mysql_that_is_another(
 
 
 @pytest.mark.usefixtures("mysql_is_ours")
-def test_deploys_cron_programs_and_operators_use_tls_too(
+def test_deploy_cron_and_the_mysql_client_use_tls(
     database_url: str, secured: Callable[..., str], redis_presents: Callable[[str], str], tmp_path: Path
 ) -> None:
     assert "0 migrations applied" in deploy(secured(over_tcp(database_url)))
-    database = urlsplit(database_url).path.lstrip("/")
     accounts = {
-        account: secured(url_of(database_url, database=database, account=account, password=PASSWORDS[account]))
+        account: secured(str(MysqlUrl.parse(database_url).for_account(account, PASSWORDS[account])))
         for account in ("checkout_cron", "checkout_dba")
     }
     environment = {**os.environ, "MYSQL_URL": accounts["checkout_cron"], "REDIS_URL": redis_presents("ours")}
@@ -209,13 +207,13 @@ def test_deploys_cron_programs_and_operators_use_tls_too(
         done = subprocess.run([sys.executable, "-m", f"cron.{job}", "--once"], env=environment, capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
     option_file = tmp_path / "operator.cnf"
-    option_file.write_text(_option_file(MysqlUrl.parse(accounts["checkout_dba"])))
+    option_file.write_text(client_option_file(MysqlUrl.parse(accounts["checkout_dba"])))
     client = [*find_mysql_client(), f"--defaults-file={option_file}", "-e", "SHOW STATUS LIKE 'Ssl_cipher'"]
     assert "TLS" in subprocess.run(client, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("certificate", WRONG)
-def test_a_redis_that_is_another_is_left_alone_and_named(
+def test_a_redis_with_a_wrong_certificate_is_not_used_and_the_log_says_why(
     start_service: Callable[..., Service],
     *,
     session: Session,
@@ -229,16 +227,16 @@ def test_a_redis_that_is_another_is_left_alone_and_named(
     with service.client() as client:
         shop = Shop(client)
         for event in ("cache_degraded", "rate_limits_open"):
-            # On a busy machine it may be slow, and left alone for that.
+            # On a busy machine the circuit may first open because Redis is slow.
             eventually(lambda event=event: shop.available(product_id) == 1 and names_certificate(service, event))
         assert client.get("/readyz").json()["redis"] == "degraded"
 
 
 def names_certificate(service: Service, event: str) -> bool:
-    """Whether an event of this name tells of a certificate."""
+    """Whether a log line with this event names a certificate."""
     return any("certificate" in line["reason"].lower() for line in service.events(event))
 
 
 def over_tcp(url: str) -> str:
-    """An administrator's URL with the host that he is known from over TCP."""
-    return urlunsplit(urlsplit(url)._replace(query=""))
+    """An administrator's URL over TCP instead of the socket."""
+    return str(replace(MysqlUrl.parse(url), options={}))

@@ -1,4 +1,4 @@
-"""A trace leads from a request through its batch to the CALL; without a place to send it to, there is none."""
+"""Traces: spans of requests, batches and calls, and their links; without an endpoint there are none."""
 
 import subprocess
 import sys
@@ -12,8 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from stack.process import free_port
 from stack.servers import PROJECT, Servers
-from tests.http.support import Service, eventually, hold_request
-from tests.support import Session
+from tests.http.support import Service, hold_request
+from tests.support import Session, eventually
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SERVER, CLIENT = 2, 3
@@ -21,7 +21,7 @@ ERROR = 2
 
 
 class Span(NamedTuple):
-    """What the tests look at of a span."""
+    """The parts of a span that the tests check."""
 
     name: str
     kind: int
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes traces as a collector does."""
+    """A server that receives traces as a collector does."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Intake)
@@ -43,11 +43,11 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """What OTEL_EXPORTER_OTLP_ENDPOINT is to be."""
+        """The value for OTEL_EXPORTER_OTLP_ENDPOINT."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def named(self, name: str, **attributes: Any) -> list[Span]:
-        """The spans of a name and with these attributes, in which _ stands for a dot."""
+        """The spans with this name and these attributes; _ stands for a dot in the names of attributes."""
         wanted = {key.replace("_", "."): value for key, value in attributes.items()}
         return [span for span in list(self.spans) if span.name == name and wanted.items() <= span.attributes.items()]
 
@@ -68,7 +68,7 @@ class _Intake(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def value_of(value: Any) -> Any:
@@ -101,7 +101,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def traced(start_service: Callable[..., Service], collector: Collector) -> Service:
-    """A service that sends its traces at once."""
+    """A service that exports its spans at once."""
     return start_service(
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         OTEL_BSP_SCHEDULE_DELAY="50",
@@ -115,7 +115,9 @@ def the(spans: list[Span]) -> Span:
     return span
 
 
-def test_a_hold_s_trace_leads_to_its_call(traced: Service, collector: Collector, session: Session) -> None:
+def test_the_spans_of_a_hold_lead_from_its_request_to_its_call(
+    traced: Service, collector: Collector, session: Session
+) -> None:
     request = hold_request(session.create_product(stock=1), key="not to be told")
     request["headers"] |= {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-Id": "a-hold"}
     with traced.client() as client:
@@ -136,7 +138,7 @@ def test_a_hold_s_trace_leads_to_its_call(traced: Service, collector: Collector,
     assert "not to be told" not in str(collector.spans)
 
 
-def test_a_batch_is_linked_with_all_its_requests(traced: Service, collector: Collector, session: Session) -> None:
+def test_a_batch_s_span_links_to_all_its_requests(traced: Service, collector: Collector, session: Session) -> None:
     product_id = session.create_product(stock=200)
     answers = traced.at_once([hold_request(product_id) for _ in range(200)])
     assert {answer.status_code for answer in answers} == {201}
@@ -155,7 +157,7 @@ def test_a_batch_is_linked_with_all_its_requests(traced: Service, collector: Col
         assert batch.parent in batch.links
 
 
-def test_a_request_without_an_outcome_is_an_error(traced: Service, collector: Collector, servers: Servers) -> None:
+def test_the_span_of_a_503_is_an_error(traced: Service, collector: Collector, servers: Servers) -> None:
     servers.mysql.pause()
     try:
         with traced.client() as client:
@@ -167,9 +169,7 @@ def test_a_request_without_an_outcome_is_an_error(traced: Service, collector: Co
 
 
 @pytest.mark.parametrize("traceparent", ["", "00-0-0-01", f"00-{'0' * 32}-{PARENT}-01", "x" * 5000, "00-" + "é" * 32])
-def test_a_strange_traceparent_begins_a_trace_of_its_own(
-    traced: Service, collector: Collector, traceparent: str
-) -> None:
+def test_an_invalid_traceparent_starts_a_new_trace(traced: Service, collector: Collector, traceparent: str) -> None:
     seen = len(collector.named("GET /healthz"))
     with traced.client() as client:
         assert client.get("/healthz", headers={"traceparent": traceparent.encode()}).status_code == 200
@@ -177,7 +177,7 @@ def test_a_strange_traceparent_begins_a_trace_of_its_own(
     assert span.parent == ""
 
 
-def test_what_the_sender_leaves_out_is_not_sent(
+def test_the_sampler_is_respected(
     start_service: Callable[..., Service], collector: Collector, session: Session
 ) -> None:
     service = start_service(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_TRACES_SAMPLER="always_off")
@@ -188,7 +188,9 @@ def test_what_the_sender_leaves_out_is_not_sent(
     assert len(collector.spans) == sent
 
 
-def test_a_collector_that_is_away_is_in_nobody_s_way(start_service: Callable[..., Service], session: Session) -> None:
+def test_an_unreachable_collector_disturbs_neither_requests_nor_the_stop(
+    start_service: Callable[..., Service], session: Session
+) -> None:
     service = start_service(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}", OTEL_BSP_SCHEDULE_DELAY="50")
     with service.client() as client:
         for _ in range(3):
@@ -198,7 +200,7 @@ def test_a_collector_that_is_away_is_in_nobody_s_way(start_service: Callable[...
     assert service.text().count("Worker exiting") == 2, "a worker was killed"
 
 
-def test_without_a_place_to_send_them_to_nothing_is_loaded() -> None:
+def test_without_an_endpoint_the_tracing_module_is_not_imported() -> None:
     program = (
         "import sys; from service.app import create_app; from service.settings import Settings;"
         "create_app(Settings(mysql_url='mysql://nobody@127.0.0.1/x', redis_url='redis://127.0.0.1'));"

@@ -9,7 +9,9 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import Any
 
-from tests.support import Row
+from hypothesis.stateful import precondition
+
+from tests.support import NOBODYS_ID, Row
 
 HOLD_TTL_S = 120
 HOLD_EXTENSION_S = 60
@@ -18,7 +20,6 @@ PAYMENT_STARTED_TTL_S = 1800
 CLIENT_KEY_TTL_S = WAITING_PAYMENT_TTL_S = 86_400
 HISTORY_TTL_S = 2_592_000
 
-NOBODYS_ID = 10**8
 ORDERS_TO_COME = 3
 # Counts what is due as available, as the model does, whether or not it was swept.
 AVAILABLE = """
@@ -42,6 +43,10 @@ PAYMENT_STATUSES = {
     **dict.fromkeys(("failed", "expired", "cancelled", "canceled"), "failure"),
 }
 REFUND_REASONS = {"pending": "wrong_amount", "cancelled": "too_late", "paid": "paid_twice"}
+# Preconditions of a state machine's rules: without them most examples would refer to rows that do not exist.
+if_held = precondition(lambda self: self.model.holds)
+if_ordered = precondition(lambda self: self.model.orders)
+if_paid = precondition(lambda self: self.model.events)
 
 REFUSALS = {"ordered": 30203, "released": 30204, "expired": 30202}
 

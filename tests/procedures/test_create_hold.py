@@ -7,7 +7,7 @@ import pytest
 from tests.support import Session
 
 
-def test_a_hold_takes_its_units_out_of_the_available_stock(session: Session) -> None:
+def test_a_hold_reduces_the_available_stock(session: Session) -> None:
     product_id = session.create_product(stock=5)
     (hold,) = session.call("create_hold", product_id, 2, None)
     assert list(hold) == ["hold_id", "expires_at", "replayed"]
@@ -30,47 +30,13 @@ def test_a_deadline_is_a_whole_second_rounded_up(session: Session, fraction: str
     assert hold["expires_at"] == datetime(1970, 1, 1) + timedelta(seconds=2_000_000_120 + rounded_up)
 
 
-@pytest.mark.parametrize(
-    ("quantity", "key"),
-    [
-        (0, None),
-        (-1, None),
-        (1_000_001, None),
-        (None, None),
-        (1, ""),
-        (1, "k" * 256),
-        (1, "k" * 300),
-        (1, "ä" * 128),
-        (1, "k" * 1024),
-    ],
-)
-@pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
-def test_a_malformed_request_is_refused_and_changes_nothing(
-    session: Session, sql_mode: str, quantity: int | None, key: str | None
-) -> None:
-    product_id = session.create_product(stock=2_000_000)
-    session.execute("SET sql_mode = %s", sql_mode)
-    assert session.errno("create_hold", product_id, quantity, key) == 30001
-    assert session.available(product_id) == 2_000_000
-
-
-@pytest.mark.parametrize("product_id", [2**62, 2**63 - 1])
-def test_an_unknown_product_is_not_found(session: Session, product_id: int) -> None:
-    assert session.errno("create_hold", product_id, 1, None) == 30101
-
-
-@pytest.mark.parametrize("product_id", [None, 0, -1])
-def test_a_product_id_that_cannot_be_is_malformed(session: Session, product_id: int | None) -> None:
-    assert session.errno("create_hold", product_id, 1, None) == 30001
-
-
 def test_more_than_is_available_is_refused(session: Session) -> None:
     product_id = session.create_product(stock=5)
     assert session.errno("create_hold", product_id, 6, None) == 30102
     assert session.available(product_id) == 5
 
 
-def test_more_than_the_maximum_per_hold_is_refused_before_stock_is_looked_at(session: Session) -> None:
+def test_the_maximum_per_hold_is_checked_before_the_stock(session: Session) -> None:
     product_id = session.create_product(stock=5)
     session.call("change_product", product_id, "Limited Edition Item", "100.00", 2)
     assert session.errno("create_hold", product_id, 3, None) == 30103
@@ -79,7 +45,7 @@ def test_more_than_the_maximum_per_hold_is_refused_before_stock_is_looked_at(ses
 
 
 @pytest.mark.parametrize("sql_mode", ["STRICT_ALL_TABLES", ""])
-def test_a_large_quantity_is_never_cut(session: Session, sql_mode: str) -> None:
+def test_a_large_quantity_is_not_truncated(session: Session, sql_mode: str) -> None:
     product_id = session.create_product(stock=1_000_000)
     session.execute("SET sql_mode = %s", sql_mode)
     session.create_hold(product_id, 500)
@@ -88,7 +54,7 @@ def test_a_large_quantity_is_never_cut(session: Session, sql_mode: str) -> None:
     assert session.call("get_hold", hold_id)[0]["quantity"] == 999_500
 
 
-def test_a_replay_gives_the_first_answer_and_takes_nothing(session: Session) -> None:
+def test_a_replay_returns_the_first_answer_and_takes_no_units(session: Session) -> None:
     product_id = session.create_product(stock=5)
     (first,) = session.call("create_hold", product_id, 2, "replay")
     session.travel(30)
@@ -97,15 +63,15 @@ def test_a_replay_gives_the_first_answer_and_takes_nothing(session: Session) -> 
     assert session.available(product_id) == 3
 
 
-def test_a_replay_is_never_told_sold_out(session: Session) -> None:
+def test_a_replay_is_accepted_when_the_product_is_sold_out(session: Session) -> None:
     product_id = session.create_product(stock=2)
     (first,) = session.call("create_hold", product_id, 2, "sold out")
     assert session.errno("create_hold", product_id, 1, None) == 30102
     assert session.call("create_hold", product_id, 2, "sold out") == [{**first, "replayed": 1}]
 
 
-@pytest.mark.parametrize("fate", ["expired", "released", "ordered"])
-def test_a_replay_gives_the_first_answer_whatever_became_of_the_hold(session: Session, fate: str) -> None:
+@pytest.mark.parametrize("fate", ["expired", "released", "ordered", "purged"])
+def test_a_replay_returns_the_first_answer_in_every_state_of_the_hold(session: Session, fate: str) -> None:
     product_id = session.create_product(stock=2)
     (first,) = session.call("create_hold", product_id, 1, fate)
     if fate == "released":
@@ -115,13 +81,16 @@ def test_a_replay_gives_the_first_answer_whatever_became_of_the_hold(session: Se
     else:
         session.travel(121)
         session.call("expire_due", 1000)
+    if fate == "purged":
+        session.execute("DELETE FROM holds WHERE id = %s", first["hold_id"])
     available = session.available(product_id)
     assert session.call("create_hold", product_id, 1, fate) == [{**first, "replayed": 1}]
     assert session.available(product_id) == available
-    assert session.status_of("hold", first["hold_id"]) == fate
+    if fate != "purged":
+        assert session.status_of("hold", first["hold_id"]) == fate
 
 
-def test_a_key_belongs_to_its_first_request(session: Session) -> None:
+def test_a_key_cannot_be_used_for_another_request(session: Session) -> None:
     product_id, other_id = session.create_product(stock=5), session.create_product(stock=5)
     session.call("create_hold", product_id, 2, "reused")
     assert session.errno("create_hold", product_id, 3, "reused") == 30002
@@ -130,7 +99,7 @@ def test_a_key_belongs_to_its_first_request(session: Session) -> None:
     assert (session.available(product_id), session.available(other_id)) == (3, 5)
 
 
-def test_keys_are_bytes(session: Session) -> None:
+def test_keys_are_compared_as_bytes(session: Session) -> None:
     product_id = session.create_product(stock=10)
     keys = ["abc", "ABC", "ábc", "abc ", "abc\0", "\u0061\u0301bc", "k" * 255, "k" * 254]
     holds = [session.call("create_hold", product_id, 1, key)[0] for key in keys]
@@ -154,13 +123,13 @@ def test_a_rejection_is_not_recorded(session: Session) -> None:
     assert hold["replayed"] == 0
 
 
-def test_requests_without_a_key_are_all_new(session: Session) -> None:
+def test_every_request_without_a_key_is_new(session: Session) -> None:
     product_id = session.create_product(stock=5)
     session.stand_at("2000000000.5")
     assert len({session.create_hold(product_id) for _ in range(5)}) == 5
 
 
-def test_due_holds_come_back_before_a_shortage_is_final(session: Session) -> None:
+def test_due_holds_expire_before_a_shortage_is_final(session: Session) -> None:
     product_id = session.create_product(stock=3)
     due = [session.create_hold(product_id), session.create_hold(product_id, 2)]
     session.travel(121)
@@ -169,7 +138,7 @@ def test_due_holds_come_back_before_a_shortage_is_final(session: Session) -> Non
     assert session.available(product_id) == 0
 
 
-def test_overdue_orders_come_back_before_a_shortage_is_final(session: Session) -> None:
+def test_overdue_orders_are_cancelled_before_a_shortage_is_final(session: Session) -> None:
     product_id = session.create_product(stock=2)
     order_id = session.create_order(product_id, 2)
     session.travel(901)
@@ -178,7 +147,7 @@ def test_overdue_orders_come_back_before_a_shortage_is_final(session: Session) -
     assert session.available(product_id) == 1
 
 
-def test_what_is_not_due_stays_when_stock_is_short(session: Session) -> None:
+def test_a_shortage_expires_only_due_holds_of_its_own_product(session: Session) -> None:
     product_id, other_id = session.create_product(stock=2), session.create_product(stock=1)
     held, of_other = session.create_hold(product_id), session.create_hold(other_id)
     session.travel(60)
@@ -206,7 +175,7 @@ def test_a_changed_setting_moves_no_existing_deadline(session: Session) -> None:
         session.call("change_setting", "hold_ttl_s", 120)
 
 
-def test_a_product_is_only_held_while_its_sale_is_open(session: Session) -> None:
+def test_a_product_can_be_held_only_while_its_sale_is_open(session: Session) -> None:
     product_id = session.create_product(stock=2)
     session.call("set_selling_rules", product_id, "2033-05-18 12:00:00", "2033-05-18 13:00:00", None)
     assert session.errno("create_hold", product_id, 1, None) == 30104
@@ -214,14 +183,14 @@ def test_a_product_is_only_held_while_its_sale_is_open(session: Session) -> None
     assert session.create_hold(product_id)
 
 
-def test_a_product_with_a_maximum_per_customer_wants_to_know_the_customer(session: Session) -> None:
+def test_a_product_with_a_maximum_per_customer_needs_a_customer(session: Session) -> None:
     product_id = session.create_product(stock=2)
     session.call("set_selling_rules", product_id, None, None, 1)
     assert session.errno("create_hold", product_id, 1, None) == 30106
     assert session.available(product_id) == 2
 
 
-def test_a_replay_gives_the_first_answer_after_the_sale_has_closed(session: Session) -> None:
+def test_a_replay_returns_the_first_answer_after_the_sale_has_closed(session: Session) -> None:
     product_id = session.create_product(stock=2)
     (first,) = session.call("create_hold", product_id, 1, "closed meanwhile")
     session.call("set_selling_rules", product_id, None, "2020-01-01 00:00:00", 1)

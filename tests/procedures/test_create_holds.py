@@ -8,7 +8,7 @@ from tests.support import Row, Session
 
 
 def hold(product_id: Any, quantity: Any, key: Any = None, **members: Any) -> Row:
-    """A request; without a key it carries none."""
+    """A request, with a key if one is given."""
     return {
         "product_id": product_id,
         "quantity": quantity,
@@ -17,7 +17,7 @@ def hold(product_id: Any, quantity: Any, key: Any = None, **members: Any) -> Row
     }
 
 
-def test_rows_come_in_the_order_of_the_requests(session: Session) -> None:
+def test_rows_have_the_order_of_the_requests(session: Session) -> None:
     product_id, other_id = session.create_product(stock=10), session.create_product(stock=10)
     rows, touched = session.call_all(
         "create_holds",
@@ -29,19 +29,19 @@ def test_rows_come_in_the_order_of_the_requests(session: Session) -> None:
     assert {row["id"]: row["available_stock"] for row in touched} == {product_id: 8, other_id: 7}
 
 
-def test_a_product_is_reported_once_however_many_rounds_it_took(session: Session) -> None:
+def test_a_changed_product_is_returned_once_after_several_rounds(session: Session) -> None:
     product_id = session.create_product(stock=5)
     requests = f'{{"product_id":{product_id},"quantity":3}},{{"product_id":{product_id},"quantity":4}}'
     _, touched = session.call_all("create_holds", f'[{requests},{{"product_id":{product_id},"quantity":2}}]')
     assert [(row["id"], row["available_stock"]) for row in touched] == [(product_id, 0)]
 
 
-def test_a_batch_without_an_accepted_hold_touches_no_product(session: Session) -> None:
+def test_a_batch_without_an_accepted_hold_returns_no_product(session: Session) -> None:
     product_id = session.create_product(stock=1)
     assert len(session.call_all("create_holds", f'[{{"product_id":{product_id},"quantity":2}}]')) == 1
 
 
-def test_errors_hit_only_their_own_request(session: Session) -> None:
+def test_a_refused_request_does_not_affect_the_others(session: Session) -> None:
     product_id, limited_id = session.create_product(stock=5), session.create_product(stock=5)
     session.call("change_product", limited_id, "Limited Edition Item", "1.00", 2)
     session.call("create_hold", product_id, 1, "mixed")
@@ -65,7 +65,7 @@ def test_errors_hit_only_their_own_request(session: Session) -> None:
     assert (session.available(product_id), session.available(limited_id)) == (3, 3)
 
 
-def test_a_smaller_request_may_succeed_after_a_larger_one_was_refused(session: Session) -> None:
+def test_a_smaller_request_can_be_accepted_after_a_larger_one_was_refused(session: Session) -> None:
     product_id = session.create_product(stock=5)
     requests = [hold(product_id, quantity) for quantity in (3, 4, 2, 1)]
     assert session.errnos("create_holds", requests) == [None, 30102, None, 30102]
@@ -90,7 +90,7 @@ def test_a_key_twice_in_a_batch_is_one_hold(session: Session) -> None:
     assert session.available(product_id) == 2
 
 
-def test_replays_and_new_requests_mix(session: Session) -> None:
+def test_a_batch_may_mix_replays_and_new_requests(session: Session) -> None:
     product_id = session.create_product(stock=6)
     requests = [hold(product_id, 1, f"mix {number}") for number in range(6)]
     first = session.batch("create_holds", requests[::2])
@@ -109,48 +109,28 @@ def test_a_replayed_batch_gives_the_first_answers(session: Session) -> None:
     assert session.available(product_id) == 44
 
 
-def test_a_thousand_requests_fit_a_batch(session: Session) -> None:
-    product_id = session.create_product(stock=999)
-    errnos = session.errnos("create_holds", [hold(product_id, 1)] * 1000)
-    assert errnos == [None] * 999 + [30102]
-
-
-@pytest.mark.parametrize("quantity", [True, "2", 1.5, 2.0, None, [1], {}, 0, -1, 1_000_001, 2**63, 2**64, -(2**63)])
-def test_a_quantity_of_the_wrong_type_or_range_is_malformed(session: Session, quantity: Any) -> None:
-    product_id = session.create_product(stock=2_000_000)
-    requests = [hold(product_id, 1), hold(product_id, quantity), hold(product_id, 1)]
-    assert session.errnos("create_holds", requests) == [None, 30001, None]
-
-
-@pytest.mark.parametrize("wrong", [True, "1", 1.5, None, [1], {"id": 1}, 0, -1, 2**64])
-def test_a_product_id_of_the_wrong_type_is_malformed(session: Session, wrong: Any) -> None:
-    session.create_product(stock=5)
-    assert session.errnos("create_holds", [hold(wrong, 1)]) == [30001]
-
-
-@pytest.mark.parametrize("key", [1, True, 1.5, ["key"], {}, "", "k" * 256, "ä" * 128])
-def test_a_key_of_the_wrong_type_or_length_is_malformed(session: Session, key: Any) -> None:
-    product_id = session.create_product(stock=5)
-    assert session.errnos("create_holds", [hold(product_id, 1, key)]) == [30001]
-
-
-@pytest.mark.parametrize("element", [None, 1, "x", True, [], {}, [[]], [{"product_id": 1, "quantity": 1}]])
-def test_an_element_that_is_no_request_is_malformed(session: Session, element: Any) -> None:
-    product_id = session.create_product(stock=5)
-    assert session.errnos("create_holds", [element, hold(product_id, 1)]) == [30001, None]
-
-
-def test_missing_members_are_malformed_and_unknown_ones_ignored(session: Session) -> None:
-    product_id = session.create_product(stock=5)
-    requests = [
-        {"product_id": product_id},
-        {"quantity": 1},
-        hold(product_id, 1, colour="red", is_generated_key=None, idempotency_key=None),
+def test_a_hold_that_an_equal_connection_id_inserted_on_another_server_is_nobody_elses(session: Session) -> None:
+    """A batch finds its holds by connection id and position; those of an earlier primary have lower ids."""
+    product_id = limited_product(session, stock=20, maximum=9)
+    before = [
+        row["hold_id"]
+        for row in session.batch("create_holds", [hold(product_id, 1, customer_id=name) for name in ("ada", "bob")])
     ]
-    assert session.errnos("create_holds", requests) == [30001, 30001, None]
+    session.execute("UPDATE holds SET inserted_by = CONNECTION_ID() WHERE product_id = %s", product_id)
+    rows = session.batch(
+        "create_holds", [hold(product_id, 2, customer_id="ada"), hold(product_id, 3, customer_id="bob")]
+    )
+    assert {row["hold_id"] for row in rows}.isdisjoint(before)
+    assert [session.call("get_hold", row["hold_id"])[0]["quantity"] for row in rows] == [2, 3]
+    units = session.query(
+        "SELECT customer_id, SUM(quantity) AS units FROM customer_units WHERE product_id = %s"
+        " GROUP BY customer_id ORDER BY customer_id",
+        product_id,
+    )
+    assert [int(row["units"]) for row in units] == [3, 4]
 
 
-def test_keys_made_by_the_service_are_purged_sooner(session: Session) -> None:
+def test_generated_keys_are_purged_sooner(session: Session) -> None:
     product_id = session.create_product(stock=5)
     session.batch(
         "create_holds",
@@ -163,7 +143,7 @@ def test_keys_made_by_the_service_are_purged_sooner(session: Session) -> None:
     assert [row["replayed"] for row in rows] == [1, 0]
 
 
-def test_a_due_hold_of_any_product_in_the_batch_comes_back_before_a_shortage_is_final(session: Session) -> None:
+def test_due_holds_of_all_products_in_a_batch_expire_before_a_shortage_is_final(session: Session) -> None:
     products = [session.create_product(stock=2) for _ in range(3)]
     for product_id in products:
         session.create_hold(product_id, 2)
@@ -173,7 +153,7 @@ def test_a_due_hold_of_any_product_in_the_batch_comes_back_before_a_shortage_is_
 
 
 def limited_product(session: Session, stock: int, maximum: int) -> int:
-    """A product of which each customer may have so many units."""
+    """Create a product with a maximum per customer; returns its id."""
     product_id = session.create_product(stock=stock)
     session.call("set_selling_rules", product_id, None, None, maximum)
     return product_id
@@ -192,7 +172,7 @@ def test_a_customer_gets_up_to_the_maximum_and_no_more(session: Session) -> None
     assert session.available(product_id) == 14
 
 
-def test_requests_of_one_customer_in_a_batch_count_one_after_another(session: Session) -> None:
+def test_requests_of_one_customer_in_a_batch_are_counted_in_order(session: Session) -> None:
     product_id, other_id = limited_product(session, stock=20, maximum=3), limited_product(session, stock=20, maximum=3)
     quantities = [2, 2, 1, 1, 4]
     requests = [hold(product_id, quantity, customer_id="ada") for quantity in quantities]
@@ -201,7 +181,7 @@ def test_requests_of_one_customer_in_a_batch_count_one_after_another(session: Se
     assert (session.available(product_id), session.available(other_id)) == (14, 17)
 
 
-def test_the_maximum_is_said_before_a_shortage_also_within_a_batch(session: Session) -> None:
+def test_the_maximum_per_customer_is_checked_before_the_stock_within_a_batch_too(session: Session) -> None:
     product_id = limited_product(session, stock=3, maximum=4)
     requests = [hold(product_id, 1, customer_id="ada"), hold(product_id, 4, customer_id="ada")]
     assert session.errnos("create_holds", requests) == [None, 30105]
@@ -209,7 +189,7 @@ def test_the_maximum_is_said_before_a_shortage_also_within_a_batch(session: Sess
 
 
 @pytest.mark.parametrize("fate", ["held", "ordered", "paid"])
-def test_what_a_customer_holds_orders_or_paid_counts(session: Session, fate: str) -> None:
+def test_held_ordered_and_paid_units_count_for_their_customer(session: Session, fate: str) -> None:
     product_id = limited_product(session, stock=20, maximum=2)
     request = hold(product_id, 2, customer_id="ada")
     (row,) = session.batch("create_holds", [request])
@@ -223,7 +203,7 @@ def test_what_a_customer_holds_orders_or_paid_counts(session: Session, fate: str
 
 
 @pytest.mark.parametrize("fate", ["released", "cancelled", "declined", "declined before the order"])
-def test_what_returns_to_stock_counts_no_more(session: Session, fate: str) -> None:
+def test_returned_units_no_longer_count_for_their_customer(session: Session, fate: str) -> None:
     product_id = limited_product(session, stock=20, maximum=2)
     request = hold(product_id, 2, customer_id="ada")
     (row,) = session.batch("create_holds", [request])
@@ -244,7 +224,9 @@ def test_what_returns_to_stock_counts_no_more(session: Session, fate: str) -> No
 
 @pytest.mark.parametrize("is_swept", [False, True])
 @pytest.mark.parametrize(("kind", "seconds"), [("hold", 120), ("order", 900)])
-def test_what_is_due_counts_no_more_swept_or_not(session: Session, kind: str, seconds: int, is_swept: bool) -> None:
+def test_due_units_no_longer_count_for_their_customer_swept_or_not(
+    session: Session, kind: str, seconds: int, is_swept: bool
+) -> None:
     product_id = limited_product(session, stock=20, maximum=2)
     request = hold(product_id, 2, customer_id="ada")
     session.stand_at("2000000000")
@@ -260,7 +242,7 @@ def test_what_is_due_counts_no_more_swept_or_not(session: Session, kind: str, se
     assert session.available(product_id) == 18
 
 
-def test_a_retry_of_an_accepted_hold_is_never_told_of_rules(session: Session) -> None:
+def test_a_retry_of_an_accepted_hold_replays_under_changed_rules(session: Session) -> None:
     product_id = limited_product(session, stock=5, maximum=2)
     request = hold(product_id, 2, f"accepted {product_id}", customer_id="ada")
     (first,) = session.batch("create_holds", [request])
@@ -270,7 +252,7 @@ def test_a_retry_of_an_accepted_hold_is_never_told_of_rules(session: Session) ->
     assert another["errno"] == 30104
 
 
-def test_a_key_belongs_to_its_customer_too(session: Session) -> None:
+def test_a_key_used_for_another_customer_is_reused(session: Session) -> None:
     product_id = session.create_product(stock=9)
     key = f"of a customer {product_id}"
     requests = [hold(product_id, 1, key, customer_id="ada"), hold(product_id, 1, key, customer_id="bob")]
@@ -280,7 +262,7 @@ def test_a_key_belongs_to_its_customer_too(session: Session) -> None:
     assert rows[3]["hold_id"] == rows[0]["hold_id"]
 
 
-def test_no_customer_and_null_are_the_same_request(session: Session) -> None:
+def test_a_missing_customer_and_null_are_the_same_request(session: Session) -> None:
     product_id = session.create_product(stock=9)
     key = f"of nobody {product_id}"
     first, again = session.batch("create_holds", [hold(product_id, 1, key), hold(product_id, 1, key, customer_id=None)])
@@ -289,21 +271,14 @@ def test_no_customer_and_null_are_the_same_request(session: Session) -> None:
     assert session.errnos("create_holds", [hold(limited_id, 1), hold(limited_id, 1, customer_id=None)]) == [30106] * 2
 
 
-@pytest.mark.parametrize("customer", ["", "x" * 65, "é" * 33, "x" * 5000, 7, 1.5, True, ["ada"], {"id": "ada"}])
-def test_a_customer_of_the_wrong_type_or_length_is_malformed(session: Session, customer: Any) -> None:
-    product_id = session.create_product(stock=5)
-    requests = [hold(product_id, 1, customer_id=customer), hold(product_id, 1, customer_id="é" * 32)]
-    assert session.errnos("create_holds", requests) == [30001, None]
-
-
-def test_customers_are_bytes(session: Session) -> None:
+def test_customers_are_compared_as_bytes(session: Session) -> None:
     product_id = limited_product(session, stock=9, maximum=1)
-    names = ["null", "ada", "Ada", "ada ", "ad\0a", "a:da", "ádä", "a\u0301da"]
+    names = ["null", "ada", "Ada", "ada ", "ad\0a", "a:da", "ádä", "a\u0301da", "é" * 32]
     requests = [hold(product_id, 1, customer_id=name) for name in names]
     assert session.errnos("create_holds", requests * 2) == [None] * len(names) + [30105] * len(names)
 
 
-def test_rules_are_told_in_their_order(session: Session) -> None:
+def test_refusals_have_a_fixed_order(session: Session) -> None:
     product_id = limited_product(session, stock=1, maximum=2)
     session.call("change_product", product_id, "Limited Edition Item", "1.00", 3)
     session.call("set_selling_rules", product_id, "2033-05-18 12:00:00", None, 2)

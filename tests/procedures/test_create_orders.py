@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.support import Row, Session
 
 
@@ -76,24 +74,6 @@ def test_a_replayed_batch_gives_the_first_answers(session: Session) -> None:
     rows = session.batch("create_orders", requests)
     assert rows[:50] == [{**row, "replayed": 1} for row in first]
     assert {row["replayed"] for row in rows[50:]} == {0}
-
-
-@pytest.mark.parametrize("wrong", [True, "1", 1.5, 1.0, None, [1], {}, 0, -1, 2**63, 2**64])
-def test_a_hold_id_of_the_wrong_type_is_malformed(session: Session, wrong: Any) -> None:
-    session.create_hold(session.create_product(stock=5))
-    assert session.errnos("create_orders", [order(wrong)]) == [30001]
-
-
-@pytest.mark.parametrize("key", [1, True, 1.5, ["key"], {}, "", "k" * 256, "ä" * 128])
-def test_a_key_of_the_wrong_type_or_length_is_malformed(session: Session, key: Any) -> None:
-    hold_id = session.create_hold(session.create_product(stock=5))
-    assert session.errnos("create_orders", [order(hold_id, key), order(hold_id, colour="red")]) == [30001, None]
-
-
-@pytest.mark.parametrize("element", [None, 1, "x", True, [], {}, [{"hold_id": 1}]])
-def test_an_element_that_is_no_request_is_malformed(session: Session, element: Any) -> None:
-    session.create_hold(session.create_product(stock=5))
-    assert session.errnos("create_orders", [element]) == [30001]
 
 
 def test_waiting_payments_settle_their_orders_and_the_stock_is_reported(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Procedures do their work whatever the session is set to, and leave nothing open in it."""
+"""Procedures work with any settings of the session, and leave no transaction open."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ READS = {
 
 
 @pytest.mark.parametrize("read", READS)
-def test_a_read_without_autocommit_does_not_stand_in_the_way_of_the_next_call(session: Session, read: str) -> None:
+def test_a_read_without_autocommit_does_not_block_the_next_call(session: Session, read: str) -> None:
     product_id = session.create_product(stock=2)
     session.execute("SET autocommit = 0")
     session.call(read, *READS[read])
@@ -29,7 +29,7 @@ def test_a_read_without_autocommit_does_not_stand_in_the_way_of_the_next_call(se
 
 
 @pytest.mark.parametrize("read", ["get_hold", "get_order", "get_payment", "get_product"])
-def test_a_refused_read_without_autocommit_does_not_either(session: Session, read: str) -> None:
+def test_a_refused_read_without_autocommit_does_not_block_the_next_call(session: Session, read: str) -> None:
     product_id = session.create_product(stock=2)
     session.execute("SET autocommit = 0")
     session.errno(read, 10**9)
@@ -45,8 +45,8 @@ def test_a_read_inside_a_transaction_leaves_it_open(session: Session, connect: C
     session.execute("ROLLBACK")
 
 
-def test_safe_updates_do_not_stop_a_procedure(session: Session) -> None:
-    """What `mysql --safe-updates` sets, and MySQL Workbench by default."""
+def test_procedures_work_with_sql_safe_updates(session: Session) -> None:
+    """`mysql --safe-updates` and, by default, MySQL Workbench set these."""
     product_id = session.create_product(stock=9)
     session.execute("SET sql_safe_updates = 1, sql_select_limit = 1000, max_join_size = 1000000")
     released = session.call("create_hold", product_id, 1, None)[0]["hold_id"]
@@ -63,7 +63,7 @@ def test_safe_updates_do_not_stop_a_procedure(session: Session) -> None:
     assert session.available(product_id) == 9
 
 
-def test_a_failure_within_leaves_no_transaction_behind(session: Session) -> None:
+def test_an_unexpected_error_leaves_no_transaction_open(session: Session) -> None:
     product_id = session.create_product(stock=2)
     session.execute("RENAME TABLE settings TO settings_away")
     with pytest.raises(Exception, match="settings"):
@@ -73,7 +73,7 @@ def test_a_failure_within_leaves_no_transaction_behind(session: Session) -> None
     assert session.available(product_id) == 1
 
 
-def test_a_deploy_brings_back_a_routine_that_somebody_dropped(session: Session, database_url: str) -> None:
+def test_a_deploy_installs_a_dropped_routine_again(session: Session, database_url: str) -> None:
     session.execute("DROP PROCEDURE evaluate_holds")
     session.execute("DROP PROCEDURE get_health")
     deploy(database_url)

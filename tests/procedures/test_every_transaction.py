@@ -1,4 +1,4 @@
-"""Every mutation owns its transaction: it refuses to run inside the caller's, and leaves that one alone."""
+"""Every mutation has its own transaction: inside the caller's it refuses to run, and leaves that one open."""
 
 import json
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.contract.accounts import PUBLIC_PROCEDURES
-from tests.contract.routines import ROUTINES
+from docs.generate.accounts import PUBLIC_PROCEDURES
+from docs.generate.routines import ROUTINES
 from tests.support import Session
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Something for every procedure to act on."""
+    """The rows on which the procedures act."""
 
     product_id: int
     hold_id: int
@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "create_order": lambda scene: [scene.hold_id, None],
     "create_orders": lambda scene: [[{"hold_id": scene.hold_id}]],
     "create_product": lambda _: ["Limited Edition Item", "1.00", 1],
+    "enable_sweep": lambda _: [],
     "expire_due": lambda _: [1000],
     "extend_hold": lambda scene: [scene.hold_id],
     "extend_holds": lambda scene: [[scene.hold_id]],
@@ -74,7 +75,7 @@ READS = sorted(set(PUBLIC_PROCEDURES) - set(CALLS))
 
 @pytest.fixture
 def scene(session: Session) -> Scene:
-    """A product with a hold, an order, something due, something waiting, a refund due and a payment to review."""
+    """A product with a hold, an order, two due holds, a waiting payment, a refund due and a payment to review."""
     product_id = session.create_product(stock=20)
     cancelled = session.create_order(product_id)
     session.call("cancel_order", cancelled)
@@ -91,19 +92,19 @@ def scene(session: Session) -> Scene:
 
 
 def arguments_of(procedure: str, scene: Scene) -> list[Any]:
-    """The arguments of a CALL, lists as JSON."""
+    """The arguments of a CALL, with lists as JSON."""
     arguments = CALLS[procedure](scene)
     return [json.dumps(argument) if isinstance(argument, list) else argument for argument in arguments]
 
 
-def test_headers_tell_which_procedures_own_their_transaction() -> None:
+def test_the_headers_say_which_procedures_own_their_transaction() -> None:
     owners = {name for name in PUBLIC_PROCEDURES if ROUTINES[name].sections["Txn"].startswith("its own")}
     assert owners == set(CALLS)
 
 
 @pytest.mark.parametrize("opening", ["START TRANSACTION", "SET autocommit = 0"])
 @pytest.mark.parametrize("procedure", CALLS)
-def test_a_mutation_inside_the_callers_transaction_is_refused_and_leaves_it_alive(
+def test_a_mutation_inside_the_callers_transaction_is_refused_and_leaves_it_open(
     session: Session, connect: Callable[[], Session], scene: Scene, opening: str, procedure: str
 ) -> None:
     observer = connect()
@@ -141,7 +142,7 @@ def test_a_refusal_leaves_no_transaction_open(
 
 
 def open_transactions(observer: Session, session: Session) -> int:
-    """Transactions that a session has open."""
+    """The number of open transactions of a session."""
     (row,) = observer.query(
         "SELECT COUNT(*) AS transactions FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = %s",
         session.connection.connection_id,

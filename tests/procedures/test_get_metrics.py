@@ -1,4 +1,4 @@
-"""get_metrics: what monitoring asks of the database, without a scan."""
+"""get_metrics: figures for monitoring, read without a scan."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from tests.support import Row, Session
 
 
 def figures(session: Session) -> Row:
-    """The figures of the whole database."""
+    """The row of figures about the whole database."""
     row: Row = session.call_all("get_metrics")[1][0]
     return row
 
 
-def test_the_first_row_is_that_of_get_health(session: Session) -> None:
+def test_the_first_result_set_is_that_of_get_health(session: Session) -> None:
     session.stand_at("2000000000")
     assert session.call_all("get_metrics")[0] == session.call("get_health")
 
 
-def test_expired_holds_and_orders_are_counted_for_ever_whoever_sweeps(session: Session) -> None:
+def test_expirations_are_counted_for_ever_whichever_procedure_sweeps(session: Session) -> None:
     product_id = session.create_product(stock=3)
     before = figures(session)
     session.travel(-5000)
@@ -24,7 +24,7 @@ def test_expired_holds_and_orders_are_counted_for_ever_whoever_sweeps(session: S
     session.create_order(product_id)
     session.create_hold(product_id)
     session.travel(0)
-    session.create_hold(product_id, 3)  # finds the product short, and sweeps it
+    session.create_hold(product_id, 3)  # finds a shortage, and sweeps the product
     session.travel(10_000)
     session.call("expire_due", 1000)
     after = figures(session)
@@ -32,7 +32,7 @@ def test_expired_holds_and_orders_are_counted_for_ever_whoever_sweeps(session: S
     assert after["orders_expired"] - before["orders_expired"] == 1
 
 
-def test_refunds_due_and_waiting_payments_are_those_of_now(session: Session) -> None:
+def test_refunds_due_and_waiting_payments_are_current(session: Session) -> None:
     def due_and_waiting() -> tuple[Any, Any]:
         row = figures(session)
         return row["refunds_due"], row["payments_waiting"]
@@ -47,7 +47,7 @@ def test_refunds_due_and_waiting_payments_are_those_of_now(session: Session) -> 
     assert due_and_waiting() == (0, 1)
 
 
-def test_the_newest_thousand_products_have_their_stock_told(session: Session) -> None:
+def test_the_stock_of_the_newest_thousand_products_is_returned(session: Session) -> None:
     product_id = session.create_product(stock=7)
     session.create_hold(product_id, 2)
     stock = session.call_all("get_metrics")[2]
@@ -60,3 +60,9 @@ def test_the_newest_thousand_products_have_their_stock_told(session: Session) ->
     stock = session.call_all("get_metrics")[2]
     assert [row["product_id"] for row in stock] == list(range(1_001_000, 1_000_000, -1))
     session.execute("DELETE FROM stock WHERE product_id > 1000000")
+
+
+def test_a_server_outside_a_group_has_no_members(session: Session) -> None:
+    *_, members = session.call_all("get_metrics")
+    assert members == []
+    assert figures(session)["flow_control_throttles"] is None

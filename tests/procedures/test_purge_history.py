@@ -1,4 +1,4 @@
-"""purge_history: delete what is past its time and what no sale needs, and nothing else."""
+"""purge_history: delete keys past their time and history that no sale needs, and nothing else."""
 
 import pytest
 
@@ -25,11 +25,11 @@ def purge(session: Session, limit: int = 10_000) -> Row:
 
 
 def exists(session: Session, table: str, row_id: int) -> bool:
-    """Whether a row is still there."""
+    """Whether a row exists."""
     return bool(session.query(f"SELECT 1 FROM {table} WHERE id = %s", row_id))
 
 
-def test_old_expired_and_released_holds_go_and_active_ones_stay(session: Session) -> None:
+def test_old_expired_and_released_holds_are_deleted_and_active_ones_kept(session: Session) -> None:
     product_id = session.create_product(stock=9)
     released, expired, active = (session.create_hold(product_id) for _ in range(3))
     session.call("release_hold", released)
@@ -43,7 +43,7 @@ def test_old_expired_and_released_holds_go_and_active_ones_stay(session: Session
     assert session.available(product_id) == 8
 
 
-def test_recent_history_stays(session: Session) -> None:
+def test_recent_history_is_kept(session: Session) -> None:
     product_id = session.create_product(stock=9)
     session.call("release_hold", session.create_hold(product_id))
     session.call("cancel_order", session.create_order(product_id))
@@ -51,7 +51,7 @@ def test_recent_history_stays(session: Session) -> None:
     assert {**purge(session), "idempotency_keys": 0} == dict.fromkeys(purge(session), 0)
 
 
-def test_cancelled_orders_go_with_their_holds_and_events(session: Session) -> None:
+def test_old_cancelled_orders_are_deleted_with_their_holds_and_events(session: Session) -> None:
     order_id = session.create_order(session.create_product(stock=9))
     hold_id = session.call("get_order", order_id)[0]["hold_id"]
     for key, status in (("fails", "failure"), ("fails again", "failure")):
@@ -63,7 +63,7 @@ def test_cancelled_orders_go_with_their_holds_and_events(session: Session) -> No
     assert not exists(session, "holds", hold_id)
 
 
-def test_paid_orders_stay_for_ever_with_their_holds_and_events(session: Session) -> None:
+def test_paid_orders_are_kept_for_ever_with_their_holds_and_events(session: Session) -> None:
     product_id = session.create_product(stock=9)
     order_id = session.create_order(product_id)
     hold_id = session.call("get_order", order_id)[0]["hold_id"]
@@ -77,7 +77,7 @@ def test_paid_orders_stay_for_ever_with_their_holds_and_events(session: Session)
     assert session.available(product_id) == 8
 
 
-def test_pending_orders_stay_until_they_are_swept(session: Session) -> None:
+def test_pending_orders_are_kept_until_they_are_swept(session: Session) -> None:
     order_id = session.create_order(session.create_product(stock=9))
     session.travel(MONTH_S)
     assert purge(session)["orders"] == 0
@@ -87,7 +87,7 @@ def test_pending_orders_stay_until_they_are_swept(session: Session) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["refund_due", "orphaned"])
-def test_an_order_with_a_refund_due_stays_until_it_is_ticked_off(session: Session, outcome: str) -> None:
+def test_an_order_with_a_refund_due_is_kept_until_the_refund_is_settled(session: Session, outcome: str) -> None:
     order_id = session.create_order(session.create_product(stock=9))
     session.call("cancel_order", order_id)
     session.call("apply_payment", f"late {outcome}", order_id, "success")
@@ -101,7 +101,7 @@ def test_an_order_with_a_refund_due_stays_until_it_is_ticked_off(session: Sessio
     assert not exists(session, "orders", order_id)
 
 
-def test_keys_go_at_their_own_time(session: Session) -> None:
+def test_each_key_is_deleted_after_its_own_lifetime(session: Session) -> None:
     product_id = session.create_product(stock=9)
     (hold,) = session.call("create_hold", product_id, 1, "client's key")
     session.create_hold(product_id)
@@ -118,7 +118,7 @@ def test_keys_go_at_their_own_time(session: Session) -> None:
     assert session.call("create_hold", product_id, 1, "client's key")[0]["replayed"] == 0
 
 
-def test_reported_sweeps_go_and_unreported_ones_stay(session: Session) -> None:
+def test_reported_sweeps_are_deleted_and_unreported_ones_kept(session: Session) -> None:
     for number in range(2):
         session.travel(1000 * number)
         session.create_hold(session.create_product(stock=9))
@@ -130,13 +130,13 @@ def test_reported_sweeps_go_and_unreported_ones_stay(session: Session) -> None:
     assert len(session.query("SELECT 1 FROM sweeps")) == 1
 
 
-def test_events_that_wait_stay(session: Session) -> None:
+def test_waiting_events_are_kept(session: Session) -> None:
     session.call("apply_payment", "waits", 10**8, "success")
     session.travel(20 * MONTH_S)
     assert purge(session)["payment_events"] == 0
 
 
-def test_the_limit_bounds_each_kind(session: Session) -> None:
+def test_the_limit_applies_to_each_kind(session: Session) -> None:
     product_id = session.create_product(stock=9)
     for _ in range(3):
         session.call("release_hold", session.create_hold(product_id))
@@ -145,8 +145,3 @@ def test_the_limit_bounds_each_kind(session: Session) -> None:
     rows = [purge(session, 2) for _ in range(3)]
     assert [(row["holds"], row["orders"]) for row in rows] == [(2, 2), (1, 1), (0, 0)]
     assert [row["idempotency_keys"] for row in rows] == [2, 2, 2]
-
-
-@pytest.mark.parametrize("limit", [None, 0, -1, 10_001, 2**63 - 1])
-def test_a_limit_out_of_range_is_malformed(session: Session, limit: int | None) -> None:
-    assert session.errno("purge_history", limit) == 30001

@@ -1,4 +1,4 @@
-"""get_product(s), get_hold(s), get_order(s): one row by id, or a row an element."""
+"""get_product(s), get_hold(s), get_order(s): one row by id, or one row per element."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_an_unknown_id_is_not_found(session: Session, kind: str, wrong: int | No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_come_in_the_order_of_the_ids_asked_for(session: Session, kind: str, row_id: int) -> None:
+def test_rows_have_the_order_of_the_ids(session: Session, kind: str, row_id: int) -> None:
     rows = session.batch(f"get_{kind}s", [10**9, row_id, row_id, 2**40])
     assert [column for column in rows[0] if column != "errno"] == KINDS[kind][0]
     assert [next(iter(row.values())) for row in rows] == [None, row_id, row_id, None]
@@ -56,12 +56,12 @@ def test_an_ordered_hold_names_its_order(session: Session, status: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_element_that_is_no_id_is_not_found(session: Session, kind: str, row_id: int) -> None:
+def test_an_element_that_is_not_an_id_is_not_found(session: Session, kind: str, row_id: int) -> None:
     wrong: list[Any] = [True, str(row_id), row_id + 0.2, None, [row_id], {"id": row_id}, 0, -1, 2**64]
     assert set(session.errnos(f"get_{kind}s", wrong)) == {KINDS[kind][1]}
 
 
-def test_a_hold_reads_as_expired_from_its_deadline_on(session: Session) -> None:
+def test_a_hold_is_shown_as_expired_from_its_deadline_on(session: Session) -> None:
     session.stand_at("2000000000")
     hold_id = session.create_hold(session.create_product(stock=1))
     session.stand_at("2000000119.999999")
@@ -70,7 +70,7 @@ def test_a_hold_reads_as_expired_from_its_deadline_on(session: Session) -> None:
     assert session.status_of("hold", hold_id) == "expired"
 
 
-def test_an_ordered_or_released_hold_never_reads_as_expired(session: Session) -> None:
+def test_an_ordered_or_released_hold_is_never_shown_as_expired(session: Session) -> None:
     product_id = session.create_product(stock=2)
     ordered, released = session.create_hold(product_id), session.create_hold(product_id)
     session.call("create_order", ordered, None)

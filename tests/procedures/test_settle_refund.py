@@ -1,4 +1,4 @@
-"""settle_refund and the register refunds_due: money that has to go back."""
+"""settle_refund and the view refunds_due: payments that must be refunded."""
 
 from decimal import Decimal
 

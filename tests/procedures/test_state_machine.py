@@ -14,13 +14,23 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
-from tests.procedures.model import AVAILABLE, NOBODYS_ID, ORDERS_TO_COME, Model, Order, Rules, and_next, latest
-from tests.support import Row, Session
+from tests.procedures.model import (
+    AVAILABLE,
+    ORDERS_TO_COME,
+    Model,
+    Order,
+    Rules,
+    and_next,
+    if_held,
+    if_ordered,
+    if_paid,
+    latest,
+)
+from tests.support import NOBODYS_ID, Row, Session
 
 START_S = 2_000_000_000
 EPOCH = datetime(1970, 1, 1)
@@ -43,11 +53,6 @@ payment_events = st.tuples(st.integers(1, 20), statuses, payments, amounts)
 PaymentEvent = tuple[int, str, str | None, str | None]  # number of its key, status, payment_id, amount
 jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800, 90_000))
 days_s = st.sampled_from((0, 90_000, 2_700_000))
-
-# An example is to be about what there is: rules that need some wait for it.
-if_held = precondition(lambda self: self.model.holds)
-if_ordered = precondition(lambda self: self.model.orders)
-if_paid = precondition(lambda self: self.model.events)
 
 
 class Checkout(RuleBasedStateMachine):

@@ -1,4 +1,4 @@
-"""The EVENT sweep_due: stock comes back by itself."""
+"""The EVENT sweep_due: expired units return to stock without a call."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def _event_runs(session: Session) -> Iterator[None]:
     session.execute(f"ALTER DEFINER = {OWNER} EVENT sweep_due DISABLE")
 
 
-def test_due_holds_and_overdue_orders_come_back_without_any_call(session: Session) -> None:
+def test_the_event_expires_due_holds_and_cancels_overdue_orders(session: Session) -> None:
     product_id = session.create_product(stock=9)
     order_id, hold_id = session.create_order(product_id, 2), session.create_hold(product_id, 3)
     give_up_at = time.monotonic() + DEADLINE_S

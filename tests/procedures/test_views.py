@@ -1,4 +1,4 @@
-"""The views answer what an operator asks at midnight: what is held, what waits, what is owed, what sold."""
+"""The views for operators: what is held, what waits, what must be refunded, what was sold."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -6,25 +6,24 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conftest import PASSWORDS
-from tests.support import Row, Session, url_of
+from service.mysql_url import MysqlUrl
+from tests.support import PASSWORDS, Row, Session
 
 EPOCH = datetime(1970, 1, 1)
-START_S = 2_000_000_010  # a whole minute is 30 s away
+START_S = 2_000_000_010  # a whole minute begins 30 s later
 
 
 @pytest.fixture
 def operator(database_url: str) -> Iterator[Session]:
-    """A session of the operators' account, which may read views and no table."""
-    name = database_url.partition("?")[0].rpartition("/")[2]
-    session = Session(url_of(database_url, database=name, account="checkout_dba", password=PASSWORDS["checkout_dba"]))
+    """A session with the operators' account, which may read the views."""
+    session = Session(str(MysqlUrl.parse(database_url).for_account("checkout_dba", PASSWORDS["checkout_dba"])))
     yield session
     session.close()
 
 
 @pytest.fixture
 def product_id(session: Session) -> int:
-    """A product, while nothing else is held, pending or waiting."""
+    """A product; there are no other holds, orders and events."""
     session.stand_at(str(START_S + 10_000_000))
     session.call("expire_due", 100_000)
     session.travel(0)
@@ -46,12 +45,12 @@ def order(session: Session, product_id: int, **members: object) -> int:
 
 
 def at(session: Session, operator: Session, seconds: float) -> None:
-    """Let both clocks stand still so many seconds from the start."""
+    """Stop both sessions' clocks so many seconds after the start."""
     for each in (session, operator):
         each.stand_at(str(START_S + seconds))
 
 
-def test_active_holds_are_what_is_held_now_by_whom_and_until_when(
+def test_active_holds_shows_current_holds_with_caller_customer_and_deadline(
     session: Session, operator: Session, product_id: int
 ) -> None:
     at(session, operator, 0)
@@ -87,7 +86,7 @@ def test_active_holds_are_what_is_held_now_by_whom_and_until_when(
     assert operator.query("SELECT hold_id FROM active_holds") == []
 
 
-def test_pending_orders_are_those_that_wait_for_their_payment(
+def test_pending_orders_shows_orders_that_wait_for_their_payment(
     session: Session, operator: Session, product_id: int
 ) -> None:
     at(session, operator, 0)
@@ -114,7 +113,7 @@ def test_pending_orders_are_those_that_wait_for_their_payment(
     ]
 
 
-def test_waiting_payments_are_those_whose_order_has_not_come(
+def test_waiting_payments_shows_events_whose_order_does_not_exist(
     session: Session, operator: Session, product_id: int
 ) -> None:
     at(session, operator, 0)
@@ -134,7 +133,7 @@ def test_waiting_payments_are_those_whose_order_has_not_come(
     assert operator.query("SELECT order_id FROM waiting_payments") == [], "orphaned, marked as such or not"
 
 
-def test_refunds_due_are_the_money_that_has_to_go_back(session: Session, operator: Session, product_id: int) -> None:
+def test_refunds_due_shows_payments_that_must_be_refunded(session: Session, operator: Session, product_id: int) -> None:
     at(session, operator, 0)
     paid, cancelled = order(session, product_id), order(session, product_id)
     for key, order_id in (("first", paid), ("second", paid), ("late", cancelled), ("orphan", cancelled + 100)):
@@ -158,7 +157,7 @@ def test_refunds_due_are_the_money_that_has_to_go_back(session: Session, operato
     assert operator.query("SELECT * FROM refunds_due") == []
 
 
-def test_sales_per_minute_count_what_was_paid(session: Session, operator: Session, product_id: int) -> None:
+def test_sales_per_minute_counts_paid_orders(session: Session, operator: Session, product_id: int) -> None:
     other_id = session.create_product(stock=5, price="1.00")
     at(session, operator, 0)
     orders = [order(session, product_id) for _ in range(5)]
@@ -188,6 +187,6 @@ def test_sales_per_minute_count_what_was_paid(session: Session, operator: Sessio
         ("waiting_payments", "payment_events", "payment_events_by_outcome"),
     ],
 )
-def test_a_view_reads_what_it_shows_and_not_the_history(session: Session, view: str, table: str, index: str) -> None:
+def test_a_view_reads_only_the_rows_that_it_shows(session: Session, view: str, table: str, index: str) -> None:
     plan = {row["table"]: row["key"] for row in session.query(f"EXPLAIN FORMAT = TRADITIONAL SELECT * FROM {view}")}
     assert plan[table] == index

@@ -1,4 +1,4 @@
-"""Which MySQL server is used."""
+"""Which mysqld the stack chooses."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from stack import programs
         ("Ver 10.11.16-MariaDB-0+deb12u1 for debian-linux-gnu on x86_64 (Debian 12)", False),
     ],
 )
-def test_a_server_on_path_is_used_unless_it_is_old_or_mariadb(
+def test_a_mysqld_on_path_is_used_unless_it_is_too_old_or_mariadb(
     version: str, is_used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Debian calls MariaDB's server mysqld too; our procedures need MySQL 8.4."""

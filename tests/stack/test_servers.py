@@ -1,4 +1,4 @@
-"""Private servers: side by side, killed, frozen, left behind."""
+"""Private servers: two at once, killed, frozen, left over from another run."""
 
 import os
 import select
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.database import connection_options
+from service.mysql_url import MysqlUrl
 from stack import servers as stack_servers
 from stack.errors import StackError
 from stack.process import port_is_free
@@ -37,7 +37,7 @@ signal.pause()
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[Servers]:
-    """Private servers of another name than those of the whole run, for these tests to ill-treat."""
+    """Private servers of another name, which these tests may kill."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MYSQL_URL", "")
         patch.setenv("REDIS_URL", "")
@@ -47,7 +47,7 @@ def second() -> Iterator[Servers]:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis server in a folder of its own, not started yet."""
+    """A Redis server in a new folder, not started yet."""
     server = RedisServer(tmp_path, tmp_path, find_redis_server())
     yield server
     server.stop()
@@ -55,7 +55,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @contextmanager
 def idle_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A process in a group of its own, like a server, that has these arguments and does nothing."""
+    """A process with these arguments that does nothing, in its own process group like a server."""
     script = "import signal; print('started', flush=True); signal.pause()"
     command = [sys.executable, "-c", script, *arguments]
     with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True) as process:
@@ -68,7 +68,7 @@ def idle_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def count_rows(url: str) -> int:
-    """The rows of the table that the tests below write to."""
+    """The number of rows of the table that the following tests write."""
     session = Session(url)
     count: int = session.query("SELECT COUNT(*) AS n FROM killed.t")[0]["n"]
     session.close()
@@ -76,7 +76,7 @@ def count_rows(url: str) -> int:
 
 
 def test_two_names_run_side_by_side(servers: Servers, second: Servers) -> None:
-    """Servers of two names share neither addresses nor data."""
+    """They share neither addresses nor data."""
     uuids = set()
     for url in (servers.mysql_url, second.mysql_url):
         session = Session(url)
@@ -87,7 +87,7 @@ def test_two_names_run_side_by_side(servers: Servers, second: Servers) -> None:
 
 
 def test_a_second_run_of_a_name_is_refused(second: Servers) -> None:
-    """It says which process to stop, and leaves the first one alone."""
+    """The error names the process to stop, and the first run is not disturbed."""
     complaint = f"already running in this clone, as process {os.getpid()}"
     with pytest.raises(StackError, match=complaint), stack_servers.start(SECOND):
         pass
@@ -96,10 +96,9 @@ def test_a_second_run_of_a_name_is_refused(second: Servers) -> None:
 
 def test_mysql_can_be_reached_by_socket_and_by_port(second: Servers) -> None:
     """The URL's socket wins, its host and port hold as well."""
-    options = connection_options(second.mysql_url)
     by_socket = Session(second.mysql_url)
     by_port = Session(second.mysql_url.partition("?")[0])
-    assert options["host"] == "127.0.0.1"
+    assert MysqlUrl.parse(second.mysql_url).hosts[0].host == "127.0.0.1"
     assert by_socket.query("SELECT CURRENT_USER() AS me") == [{"me": "root@localhost"}]
     assert by_port.query("SELECT CURRENT_USER() AS me") == [{"me": "root@127.0.0.1"}]
     by_socket.close()
@@ -107,7 +106,7 @@ def test_mysql_can_be_reached_by_socket_and_by_port(second: Servers) -> None:
 
 
 def test_mysql_is_durable_and_runs_events_in_utc(second: Servers) -> None:
-    """No stack of ours is faster than production because it may lose a commit."""
+    """So no measurement profits from settings that could lose a commit."""
     session = Session(second.mysql_url)
     settings = session.query(
         "SELECT @@sync_binlog, @@innodb_flush_log_at_trx_commit, @@log_bin, @@event_scheduler, @@time_zone"
@@ -116,7 +115,7 @@ def test_mysql_is_durable_and_runs_events_in_utc(second: Servers) -> None:
     assert list(settings[0].values()) == [1, 1, 1, "ON", "+00:00"]
 
 
-def test_a_killed_mysql_comes_back_at_the_same_address_with_every_commit(second: Servers) -> None:
+def test_a_killed_mysql_restarts_at_the_same_address_with_every_commit(second: Servers) -> None:
     """A kill -9 loses nothing that was committed."""
     session = Session(second.mysql_url)
     session.execute("DROP DATABASE IF EXISTS killed")
@@ -130,7 +129,7 @@ def test_a_killed_mysql_comes_back_at_the_same_address_with_every_commit(second:
 
 
 def test_a_server_restarted_from_a_thread_outlives_the_thread(second: Servers) -> None:
-    """The kernel's death signal is tied to a thread: it must not be the caller's."""
+    """The kernel sends the death signal when the starting thread ends, which must not be the caller's."""
     thread = threading.Thread(target=second.redis.restart)
     thread.start()
     thread.join()
@@ -139,8 +138,8 @@ def test_a_server_restarted_from_a_thread_outlives_the_thread(second: Servers) -
     assert second.redis.answers()
 
 
-def test_a_frozen_server_answers_nobody_until_it_goes_on(second: Servers) -> None:
-    """A pause is what a hanging server looks like: connections stay, answers do not come."""
+def test_a_frozen_server_answers_only_after_it_is_resumed(second: Servers) -> None:
+    """A frozen server keeps its connections open and does not answer."""
     second.redis.pause()
     assert second.redis.is_running()
     assert not second.redis.answers()
@@ -156,8 +155,8 @@ def test_a_port_is_free_when_nothing_listens_on_it(host: str, family: socket.Add
     assert port_is_free(host, port)
 
 
-def test_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
-    """A kill -9 of the starter leaves nobody behind."""
+def test_servers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    """Also when the starter is killed (SIGKILL)."""
     command = [sys.executable, "-c", START_REDIS_AND_WAIT, str(tmp_path)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
@@ -170,15 +169,15 @@ def test_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
 
 
 def test_a_leftover_of_the_same_folder_is_killed(redis: RedisServer, tmp_path: Path) -> None:
-    """A server that outlived its run gives way to the next one."""
+    """The next run kills a server that outlived its run."""
     with idle_process(f"{tmp_path}/redis.conf") as leftover:
         (tmp_path / "pid").write_text(str(leftover.pid))
         redis.start()
         assert leftover.wait(10) == -signal.SIGKILL
 
 
-def test_another_program_with_the_pid_of_a_leftover_lives_on(redis: RedisServer, tmp_path: Path) -> None:
-    """The kernel gives a pid away again."""
+def test_another_program_with_the_pid_of_a_leftover_is_not_killed(redis: RedisServer, tmp_path: Path) -> None:
+    """The kernel may give the pid to another program."""
     with idle_process() as stranger:
         (tmp_path / "pid").write_text(str(stranger.pid))
         redis.start()
@@ -186,8 +185,8 @@ def test_another_program_with_the_pid_of_a_leftover_lives_on(redis: RedisServer,
 
 
 @pytest.mark.parametrize("content", ["", "999999999"])
-def test_a_useless_pid_file_stops_nobody(redis: RedisServer, tmp_path: Path, content: str) -> None:
-    """It was being written when its run was killed, or its server is gone."""
+def test_an_invalid_pid_file_does_not_prevent_a_start(redis: RedisServer, tmp_path: Path, content: str) -> None:
+    """The file may be incomplete because its run was killed, or its server may have ended."""
     (tmp_path / "pid").write_text(content)
     redis.start()
     assert redis.answers()

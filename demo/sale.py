@@ -1,0 +1,52 @@
+"""The record of a simulated sale: where the units were over time, and the responses that buyers got."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from demo.client import Response
+
+
+@dataclass(frozen=True)
+class StockLevels:
+    """The number of units in each state, `at_s` seconds after the start of the sale."""
+
+    at_s: float
+    available: int
+    held: int
+    pending: int
+    sold: int
+
+
+@dataclass
+class Sale:
+    """One sale, from the first buyer to the last deadline."""
+
+    units: int
+    buyers: int
+    started_at: float  # monotonic seconds
+    levels: list[StockLevels] = field(default_factory=list)
+    responses: Sequence[Response] = ()
+    counts: Counter[str] = field(default_factory=Counter)
+    differences: int = 0  # rows of check_stock()
+
+    @property
+    def oversold(self) -> int:
+        """The units sold, or confirmed to buyers, beyond those on sale."""
+        return max(0, max(self.levels[-1].sold, self.counts["success applied"]) - self.units)
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether no unit was oversold, check_stock() found no difference, and buyers were told of every unit sold."""
+        return self.oversold == 0 and self.differences == 0 and self.levels[-1].sold == self.counts["success applied"]
+
+    def latency_ms(self, share: float) -> float:
+        """The duration that this share of the responses did not exceed."""
+        return 1000 * float(np.quantile([response.duration_s for response in self.responses], share))
+
+    @property
+    def busiest_second(self) -> int:
+        """The number of requests in the busiest second."""
+        return max(Counter(int(response.requested_at - self.started_at) for response in self.responses).values())

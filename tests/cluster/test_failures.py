@@ -1,0 +1,153 @@
+"""Members of a group die and freeze under load: nothing is lost, nothing happens twice, and the sale goes on by itself.
+
+script/test --soak tests/cluster/test_failures.py -n0 kills the primary ten times instead of once.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from service import deploy as service_deploy
+from service.deploy import deploy
+from stack.group import Group
+from tests.faults.ledger import Load, assert_nobody_noticed, steady_load
+from tests.faults.test_operations import PENDING_MIGRATIONS, short_holds
+from tests.http.support import Service, Shop
+from tests.support import Session, eventually
+
+PATIENCE_S = 60
+ROUNDS, ROUNDS_OF_SOAK = 1, 10
+FROZEN_S = 20
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_a_primary_that_is_killed_loses_nothing_and_rejoins(
+    service: Service, database_url: str, group: Group, request: pytest.FixtureRequest
+) -> None:
+    rounds = ROUNDS_OF_SOAK if request.config.getoption("--soak") else ROUNDS
+    with steady_load(service, database_url) as load:
+        for _ in range(rounds):
+            killed = group.primary()
+            killed.kill()
+            load.wait_until_served(within_s=PATIENCE_S)
+            killed.start()
+            killed.wait_until_online()
+            assert group.primary() is not killed
+
+
+def test_a_primary_that_is_frozen_loses_nothing_and_is_not_believed_when_it_goes_on(
+    service: Service, database_url: str, group: Group
+) -> None:
+    frozen = group.primary()
+    with steady_load(service, database_url) as load:
+        frozen.pause()
+        until = time.monotonic() + FROZEN_S
+        load.wait_until_served(within_s=PATIENCE_S)
+        with reading_new_holds(service, database_url):
+            time.sleep(max(0.0, until - time.monotonic()))
+            frozen.resume()
+            frozen.wait_until_online()
+        assert group.primary() is not frozen
+
+
+@contextmanager
+def reading_new_holds(service: Service, database_url: str) -> Iterator[None]:
+    """Make holds as long as the block lasts, and read each at once: a server with old rows would not know it."""
+    with closing(Session(database_url)) as session:
+        product_id = session.create_product(stock=1_000_000)
+    is_over = threading.Event()
+    statuses: list[int] = []
+
+    def make_and_read() -> None:
+        with service.client() as client:
+            shop = Shop(client)
+            while not is_over.is_set():
+                statuses.append(client.get(f"/api/holds/{shop.hold(product_id)}").status_code)
+
+    reader = threading.Thread(target=make_and_read)
+    reader.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        reader.join()
+    assert set(statuses) == {200}
+
+
+def test_without_a_majority_nothing_is_accepted_and_nothing_is_lost(
+    service: Service, database_url: str, group: Group
+) -> None:
+    primary = group.primary()
+    secondaries = [member for member in group.members if member is not primary]
+    with steady_load(service, database_url) as load:
+        for member in secondaries:
+            member.kill()
+        killed_at = time.monotonic()
+        eventually(lambda: primary.status().state == "ERROR", within_s=PATIENCE_S)
+        assert service.status_of("/readyz") == 503
+        assert accepted_since(load, killed_at + 1) == []
+        group.start()
+        load.wait_until_served(within_s=PATIENCE_S)
+
+
+def accepted_since(load: Load, since: float) -> list[object]:
+    """The requests that were accepted since then, and not before."""
+    answers = [answer for entry in load.ledger.entries for answer in entry.answers]
+    return [answer for answer in answers if answer.at > since and answer.status == 201 and not answer.replayed]
+
+
+def test_a_secondary_that_is_killed_and_replaced_by_a_clone_is_not_noticed(
+    service: Service, database_url: str, group: Group
+) -> None:
+    secondary = next(member for member in group.members if member is not group.primary())
+    with steady_load(service, database_url) as load:
+        secondary.kill()
+        load.wait_until_served(3)
+        group.remove(secondary)
+        clone = group.add()
+        assert clone.number == secondary.number
+        load.wait_until_served()
+    assert_nobody_noticed(load)
+
+
+def test_a_planned_switch_of_the_primary_loses_nothing(service: Service, database_url: str, group: Group) -> None:
+    before = group.primary()
+    after = next(member for member in group.members if member is not before)
+    with steady_load(service, database_url) as load:
+        group.promote(after)
+        load.assert_back_in_service()
+    assert group.primary() is after
+
+
+def test_a_deploy_that_replaces_routines_and_migrates_tables_in_use_is_not_noticed(
+    service: Service, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: Group
+) -> None:
+    """The next release is this one with three more migrations and every procedure changed."""
+    assert group.primary()
+    for folder in ("migrations", "sql"):
+        shutil.copytree(service_deploy.ROOT / folder, tmp_path / folder)
+    for name, statement in PENDING_MIGRATIONS.items():
+        (tmp_path / "migrations" / name).write_text(statement)
+    monkeypatch.setattr(service_deploy, "ROOT", tmp_path)
+    with steady_load(service, database_url) as load:
+        with closing(Session(database_url)) as session:
+            session.execute("DELETE FROM installed_objects WHERE name LIKE 'procedures/%%'")
+        assert "3 migrations applied" in deploy(database_url)
+        load.wait_until_served()
+    assert_nobody_noticed(load)
+
+
+def test_deadlines_are_kept_by_the_new_primary(service: Service, database_url: str, group: Group) -> None:
+    """Its EVENT is disabled when it becomes the primary; the service enables it."""
+    group.primary().kill()
+    eventually(lambda: service.status_of("/readyz") == 200, within_s=PATIENCE_S)
+    with closing(Session(database_url)) as session, service.client() as client, short_holds(session):
+        product_id = session.create_product(stock=1)
+        Shop(client).hold(product_id)
+        eventually(lambda: session.available(product_id) == 1)

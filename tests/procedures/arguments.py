@@ -1,0 +1,174 @@
+"""Valid arguments of every public procedure, and invalid values to put in their place."""
+
+from typing import Any
+
+import mysql.connector
+
+from tests.support import NOBODYS_ID, Row, Session
+
+TABLES = (
+    "products",
+    "stock",
+    "holds",
+    "orders",
+    "payment_events",
+    "payment_reviews",
+    "idempotency_keys",
+    "stock_adjustments",
+    "sweeps",
+    "measurements",
+    "settings",
+    "customer_units",
+)
+
+# Procedures with plain arguments. Product 1 exists in the tests that use them.
+ARGUMENTS: dict[str, list[Any]] = {
+    "adjust_stock": [1, 1, "reason"],
+    "apply_payment": ["key", NOBODYS_ID, "success"],
+    "cancel_order": [NOBODYS_ID],
+    "change_product": [1, "Limited Edition Item", "100.00", 5],
+    "change_setting": ["hold_ttl_s", 120],
+    "create_hold": [1, 1, "key"],
+    "create_order": [NOBODYS_ID, "key"],
+    "create_product": ["Limited Edition Item", "100.00", 5],
+    "expire_due": [10],
+    "extend_hold": [NOBODYS_ID],
+    "get_hold": [NOBODYS_ID],
+    "get_order": [NOBODYS_ID],
+    "get_payment": ["key"],
+    "get_product": [1],
+    "list_products": [0, 10],
+    "purge_history": [10],
+    "record_stock_check": [0],
+    "release_hold": [NOBODYS_ID],
+    "report_sweeps": [10],
+    "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
+    "settle_refund": ["key"],
+    "settle_review": ["key"],
+    "settle_waiting_payments": [10],
+    "start_payment": [NOBODYS_ID],
+}
+# One element of each batch procedure; no row has its id.
+BATCHES: dict[str, Any] = {
+    "apply_payments": {"idempotency_key": "large", "order_id": NOBODYS_ID, "status": "success"},
+    "cancel_orders": NOBODYS_ID,
+    "create_holds": {"product_id": NOBODYS_ID, "quantity": 1},
+    "create_orders": {"hold_id": NOBODYS_ID},
+    "extend_holds": NOBODYS_ID,
+    "get_holds": NOBODYS_ID,
+    "get_orders": NOBODYS_ID,
+    "get_products": NOBODYS_ID,
+    "release_holds": NOBODYS_ID,
+    "start_payments": NOBODYS_ID,
+}
+# What a procedure answers if no row has the id or key of its first argument, or of an element.
+NOT_FOUND = {
+    "adjust_stock": 30101,
+    "cancel_order": 30301,
+    "cancel_orders": 30301,
+    "change_product": 30101,
+    "create_hold": 30101,
+    "create_holds": 30101,
+    "create_order": 30201,
+    "create_orders": 30201,
+    "extend_hold": 30201,
+    "extend_holds": 30201,
+    "get_hold": 30201,
+    "get_holds": 30201,
+    "get_order": 30301,
+    "get_orders": 30301,
+    "get_payment": 30401,
+    "get_product": 30101,
+    "get_products": 30101,
+    "release_hold": 30201,
+    "release_holds": 30201,
+    "set_selling_rules": 30101,
+    "settle_refund": 30401,
+    "settle_review": 30401,
+    "start_payment": 30301,
+    "start_payments": 30301,
+}
+# These look an id or a key up without checking its form: an invalid one is not found.
+LOOKUPS = {"get_hold", "get_holds", "get_order", "get_orders", "get_payment", "get_product", "get_products"} | {
+    "settle_refund",
+    "settle_review",
+}
+
+BEYOND_EVERY_ID = [2**63 - 1, 2**63, 2**64, 1e300]  # MySQL turns them into 2**63 - 1 where it is not strict
+NUMBERS = [None, -1, 0, *BEYOND_EVERY_ID, -(2**63) - 1]
+PRICES = ["-0.01", "1.005", "10000000000"]
+MOMENTS = [None, "", 0, -1, "2030-02-30 00:00:00", "2030-13-01 00:00:00", "0000-00-00 00:00:00", "soon", 1e300]
+TEXTS = [None, "", "k" * 256, "k" * 2000, "ä" * 128, "ä" * 500]
+# The largest number that a procedure takes at a place.
+LARGEST = {
+    ("adjust_stock", 1): 10**12,
+    ("change_product", 3): 10**6,
+    ("create_hold", 1): 10**6,
+    ("create_product", 2): 10**12,
+    ("expire_due", 0): 100_000,
+    ("list_products", 1): 1000,
+    ("purge_history", 0): 10_000,
+    ("report_sweeps", 0): 1000,
+    ("set_selling_rules", 3): 10**6,
+    ("settle_waiting_payments", 0): 1000,
+}
+
+WRONG_IDS = [True, "1", 1.5, 1.0, None, [1], {}, 0, -1, 2**63, 2**64]
+WRONG_AMOUNTS = ["", "-1", "+1", "1.", ".5", "1.001", "1e2", " 1", "1\n", "1,0", "NaN", "1" * 19, "9" * 99]
+WRONG_KEYS = [1, True, 1.5, ["key"], {}, "", "k" * 256, "ä" * 128]
+# Invalid values of each member of a batch procedure's elements; "" stands for the element itself.
+WRONG_MEMBERS: dict[str, dict[str, list[Any]]] = {
+    "apply_payments": {
+        "": [None, 1, "x", True, [], {}, [{"order_id": 1}]],
+        "idempotency_key": [*WRONG_KEYS, None],
+        "order_id": WRONG_IDS,
+        "status": [1, True, None, ["success"], {}, "", "paid", "SUCCESS", "Failed", "success ", "succéss", "s" * 99],
+        "payment_id": WRONG_KEYS,
+        "amount": [1, True, 1.5, ["1"], {}, *WRONG_AMOUNTS],
+    },
+    "create_holds": {
+        "": [None, 1, "x", True, [], {}, [[]], [{"product_id": 1, "quantity": 1}]],
+        "product_id": WRONG_IDS,
+        "quantity": [*WRONG_IDS, 10**6 + 1, -(2**63)],
+        "idempotency_key": WRONG_KEYS,
+        "customer_id": ["", "x" * 65, "é" * 33, "x" * 5000, 7, 1.5, True, ["ada"], {"id": "ada"}],
+        "caller": ["x" * 65, "é" * 33],
+    },
+    "create_orders": {
+        "": [None, 1, "x", True, [], {}, [{"hold_id": 1}]],
+        "hold_id": WRONG_IDS,
+        "idempotency_key": WRONG_KEYS,
+        "caller": ["x" * 65, "é" * 33],
+    },
+    **{name: {"": [*WRONG_IDS, []]} for name in ("cancel_orders", "extend_holds", "release_holds", "start_payments")},
+}
+
+
+def wrong_for(procedure: str, place: int) -> list[Any]:
+    """The invalid values to try at a place of a procedure's arguments."""
+    good = ARGUMENTS[procedure][place]
+    if isinstance(good, int):
+        largest = LARGEST.get((procedure, place))
+        return NUMBERS if largest is None else [*NUMBERS, largest + 1, -largest - 1]
+    if good == "100.00":
+        return [*NUMBERS, *PRICES]
+    return MOMENTS if good.startswith("2030") else TEXTS
+
+
+def is_text(procedure: str, place: int) -> bool:
+    """Whether the argument at a place is a text."""
+    return wrong_for(procedure, place) is TEXTS
+
+
+def checksums(session: Session) -> list[Row]:
+    """The checksums of all tables, which differ after any change."""
+    return session.query(f"CHECKSUM TABLE {', '.join(TABLES)}")
+
+
+def errno_of(session: Session, procedure: str, arguments: list[Any]) -> int | None:
+    """The errno with which a CALL is refused; None if it is accepted."""
+    try:
+        session.call_all(procedure, *arguments)
+    except mysql.connector.Error as error:
+        return error.errno
+    return None
