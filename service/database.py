@@ -14,8 +14,8 @@ from service.mysql_url import MysqlUrl
 from service.primary import CONNECT_TIMEOUT_S, ER_NOT_PRIMARY, DriverConnection, Primary, find_primary
 
 # What this code needs, and what it tells the database of itself: see the table schema_release.
-SCHEMA_VERSION = 1
-CODE_VERSION = 1
+SCHEMA_VERSION = 2
+CODE_VERSION = 2
 
 # MySQL has these errnos, the driver has no names for them.
 ER_DISK_FULL = 1021

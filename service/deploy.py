@@ -22,9 +22,11 @@ from typing import Any
 
 import mysql.connector
 import yoyo
+from mysql.connector import errorcode
 from yoyo.backends.core import MySQLBackend
 
 from service import __version__
+from service.database import LOCK_WAIT_TIMEOUT_S, SCHEMA_VERSION
 from service.errors import SettingsError
 from service.mysql_url import MysqlUrl
 from service.primary import find_primary
@@ -35,6 +37,13 @@ OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
 MIGRATION_TABLE = "_yoyo_migration"
+# A routine that writes new columns or tables, and the procedure that then writes them for the rows that are there.
+# In this order, because each backfill relies on the ones before it. Routines that read them are replaced afterwards.
+BACKFILLS = (
+    ("write_holds", "backfill_holds"),
+    ("insert_orders", "backfill_order_lines"),
+    ("settle_orders", "backfill_orders"),
+)
 FIRST_MIGRATION = "0101"  # of the baseline, with which release 0.9.0 started the schema anew
 # MySQL's own default, whatever the server's is.
 SQL_MODE = (
@@ -158,17 +167,39 @@ def migrate(url: MysqlUrl) -> int:
 
 
 def install_routines(cursor: Any, grants: list[str]) -> int:
-    """Replace what changed since it was installed and drop what is gone; returns how many were touched."""
+    """Replace what changed since it was installed and drop what is gone; returns how many objects were touched.
+
+    New routines come first, because changed ones call them; then views, which only gain columns; then the writers of
+    BACKFILLS, each with its backfill.
+    """
+    routines = read_routines()
+    present = find_present(cursor)
+    touched = replace_changed(
+        cursor, grants, [routine for routine in routines if (routine.kind, routine.name) not in present]
+    )
+    touched += replace_changed(cursor, grants, [routine for routine in routines if routine.kind == "VIEW"])
+    for writer, backfill in BACKFILLS:
+        touched += replace_changed(cursor, grants, [routine for routine in routines if routine.name == writer])
+        run_backfill(cursor, backfill)
+    touched += replace_changed(cursor, grants, routines)
+    return touched + drop_leftovers(cursor, routines)
+
+
+def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> int:
+    """Install those of some routines whose text differs from the installed one; returns how many."""
     cursor.execute("SELECT name, sha256 FROM installed_objects")
     installed = dict(cursor.fetchall())
     present = find_present(cursor)
-    touched = 0
-    for routine in read_routines():
-        if installed.pop(routine.path, None) == routine.sha256 and (routine.kind, routine.name) in present:
-            continue
+    changed = [
+        routine
+        for routine in routines
+        if installed.get(routine.path) != routine.sha256 or (routine.kind, routine.name) not in present
+    ]
+    for routine in changed:
         # A deploy that is killed from here on leaves a routine of unknown text: without its row the next one mends it.
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (routine.path,))
         if routine.kind != "VIEW":  # a view is replaced in one step
+            # DROP waits for the transactions in which the routine is running.
             cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
         cursor.execute(routine.create_statement)
         # DROP took the accounts' EXECUTE along: give it back at once, callers are waiting.
@@ -176,12 +207,29 @@ def install_routines(cursor: Any, grants: list[str]) -> int:
             if re.search(rf"ON {routine.kind} {routine.name} ", grant):
                 cursor.execute(grant)
         cursor.execute("INSERT INTO installed_objects (name, sha256) VALUES (%s, %s)", (routine.path, routine.sha256))
-        touched += 1
-    for path in installed:
+    return len(changed)
+
+
+def run_backfill(cursor: Any, procedure: str) -> None:
+    """CALL a backfill until it has finished; it continues where a deadlock or a lock wait timeout stopped it."""
+    while True:
+        try:
+            cursor.execute(f"CALL {procedure}()")
+        except mysql.connector.Error as error:
+            if error.errno not in (errorcode.ER_LOCK_DEADLOCK, errorcode.ER_LOCK_WAIT_TIMEOUT):
+                raise
+        else:
+            return
+
+
+def drop_leftovers(cursor: Any, routines: list[Routine]) -> int:
+    """Drop what an earlier release installed and this one does not have; returns how many."""
+    cursor.execute("SELECT name FROM installed_objects")
+    leftovers = {name for (name,) in cursor.fetchall()} - {routine.path for routine in routines}
+    for path in leftovers:
         drop_everywhere(cursor, Path(path))
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (path,))
-        touched += 1
-    return touched
+    return len(leftovers)
 
 
 def find_present(cursor: Any) -> set[tuple[str, str]]:
@@ -259,6 +307,8 @@ def deploy(url: str, *, seed: bool = False) -> str:
             # A routine keeps the mode and the collation that it was created under.
             cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
             cursor.execute("SET sql_mode = %s", (SQL_MODE,))
+            # While a backfill waits for a lock, buyers may wait for the locks that it has.
+            cursor.execute("SET innodb_lock_wait_timeout = %s", (LOCK_WAIT_TIMEOUT_S,))
             migrated = migrate(server)
             statements = read_account_statements()
             grants = [statement for statement in statements if re.match(r"GRANT (EXECUTE|SELECT) ON \w", statement)]
@@ -271,6 +321,8 @@ def deploy(url: str, *, seed: bool = False) -> str:
             for grant in grants:
                 cursor.execute(grant)
             revoke_leftovers(cursor, grants)
+            # Last: from now on workers that need this schema start.
+            cursor.execute("UPDATE schema_release SET schema_version = GREATEST(schema_version, %s)", (SCHEMA_VERSION,))
             set_passwords(cursor)
             if seed:
                 seed_product(cursor)

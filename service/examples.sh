@@ -36,7 +36,10 @@ curl -s -X POST "http://127.0.0.1:8000$hold/extend"
 ## create_order
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
-curl -s http://127.0.0.1:8000/api/orders -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}'
+other=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":2}')
+curl -s http://127.0.0.1:8000/api/orders -H 'Content-Type: application/json' \
+    -d '{"hold_ids":['${hold##*/}','${other##*/}']}'
 
 ## get_order
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \

@@ -49,7 +49,7 @@ PAYMENT_STATUSES = {
     **dict.fromkeys(("refunded",), "the whole payment was refunded"),
     **dict.fromkeys(("disputed",), "the buyer disputes the payment"),
 }
-ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled"]}
+ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled", "refunded"]}
 
 
 def _describe(meanings: dict[str, str]) -> str:
@@ -65,6 +65,7 @@ def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
     return {"type": "object", "properties": members, "required": required}
 
 
+ORDER_LINE = _object(hold_id=ID, product_id=ID, quantity=UNITS, unit_price=MONEY, refunded_quantity=UNITS)
 PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
@@ -95,25 +96,59 @@ SCHEMAS: dict[str, Json] = {
     ),
     "CreatedHold": _object(hold_id=ID, expires_at=MOMENT),
     "Hold": _object(
-        ("order_id",),
+        ("unit_price", "order_id"),
         hold_id=ID,
         product_id=ID,
         quantity=UNITS,
         status={"enum": ["active", "ordered", "expired", "released"]},
         expires_at=MOMENT,
+        unit_price={
+            **MONEY,
+            "description": "The product's price when the hold was made. Holds that ended under release 0.9 have none.",
+        },
         order_id={**ID, "description": "the order that the hold became; only where it is ordered"},
     ),
     "ExtendedHold": _object(hold_id=ID, expires_at=MOMENT),
-    "OrderBody": _object(hold_id=ID),
-    "CreatedOrder": _object(order_id=ID, hold_id=ID, status=ORDER_STATUS),
-    "Order": _object(
+    "OrderBody": {
+        **_object(
+            ("hold_id", "hold_ids"),
+            hold_id=ID,
+            hold_ids={
+                "type": "array",
+                "items": ID,
+                "minItems": 1,
+                "maxItems": 50,
+                "uniqueItems": True,
+                "examples": [[1, 2]],
+                "description": "holds of one caller and of at most one customer; under a key they are a set",
+            },
+        ),
+        "oneOf": [{"required": ["hold_id"]}, {"required": ["hold_ids"]}],
+    },
+    "CreatedOrder": _object(
+        ("hold_id", "hold_ids"),
         order_id=ID,
-        hold_id=ID,
+        hold_id={**ID, "description": "where the first request under the key named one hold"},
+        hold_ids={"type": "array", "items": ID, "description": "where it named a list; ascending"},
+        status=ORDER_STATUS,
+    ),
+    "CancelledOrder": _object(
+        ("hold_id", "hold_ids"),
+        order_id=ID,
+        hold_id={**ID, "description": "where the order has one line"},
+        hold_ids={"type": "array", "items": ID, "description": "where it has several; ascending"},
+        status={"const": "cancelled"},
+    ),
+    "Order": _object(
+        ("hold_id", "product_id", "quantity"),
+        order_id=ID,
+        hold_id={**ID, "description": "only where the order has one line, like product_id and quantity"},
         product_id=ID,
         quantity=UNITS,
-        amount=MONEY,
+        amount={**MONEY, "description": "the sum of quantity times unit_price over the lines"},
         status=ORDER_STATUS,
         payment_due_at=MOMENT,
+        lines={"type": "array", "items": ORDER_LINE, "description": "one per hold, by hold_id"},
     ),
     "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
@@ -146,7 +181,7 @@ SCHEMAS: dict[str, Json] = {
     ),
     "AppliedPayment": _object(
         order_id=ID,
-        status={"enum": ["pending", "paid", "cancelled", None]},
+        status={"enum": [*ORDER_STATUS["enum"], None]},
         outcome={"enum": ["waiting", "applied", "ignored", "refund_due", "orphaned"]},
     ),
     "Liveness": _object(status={"const": "ok"}),
@@ -159,7 +194,7 @@ SCHEMAS: dict[str, Json] = {
         sweep_event={"enum": ["enabled", "disabled"], "description": "whether MySQL's own EVENT sweeps"},
     ),
     "Problem": _object(
-        ("available_stock", "order_id", "missing"),
+        ("available_stock", "hold_id", "order_id", "missing"),
         type=TEXT,
         title=TEXT,
         status={"type": "integer"},
@@ -167,6 +202,7 @@ SCHEMAS: dict[str, Json] = {
         code=TEXT,
         errno={"type": ["integer", "null"]},
         available_stock=UNITS,
+        hold_id={**ID, "description": "where the request named hold_ids: the hold that refused"},
         order_id={**ID, "description": "with hold_already_used: the order that the hold became"},
         missing=TEXT,
     ),
@@ -336,7 +372,7 @@ PATHS: dict[str, Json] = {
     "/api/orders": _path(
         post=_operation(
             "create_order",
-            "Turn a hold into an order",
+            "Turn one or several holds into an order: all of them or none",
             {"201": "CreatedOrder"},
             body="OrderBody",
             parameters=("IdempotencyKey",),
@@ -353,7 +389,7 @@ PATHS: dict[str, Json] = {
         post=_operation(
             "cancel_order",
             "Cancel a pending order and return its stock",
-            {"200": "CreatedOrder"},
+            {"200": "CancelledOrder"},
             errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID),
             errors=UNAVAILABLE,
         ),

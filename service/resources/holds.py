@@ -6,7 +6,7 @@ import structlog
 
 from service.errors import HOLD_NOT_FOUND
 from service.procedure_client import ProcedureClient
-from service.requests import BigInt, idempotency_key, parse_id, read_body, send_json, utc
+from service.requests import BigInt, idempotency_key, money, parse_id, read_body, send_json, utc
 from service.resources.outcomes import accepted_row, require_accepted
 from service.rows import HoldRequest, ScopedId
 
@@ -60,6 +60,8 @@ class HoldResource:
             "status": hold.status,
             "expires_at": utc(hold.expires_at),
         }
+        if hold.unit_price is not None:
+            document["unit_price"] = money(hold.unit_price)
         if hold.order_id is not None:
             document["order_id"] = hold.order_id
         send_json(resp, document)

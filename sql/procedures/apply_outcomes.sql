@@ -14,13 +14,15 @@ CREATE PROCEDURE apply_outcomes(
 )
 COMMENT 'pay and cancel orders as their payment events decided, and register what needs a person'
 BEGIN
+    DECLARE v_cancelled_ids JSON;
     DECLARE v_returned JSON;
-    DECLARE v_products JSON;
 
     UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
     JSON_TABLE(in_events, '$[*]' COLUMNS (position FOR ORDINALITY, order_id BIGINT PATH '$.order_id')) AS event_
     STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
-    SET order_.status = IF(SUBSTRING(in_outcomes, event_.position, 1) = 'P', 'paid', 'cancelled')
+    SET
+        order_.status = IF(SUBSTRING(in_outcomes, event_.position, 1) = 'P', 'paid', 'cancelled'),
+        order_.paid_at = IF(SUBSTRING(in_outcomes, event_.position, 1) = 'P', UTC_TIMESTAMP(), NULL)
     WHERE SUBSTRING(in_outcomes, event_.position, 1) IN ('P', 'C');
 
     IF in_has_reports OR LOCATE('M', in_outcomes) > 0 THEN
@@ -28,18 +30,13 @@ BEGIN
     END IF;
 
     IF LOCATE('C', in_outcomes) > 0 THEN
-        SELECT
-            JSON_ARRAYAGG(JSON_OBJECT(
-                'hold_id', order_.hold_id, 'product_id', order_.product_id, 'quantity', order_.quantity
-            )),
-            JSON_ARRAYAGG(order_.product_id)
-        INTO v_returned, v_products
+        SELECT JSON_ARRAYAGG(event_.order_id) INTO v_cancelled_ids
         FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
             position FOR ORDINALITY, order_id BIGINT PATH '$.order_id'
         )) AS event_
-        STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
         WHERE SUBSTRING(in_outcomes, event_.position, 1) = 'C';
+        CALL read_order_lines(v_cancelled_ids, v_returned);
         CALL return_stock(v_returned);
-        SET io_touched = JSON_MERGE_PRESERVE(io_touched, v_products);
+        SET io_touched = JSON_MERGE_PRESERVE(io_touched, JSON_EXTRACT(v_returned, '$[*].product_id'));
     END IF;
 END

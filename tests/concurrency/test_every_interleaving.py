@@ -153,16 +153,22 @@ def sweep_at(call: Call) -> Call:
 
 
 TABLES = (
-    *("customer_units", "holds", "idempotency_keys", "orders", "payment_events", "products", "stock"),
+    *("customer_units", "holds", "idempotency_keys", "orders", "order_lines", "payment_events", "products", "stock"),
     *("stock_adjustments", "sweeps"),
 )
 
 
 HOLD = (
-    "INSERT INTO holds (product_id, quantity, status, expires_at, inserted_by, position) VALUES (%s, 2, %s, %s, 0, 1)"
+    "INSERT INTO holds (product_id, quantity, unit_price, status, expires_at, inserted_by, position)"
+    " VALUES (%s, 2, 100, %s, %s, 0, 1)"
 )
 ORDER = (
-    "INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at) VALUES (%s, %s, 2, 200, %s, %s)"
+    "INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at, caller)"
+    " VALUES (%s, %s, 2, 200, %s, %s, '')"
+)
+LINES = (
+    "INSERT INTO order_lines (order_id, hold_id, product_id, quantity, unit_price)"
+    " SELECT id, hold_id, product_id, 2, 100 FROM orders"
 )
 EVENT = (
     "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, payment_id, refund_reason)"
@@ -194,6 +200,7 @@ def set_up(session: Session) -> Scene:
     )
     cancelled_order_id = insert(ORDER, cancelled, product_id, "cancelled", payment_due_at)
     order_id = insert(ORDER, ordered, product_id, "pending", payment_due_at)
+    session.execute(LINES)
     insert(EVENT, "late", cancelled_order_id, "refund_due", start, "too_late")
     insert(EVENT, "waiting", NOBODYS_ID, "waiting", start, None)
     session.execute("COMMIT")
@@ -209,6 +216,7 @@ def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
         "adjustments": "SELECT quantity FROM stock_adjustments",
         "holds": "SELECT id AS hold_id, quantity, status, expires_at, is_extended FROM holds",
         "orders": "SELECT id AS order_id, hold_id, amount, status, payment_due_at, payment_started_at FROM orders",
+        "lines": "SELECT order_id, hold_id, quantity, unit_price, refunded_quantity FROM order_lines",
         "events": "SELECT idempotency_key, order_id, status, outcome, refund_settled_at FROM payment_events",
         "keys": "SELECT operation, idempotency_key, result_expires_at, result_status FROM idempotency_keys"
         " WHERE LENGTH(idempotency_key) = 1",

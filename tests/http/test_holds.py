@@ -36,6 +36,7 @@ def test_a_hold_is_read_at_its_location(client: httpx.Client, session: Session) 
         "quantity": 2,
         "status": "active",
         "expires_at": created.json()["expires_at"],
+        "unit_price": 19.9,
     }
     assert_common_headers(response)
 

@@ -11,6 +11,7 @@ TABLES = (
     "stock",
     "holds",
     "orders",
+    "order_lines",
     "payment_events",
     "payment_reviews",
     "idempotency_keys",

@@ -30,8 +30,8 @@ SELECT
         WHERE product_id = stock.product_id AND status = 'active' AND expires_at <= UTC_TIMESTAMP()
     ), 0)
     + COALESCE((
-        SELECT SUM(quantity) FROM orders
-        WHERE product_id = stock.product_id AND status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
+        SELECT SUM(line.quantity) FROM orders INNER JOIN order_lines AS line ON line.order_id = orders.id
+        WHERE line.product_id = stock.product_id AND status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
     ), 0) AS units,
     total
 FROM stock WHERE product_id = %s
@@ -68,6 +68,7 @@ class Hold:
 
     product_id: int
     quantity: int
+    unit_price: Decimal
     expires_at: int
     customer_id: str | None = None
     is_extended: bool = False
@@ -76,13 +77,17 @@ class Hold:
 
 @dataclass
 class Order:
-    """An order of a hold's units."""
+    """An order of the units of one or several holds."""
 
-    hold: Hold
+    holds: dict[int, Hold]
     due_at: int
-    amount: Decimal
     is_started: bool = False
     status: str = "pending"
+
+    @property
+    def amount(self) -> Decimal:
+        """What it costs."""
+        return sum((hold.quantity * hold.unit_price for hold in self.holds.values()), Decimal(0))
 
 
 @dataclass
@@ -141,9 +146,10 @@ class Model:
         """Holds that have units of a product, ordered ones included and due ones not."""
         active = [hold for hold in self.holds.values() if hold.status == "active" and hold.expires_at > self.now]
         ordered = [
-            order.hold
+            hold
             for order in self.orders.values()
             if order.status == "paid" or (order.status == "pending" and order.due_at > self.now)
+            for hold in order.holds.values()
         ]
         return [hold for hold in active + ordered if hold.product_id == product_id]
 
@@ -178,7 +184,8 @@ class Model:
             return answer
         if errno := self.refusal(product_id, quantity, customer_id):
             return {"errno": errno}
-        self.holds[new_id] = Hold(product_id, quantity, self.now + self.hold_ttl_s, customer_id)
+        price = self.prices.get(product_id, Decimal(100))
+        self.holds[new_id] = Hold(product_id, quantity, price, self.now + self.hold_ttl_s, customer_id)
         self.record("hold", key, (product_id, quantity, customer_id), new_id)
         return {"id": new_id}
 
@@ -203,32 +210,43 @@ class Model:
         hold = self.holds.get(hold_id)
         if hold is None:
             return {"errno": 30201}
-        if hold.status != "active" or hold.expires_at <= self.now:
-            return {"errno": REFUSALS["expired" if hold.status == "active" else hold.status]}
+        if errno := self.hold_refusal(hold_id):
+            return {"errno": errno}
         if hold.is_extended:
             return {"replayed": 1}
         hold.expires_at, hold.is_extended = hold.expires_at + HOLD_EXTENSION_S, True
         return {}
 
     def create_order(self, request: Row, new_id: int) -> Row:
-        """Order a hold, and apply the events that waited for it."""
-        hold_id, key = request["hold_id"], request.get("idempotency_key")
-        if answer := self.replay("order", key, hold_id):
+        """Order one or several holds, and apply the events that waited for the order."""
+        listed, key = request.get("hold_ids"), request.get("idempotency_key")
+        hold_ids = listed or [request.get("hold_id")]
+        if len(set(hold_ids)) < len(hold_ids):
+            return {"errno": 30001}
+        if answer := self.replay("order", key, frozenset(hold_ids)):
             return answer
-        hold = self.holds.get(hold_id)
-        if hold is None:
-            return {"errno": 30201}
-        is_due = hold.status == "active" and hold.expires_at <= self.now
-        if is_due or hold.status != "active":
-            return {"errno": REFUSALS["expired" if is_due else hold.status]}
-        hold.status = "ordered"
-        price = self.prices.get(hold.product_id, Decimal(100))
-        self.orders[new_id] = Order(hold, self.now + PAYMENT_TTL_S, price * hold.quantity)
+        for hold_id in hold_ids:
+            if errno := self.hold_refusal(hold_id):
+                return {"errno": errno, "hold_id": hold_id if listed else None}
+        holds = {hold_id: self.holds[hold_id] for hold_id in hold_ids}
+        if len({hold.customer_id for hold in holds.values()} - {None}) > 1:
+            return {"errno": 30001}
+        for hold in holds.values():
+            hold.status = "ordered"
+        self.orders[new_id] = Order(holds, self.now + PAYMENT_TTL_S)
         for event in self.events.values():
             if event.order_id == new_id and event.outcome == "waiting":
                 self.settle(event)
-        self.record("order", key, hold_id, new_id)
+        self.record("order", key, frozenset(hold_ids), new_id)
         return {"id": new_id}
+
+    def hold_refusal(self, hold_id: int) -> int | None:
+        """Why a hold may not be ordered; None where it may."""
+        hold = self.holds.get(hold_id)
+        if hold is None:
+            return 30201
+        is_due = hold.status == "active" and hold.expires_at <= self.now
+        return REFUSALS.get("expired" if is_due else hold.status)
 
     def settle(self, event: Event) -> None:
         """Apply an event to its order, unless it waited too long."""
@@ -309,7 +327,7 @@ class Model:
             is_owed = any(self.is_refund_due(event) or event.to_review for event in events.values())
             if order.status == "cancelled" and order.due_at <= before and not is_owed:
                 del self.orders[order_id]
-                self.holds = {hold_id: hold for hold_id, hold in self.holds.items() if hold is not order.hold}
+                self.holds = {hold_id: hold for hold_id, hold in self.holds.items() if hold_id not in order.holds}
                 for key in events:
                     del self.events[key]
 
