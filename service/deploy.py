@@ -5,7 +5,8 @@ Run it before new workers start, as an account that may create users and routine
     MYSQL_URL=mysql://root:…@127.0.0.1:3306/checkout python -m service.deploy
 
 It may be run any number of times, also while an older release serves: a routine is replaced only when its text
-changed, the EVENT also when its time zone is not UTC, and callers retry the moment in which a routine is gone.
+changed, the EVENT also when its time zone is not UTC, and callers retry the moment in which a routine is gone. Routines
+are installed before those that use them, so that a new caller never meets an old callee.
 """
 
 import argparse
@@ -82,7 +83,14 @@ class Routine:
     @property
     def create_statement(self) -> str:
         """The file's CREATE statement with the locked account as its definer."""
-        return re.sub(rf"^CREATE {self.kind}", f"CREATE DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
+        create = "CREATE OR REPLACE" if self.kind == "VIEW" else "CREATE"
+        return re.sub(rf"^CREATE {self.kind}", f"{create} DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
+
+    @property
+    def used_names(self) -> set[str]:
+        """The names of the routines and views that its statement uses, among others."""
+        statement = re.sub(r"--.*", "", self.text)
+        return {*re.findall(r"\b(\w+)\(", statement), *re.findall(r"\b(?:FROM|JOIN) (\w+)", statement)}
 
 
 def read_routines() -> list[Routine]:
@@ -95,7 +103,25 @@ def read_routines() -> list[Routine]:
             if created is None or created[2] != path.stem:
                 raise DeployError(f"{path}: expected one CREATE of {path.stem}, the name of the file")
             routines.append(Routine(path.stem, created[1], f"{folder}/{path.name}", text))
-    return routines
+    return in_dependency_order(routines)
+
+
+def in_dependency_order(routines: list[Routine]) -> list[Routine]:
+    """Put each routine and view behind those that it uses."""
+    by_name = {routine.name: routine for routine in routines}
+    ordered: list[Routine] = []
+    visited: set[str] = set()
+
+    def place(routine: Routine) -> None:
+        if routine.name not in visited:
+            visited.add(routine.name)
+            for name in sorted(routine.used_names & by_name.keys()):
+                place(by_name[name])
+            ordered.append(routine)
+
+    for routine in routines:
+        place(routine)
+    return ordered
 
 
 def read_account_statements() -> list[str]:
@@ -143,13 +169,15 @@ def migrate(url: MysqlUrl) -> int:
 def install_routines(cursor: Any, grants: list[str]) -> int:
     """Install changed objects and drop those without a file; return the number of both.
 
-    New routines come first, because changed ones call them; then the writers of BACKFILLS, each with its backfill.
+    New routines come first, because changed ones call them; then views, which only gain columns; then the writers of
+    BACKFILLS, each with its backfill.
     """
     routines = read_routines()
     present = find_present(cursor)
     touched = replace_changed(
         cursor, grants, [routine for routine in routines if (routine.kind, routine.name) not in present]
     )
+    touched += replace_changed(cursor, grants, [routine for routine in routines if routine.kind == "VIEW"])
     for writer, backfill in BACKFILLS:
         touched += replace_changed(cursor, grants, [routine for routine in routines if routine.name == writer])
         run_backfill(cursor, backfill)
@@ -170,8 +198,9 @@ def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> 
     for routine in changed:
         # If this deploy is killed from here on, the next one installs the routine again, because its row is missing.
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (routine.path,))
-        # DROP waits for the transactions in which the routine is running.
-        cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
+        if routine.kind != "VIEW":  # a view is replaced in one step
+            # DROP waits for the transactions in which the routine is running.
+            cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
         cursor.execute(routine.create_statement)
         # DROP also removed the accounts' EXECUTE. Grant it again at once, because callers retry.
         for grant in grants:
