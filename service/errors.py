@@ -52,7 +52,9 @@ ERRORS = {
     INSUFFICIENT_STOCK: Error(
         "insufficient_stock", 409, "Fewer units are available; ask for fewer, or try again later."
     ),
-    QUANTITY_OUT_OF_RANGE: Error("quantity_out_of_range", 422, "One hold may not take so many units of this product."),
+    QUANTITY_OUT_OF_RANGE: Error(
+        "quantity_out_of_range", 422, "The product's maximum per hold is lower, or the hold has fewer units already."
+    ),
     SALE_NOT_OPEN: Error("sale_not_open", 409, "The product is not on sale now."),
     CUSTOMER_LIMIT_REACHED: Error(
         "customer_limit_reached", 409, "The customer has as many units of this product as one customer may have."

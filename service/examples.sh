@@ -23,6 +23,11 @@ hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/hol
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
 curl -s "http://127.0.0.1:8000$hold"
 
+## reduce_hold
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":2}')
+curl -s -X PATCH "http://127.0.0.1:8000$hold" -H 'Content-Type: application/json' -d '{"quantity":1}'
+
 ## release_hold
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')

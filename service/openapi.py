@@ -108,6 +108,10 @@ SCHEMAS: dict[str, Json] = {
         },
         order_id={**ID, "description": "the order that the hold became; only where it is ordered"},
     ),
+    "HoldQuantity": _object(
+        quantity={**UNITS, "minimum": 1, "maximum": 1_000_000, "description": "units that the hold keeps"}
+    ),
+    "ReducedHold": _object(hold_id=ID, quantity=UNITS, expires_at=MOMENT),
     "ExtendedHold": _object(hold_id=ID, expires_at=MOMENT),
     "OrderBody": {
         **_object(
@@ -351,6 +355,21 @@ PATHS: dict[str, Json] = {
     "/api/holds/{hold_id}": _path(
         "hold_id",
         get=_operation("get_hold", "One hold", {"200": "Hold"}, errnos=(HOLD_NOT_FOUND,), errors=UNAVAILABLE),
+        patch=_operation(
+            "reduce_hold",
+            "Reduce an active hold; the units that it gives up become available",
+            {"200": "ReducedHold"},
+            body="HoldQuantity",
+            errnos=(
+                INVALID_REQUEST,
+                QUANTITY_OUT_OF_RANGE,
+                HOLD_NOT_FOUND,
+                HOLD_EXPIRED,
+                HOLD_ALREADY_USED,
+                HOLD_RELEASED,
+            ),
+            errors=BODY_ERRORS + UNAVAILABLE,
+        ),
         delete=_operation(
             "release_hold",
             "Give an active hold back",

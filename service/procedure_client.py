@@ -29,6 +29,7 @@ from service.rows import (
     OrderRequest,
     Page,
     Product,
+    ReducedHold,
     ReleasedHold,
     ScopedId,
     StartedPayment,
@@ -72,6 +73,7 @@ class ProcedureClient:
         self.create_order = self._mutation("create_orders", CreatedOrder, first_hold)
         self.apply_payment = self._mutation("apply_payments", AppliedPayment, lambda event: event.order_id)
         self.release_hold = self._mutation("release_holds", ReleasedHold, lambda request: request.id)
+        self.reduce_hold = self._mutation("reduce_holds", ReducedHold, lambda request: request.id)
         self.extend_hold = self._mutation("extend_holds", ExtendedHold, lambda request: request.id)
         self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda request: request.id)
         self.start_payment = self._mutation("start_payments", StartedPayment, lambda request: request.id)

@@ -51,6 +51,14 @@ class ScopedId(NamedTuple):
     caller: str
 
 
+class HoldReduction(NamedTuple):
+    """An element of reduce_holds; `quantity` is in units."""
+
+    id: int
+    caller: str
+    quantity: int
+
+
 class Page(NamedTuple):
     """The arguments of list_products."""
 
@@ -95,6 +103,17 @@ class ReleasedHold(NamedTuple):
     """A row of release_holds."""
 
     hold_id: int
+    replayed: int
+    errno: int | None
+    order_id: int | None
+
+
+class ReducedHold(NamedTuple):
+    """A row of reduce_holds."""
+
+    hold_id: int
+    quantity: int
+    expires_at: datetime
     replayed: int
     errno: int | None
     order_id: int | None

@@ -28,6 +28,7 @@ GRANT EXECUTE ON PROCEDURE get_metrics TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE get_orders TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE get_products TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE list_products TO checkout_app@'%';
+GRANT EXECUTE ON PROCEDURE reduce_holds TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE release_holds TO checkout_app@'%';
 GRANT EXECUTE ON PROCEDURE start_payments TO checkout_app@'%';
 
@@ -71,6 +72,8 @@ GRANT EXECUTE ON PROCEDURE get_products TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE list_products TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE purge_history TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE record_stock_check TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE reduce_hold TO checkout_operator@'%';
+GRANT EXECUTE ON PROCEDURE reduce_holds TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE release_hold TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE release_holds TO checkout_operator@'%';
 GRANT EXECUTE ON PROCEDURE report_sweeps TO checkout_operator@'%';

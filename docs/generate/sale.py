@@ -28,6 +28,8 @@ SALE = [
     ),
     (1, "CALL extend_hold(1)"),
     (1, "CALL extend_holds('[2, 99]')"),
+    (1, "CALL reduce_hold(4, 1)"),
+    (1, """CALL reduce_holds('[[3, "web", 1], [5, "", 2], [99, "", 1]]')"""),
     (1, "SELECT * FROM active_holds"),
     (2, "CALL create_order(1, 'cart-1')"),
     (

@@ -24,6 +24,7 @@ APP = {
     "get_orders",
     "get_products",
     "list_products",
+    "reduce_holds",
     "release_holds",
     "start_payments",
 }
@@ -67,6 +68,8 @@ OPERATOR = {
     "list_products",
     "purge_history",
     "record_stock_check",
+    "reduce_hold",
+    "reduce_holds",
     "release_hold",
     "release_holds",
     "report_sweeps",

@@ -122,6 +122,14 @@ class Checkout(RuleBasedStateMachine):
         self.ask(request, 204, None, lambda _: self.model.release_hold(hold_id, 0))
 
     @if_held
+    @rule(position=positions, quantity=quantities)
+    def reduce(self, position: int, quantity: int) -> None:
+        """A hold of fewer units."""
+        hold_id = latest(self.model.holds, position)
+        request = {"method": "PATCH", "url": f"/api/holds/{hold_id}", "json": {"quantity": quantity}}
+        self.ask(request, 200, None, lambda _: self.model.reduce_hold([hold_id, "", quantity], 0))
+
+    @if_held
     @rule(position=positions)
     def extend(self, position: int) -> None:
         """A hold gets more time."""

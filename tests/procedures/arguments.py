@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "list_products": [0, 10],
     "purge_history": [10],
     "record_stock_check": [0],
+    "reduce_hold": [NOBODYS_ID, 1],
     "release_hold": [NOBODYS_ID],
     "report_sweeps": [10],
     "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
@@ -59,6 +60,7 @@ BATCHES: dict[str, Any] = {
     "get_holds": NOBODYS_ID,
     "get_orders": NOBODYS_ID,
     "get_products": NOBODYS_ID,
+    "reduce_holds": [NOBODYS_ID, "", 1],
     "release_holds": NOBODYS_ID,
     "start_payments": NOBODYS_ID,
 }
@@ -81,6 +83,8 @@ NOT_FOUND = {
     "get_payment": 30401,
     "get_product": 30101,
     "get_products": 30101,
+    "reduce_hold": 30201,
+    "reduce_holds": 30201,
     "release_hold": 30201,
     "release_holds": 30201,
     "set_selling_rules": 30101,
@@ -140,6 +144,13 @@ WRONG_MEMBERS: dict[str, dict[str, list[Any]]] = {
         "hold_id": WRONG_IDS,
         "idempotency_key": WRONG_KEYS,
         "caller": ["x" * 65, "é" * 33],
+    },
+    "reduce_holds": {
+        "": [
+            *(1, "x", True, None, [], {}, [NOBODYS_ID, "", 1, 2][:2], [NOBODYS_ID, None, 1], [NOBODYS_ID, 1]),
+            *([wrong, "", 1] for wrong in WRONG_IDS),
+            *([NOBODYS_ID, "", wrong] for wrong in WRONG_IDS),
+        ]
     },
     **{name: {"": [*WRONG_IDS, []]} for name in ("cancel_orders", "extend_holds", "release_holds", "start_payments")},
 }

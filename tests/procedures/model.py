@@ -217,6 +217,20 @@ class Model:
         hold.expires_at, hold.is_extended = hold.expires_at + HOLD_EXTENSION_S, True
         return {}
 
+    def reduce_hold(self, request: list[Any], _new_id: int) -> Row:
+        """Reduce a hold."""
+        hold_id, _, quantity = request
+        if quantity < 1:
+            return {"errno": 30001}
+        if errno := self.hold_refusal(hold_id):
+            return {"errno": errno}
+        hold = self.holds[hold_id]
+        if quantity > hold.quantity:
+            return {"errno": 30103}
+        answer = {"replayed": int(quantity == hold.quantity), "quantity": quantity}
+        hold.quantity = quantity
+        return answer
+
     def create_order(self, request: Row, new_id: int) -> Row:
         """Order one or several holds, and apply the events that waited for the order."""
         listed, key = request.get("hold_ids"), request.get("idempotency_key")

@@ -96,6 +96,8 @@ class Checkout(RuleBasedStateMachine):
     def single(self, procedure: str, element: Any) -> Row:
         """The row of a single CALL, or one that carries the errno that it raised."""
         arguments = list(element.values()) if isinstance(element, dict) else [element]
+        if procedure == "reduce_holds":
+            arguments = element[::2]
         name = procedure.removesuffix("s")
         try:
             return {**self.session.call(name, *arguments)[0], "errno": None}
@@ -200,6 +202,13 @@ class Checkout(RuleBasedStateMachine):
         """Holds get more time."""
         ids = [latest(self.model.holds, position) for position in wanted[: 1 if single else None]]
         self.ask("extend_holds", ids, self.model.extend_hold, single=single)
+
+    @if_held
+    @rule(wanted=st.lists(st.tuples(positions, quantities), min_size=1, max_size=6), single=st.booleans())
+    def reduce_holds(self, wanted: list[tuple[int, int]], single: bool) -> None:
+        """Holds of fewer units."""
+        requests = [[latest(self.model.holds, position), "", quantity] for position, quantity in wanted]
+        self.ask("reduce_holds", requests[: 1 if single else None], self.model.reduce_hold, single=single)
 
     @if_ordered
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
