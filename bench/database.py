@@ -31,8 +31,13 @@ INSERT INTO holds (product_id, quantity, status, expires_at, inserted_by, positi
 {NUMBERS} 1, 1, %(status)s, UTC_TIMESTAMP() + INTERVAL %(ttl_s)s SECOND, 0, 0 FROM numbers
 """
 INSERT_ORDERS = """
-INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at)
-SELECT id, product_id, quantity, 100.00, 'paid', expires_at FROM holds WHERE id > %(last_hold_id)s ORDER BY id
+INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at, caller, paid_at)
+SELECT id, product_id, quantity, 100.00, 'paid', expires_at, '', expires_at
+FROM holds WHERE id > %(last_hold_id)s ORDER BY id
+"""
+INSERT_LINES = """
+INSERT INTO order_lines (order_id, hold_id, product_id, quantity, unit_price)
+SELECT id, hold_id, product_id, quantity, 100.00 FROM orders WHERE hold_id > %(last_hold_id)s ORDER BY id
 """
 # Random keys, evenly distributed, like those of clients. They are inserted in order, which is faster and fills the same
 # index.
@@ -199,6 +204,7 @@ class ProductDatabase(Database):
             ((last_hold_id,),) = self.execute("SELECT COALESCE(MAX(id), 0) FROM holds")
             self.execute(INSERT_HOLDS, rows=number, status="ordered", ttl_s=-LONG_TTL_S)
             self.execute(INSERT_ORDERS, last_hold_id=last_hold_id)
+            self.execute(INSERT_LINES, last_hold_id=last_hold_id)
             self.execute(INSERT_KEYS, rows=number)
         self.execute("UPDATE stock SET total = total + %(rows)s WHERE product_id = 1", rows=rows)
 

@@ -1,11 +1,12 @@
-"""Bring a database to this code: tables, routines, views, the EVENT, accounts.
+"""Bring a database to this release: tables, routines, views, the EVENT, accounts.
 
 Run it before new workers start, as an account that may create users and routines:
 
     MYSQL_URL=mysql://root:…@127.0.0.1:3306/checkout python -m service.deploy
 
 It may be run any number of times, also while an older release serves: a routine is replaced only when its text
-changed, the EVENT also when its time zone is not UTC, and callers retry the moment in which a routine is gone.
+changed, the EVENT also when its time zone is not UTC, and callers retry the moment in which a routine is gone. Routines
+are installed before those that use them, so that a new caller never meets an old callee.
 """
 
 import argparse
@@ -21,9 +22,11 @@ from typing import Any
 
 import mysql.connector
 import yoyo
+from mysql.connector import errorcode
 from yoyo.backends.core import MySQLBackend
 
 from service import __version__
+from service.database import LOCK_WAIT_TIMEOUT_S, SCHEMA_VERSION
 from service.errors import SettingsError
 from service.mysql_url import MysqlUrl
 from service.primary import find_primary
@@ -34,6 +37,13 @@ OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
 MIGRATION_TABLE = "_yoyo_migration"
+# A routine that writes new columns or tables, and the procedure that then writes them for the rows that are there.
+# In this order, because each backfill relies on the ones before it. Routines that read them are replaced afterwards.
+BACKFILLS = (
+    ("write_holds", "backfill_holds"),
+    ("insert_orders", "backfill_order_lines"),
+    ("settle_orders", "backfill_orders"),
+)
 FIRST_MIGRATION = "0101"  # of the baseline, with which release 0.9.0 started the schema anew
 # MySQL's own default, whatever the server's is.
 SQL_MODE = (
@@ -43,11 +53,11 @@ SQL_MODE = (
 
 
 class DeployError(Exception):
-    """A deploy that cannot go on; the message says what mends it."""
+    """A deploy cannot continue; the message says what to do."""
 
 
 class Backend(MySQLBackend):  # type: ignore[misc] # yoyo has no type hints
-    """yoyo on the driver that the service uses; yoyo itself knows PyMySQL and mysqlclient only."""
+    """A yoyo backend on mysql-connector, because yoyo itself supports only PyMySQL and mysqlclient."""
 
     driver_module = "mysql.connector"
 
@@ -67,17 +77,24 @@ class Routine:
 
     @property
     def sha256(self) -> str:
-        """What tells that the text changed, or its owner."""
+        """The digest of text and owner: a changed one means that the object is installed again."""
         return hashlib.sha256(f"{OWNER}\n{self.text}".encode()).hexdigest()
 
     @property
     def create_statement(self) -> str:
-        """The file's text, owned by the locked account."""
-        return re.sub(rf"^CREATE {self.kind}", f"CREATE DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
+        """The file's CREATE statement with the locked account as its definer."""
+        create = "CREATE OR REPLACE" if self.kind == "VIEW" else "CREATE"
+        return re.sub(rf"^CREATE {self.kind}", f"{create} DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
+
+    @property
+    def used_names(self) -> set[str]:
+        """The names of the routines and views that its statement uses, among others."""
+        statement = re.sub(r"--.*", "", self.text)
+        return {*re.findall(r"\b(\w+)\(", statement), *re.findall(r"\b(?:FROM|JOIN) (\w+)", statement)}
 
 
 def read_routines() -> list[Routine]:
-    """Every routine, view and EVENT of sql/, in the order of installation."""
+    """Return every routine, view and EVENT of sql/ in the order of installation."""
     routines = []
     for folder in ("procedures", "views", "events"):
         for path in sorted((ROOT / "sql" / folder).glob("*.sql")):
@@ -86,18 +103,36 @@ def read_routines() -> list[Routine]:
             if created is None or created[2] != path.stem:
                 raise DeployError(f"{path}: expected one CREATE of {path.stem}, the name of the file")
             routines.append(Routine(path.stem, created[1], f"{folder}/{path.name}", text))
-    return routines
+    return in_dependency_order(routines)
+
+
+def in_dependency_order(routines: list[Routine]) -> list[Routine]:
+    """Put each routine and view behind those that it uses."""
+    by_name = {routine.name: routine for routine in routines}
+    ordered: list[Routine] = []
+    visited: set[str] = set()
+
+    def place(routine: Routine) -> None:
+        if routine.name not in visited:
+            visited.add(routine.name)
+            for name in sorted(routine.used_names & by_name.keys()):
+                place(by_name[name])
+            ordered.append(routine)
+
+    for routine in routines:
+        place(routine)
+    return ordered
 
 
 def read_account_statements() -> list[str]:
-    """The statements of sql/accounts.sql, in order."""
+    """Return the statements of sql/accounts.sql in order."""
     text = re.sub(r"^--.*$", "", (ROOT / "sql" / "accounts.sql").read_text(), flags=re.M)
     return [statement.strip() for statement in text.split(";") if statement.strip()]
 
 
 @contextmanager
 def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
-    """Let one deploy run at a time on a server."""
+    """Hold a named lock, so that one deploy of a database runs at a time. Raises DeployError after LOCK_TIMEOUT_S."""
     cursor.execute("SELECT GET_LOCK(LEFT(CONCAT('deploy.', %s), 64), %s)", (database, LOCK_TIMEOUT_S))
     if cursor.fetchone() != (1,):
         raise DeployError(f"another deploy of {database} has been running for {LOCK_TIMEOUT_S} s: wait for it")
@@ -108,7 +143,7 @@ def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
 
 
 def predates_baseline(cursor: Any, database: str) -> bool:
-    """Whether a database was made by code from before release 0.9.0, whose migrations had lower numbers."""
+    """Return whether code from before release 0.9.0 made a database: its migrations had lower numbers."""
     cursor.execute(
         "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
         (database, MIGRATION_TABLE),
@@ -120,7 +155,7 @@ def predates_baseline(cursor: Any, database: str) -> bool:
 
 
 def migrate(url: MysqlUrl) -> int:
-    """Apply the pending migrations; returns how many."""
+    """Apply the pending migrations and return their number."""
     backend = Backend(url, MIGRATION_TABLE)
     backend.init_database()
     migrations = backend.to_apply(yoyo.read_migrations(str(ROOT / "migrations")))
@@ -132,35 +167,75 @@ def migrate(url: MysqlUrl) -> int:
 
 
 def install_routines(cursor: Any, grants: list[str]) -> int:
-    """Replace what changed since it was installed and drop what is gone; returns how many were touched."""
+    """Install changed objects and drop those without a file; return the number of both.
+
+    New routines come first, because changed ones call them; then views, which only gain columns; then the writers of
+    BACKFILLS, each with its backfill.
+    """
+    routines = read_routines()
+    present = find_present(cursor)
+    touched = replace_changed(
+        cursor, grants, [routine for routine in routines if (routine.kind, routine.name) not in present]
+    )
+    touched += replace_changed(cursor, grants, [routine for routine in routines if routine.kind == "VIEW"])
+    for writer, backfill in BACKFILLS:
+        touched += replace_changed(cursor, grants, [routine for routine in routines if routine.name == writer])
+        run_backfill(cursor, backfill)
+    touched += replace_changed(cursor, grants, routines)
+    return touched + drop_leftovers(cursor, routines)
+
+
+def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> int:
+    """Install those of the given routines whose text has changed; return their number."""
     cursor.execute("SELECT name, sha256 FROM installed_objects")
     installed = dict(cursor.fetchall())
     present = find_present(cursor)
-    touched = 0
-    for routine in read_routines():
-        if installed.pop(routine.path, None) == routine.sha256 and (routine.kind, routine.name) in present:
-            continue
-        # A deploy that is killed from here on leaves a routine of unknown text: without its row the next one mends it.
+    changed = [
+        routine
+        for routine in routines
+        if installed.get(routine.path) != routine.sha256 or (routine.kind, routine.name) not in present
+    ]
+    for routine in changed:
+        # If this deploy is killed from here on, the next one installs the routine again, because its row is missing.
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (routine.path,))
-        cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
+        if routine.kind != "VIEW":  # a view is replaced in one step
+            # DROP waits for the transactions in which the routine is running.
+            cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
         cursor.execute(routine.create_statement)
-        # DROP took the accounts' EXECUTE along: give it back at once, callers are waiting.
+        # DROP also removed the accounts' EXECUTE. Grant it again at once, because callers retry.
         for grant in grants:
             if re.search(rf"ON {routine.kind} {routine.name} ", grant):
                 cursor.execute(grant)
         cursor.execute("INSERT INTO installed_objects (name, sha256) VALUES (%s, %s)", (routine.path, routine.sha256))
-        touched += 1
-    for path in installed:
+    return len(changed)
+
+
+def run_backfill(cursor: Any, procedure: str) -> None:
+    """CALL a backfill until it finishes. After a deadlock or a lock wait timeout it continues where it stopped."""
+    while True:
+        try:
+            cursor.execute(f"CALL {procedure}()")
+        except mysql.connector.Error as error:
+            if error.errno not in (errorcode.ER_LOCK_DEADLOCK, errorcode.ER_LOCK_WAIT_TIMEOUT):
+                raise
+        else:
+            return
+
+
+def drop_leftovers(cursor: Any, routines: list[Routine]) -> int:
+    """Drop the objects of earlier releases that this one does not have; return their number."""
+    cursor.execute("SELECT name FROM installed_objects")
+    leftovers = {name for (name,) in cursor.fetchall()} - {routine.path for routine in routines}
+    for path in leftovers:
         drop_everywhere(cursor, Path(path))
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (path,))
-        touched += 1
-    return touched
+    return len(leftovers)
 
 
 def find_present(cursor: Any) -> set[tuple[str, str]]:
-    """The kind and name of every routine, view and EVENT that the database has, whatever was installed.
+    """Return the kind and name of every routine, view and EVENT in the database.
 
-    An EVENT keeps the session's time zone of its CREATE: one of another zone than UTC counts as missing.
+    An EVENT keeps the time zone of the session that created it. One with another zone than UTC counts as missing.
     """
     cursor.execute(
         "SELECT routine_type, routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
@@ -172,14 +247,14 @@ def find_present(cursor: Any) -> set[tuple[str, str]]:
 
 
 def drop_everywhere(cursor: Any, path: Path) -> None:
-    """Drop what a file that is gone had installed; its folder tells the possible kinds."""
+    """Drop the object of a file that no longer exists; its folder tells the possible kinds."""
     kinds = {"procedures": ("PROCEDURE", "FUNCTION"), "views": ("VIEW",), "events": ("EVENT",)}
     for kind in kinds[path.parent.name]:
         cursor.execute(f"DROP {kind} IF EXISTS {path.stem}")
 
 
 def revoke_leftovers(cursor: Any, grants: list[str]) -> None:
-    """Take away EXECUTE that an earlier release granted and sql/accounts.sql no longer does."""
+    """Revoke EXECUTE grants of earlier releases that sql/accounts.sql no longer has."""
     wanted = {tuple(found.groups()) for grant in grants if (found := re.search(r"ON \w+ (\w+) TO (\w+)", grant))}
     cursor.execute(
         "SELECT Routine_name, User, Host, Routine_type FROM mysql.procs_priv WHERE Db = DATABASE() AND User LIKE %s",
@@ -191,7 +266,7 @@ def revoke_leftovers(cursor: Any, grants: list[str]) -> None:
 
 
 def set_passwords(cursor: Any) -> None:
-    """Give the login accounts the passwords of the environment; an absent one is left as it is."""
+    """Set the login accounts' passwords from the environment; a missing variable changes nothing."""
     for account in ACCOUNTS:
         password = os.environ.get(f"{account.upper()}_PASSWORD")
         if password:
@@ -208,7 +283,7 @@ def seed_product(cursor: Any) -> None:
 
 
 def deploy(url: str, *, seed: bool = False) -> str:
-    """Bring the database of an administrator's URL to this code.
+    """Bring the database of an administrator's URL to this release.
 
     Returns a line that says what was done. Raises DeployError, or mysql.connector.Error where the account may not
     do it.
@@ -232,6 +307,8 @@ def deploy(url: str, *, seed: bool = False) -> str:
             # A routine keeps the mode and the collation that it was created under.
             cursor.execute("SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci")
             cursor.execute("SET sql_mode = %s", (SQL_MODE,))
+            # While a backfill waits for a lock, buyers may wait for the locks that it has.
+            cursor.execute("SET innodb_lock_wait_timeout = %s", (LOCK_WAIT_TIMEOUT_S,))
             migrated = migrate(server)
             statements = read_account_statements()
             grants = [statement for statement in statements if re.match(r"GRANT (EXECUTE|SELECT) ON \w", statement)]
@@ -244,6 +321,8 @@ def deploy(url: str, *, seed: bool = False) -> str:
             for grant in grants:
                 cursor.execute(grant)
             revoke_leftovers(cursor, grants)
+            # Last: from now on workers that need this schema start.
+            cursor.execute("UPDATE schema_release SET schema_version = GREATEST(schema_version, %s)", (SCHEMA_VERSION,))
             set_passwords(cursor)
             if seed:
                 seed_product(cursor)

@@ -28,6 +28,7 @@ ORDER_ALREADY_PAID = 30302
 ORDER_CANCELLED = 30303
 PAYMENT_NOT_FOUND = 30401
 REFUND_NOT_DUE = 30402
+REVIEW_NOT_DUE = 30403
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ ERRORS = {
     INSUFFICIENT_STOCK: Error(
         "insufficient_stock", 409, "Fewer units are available; ask for fewer, or try again later."
     ),
-    QUANTITY_OUT_OF_RANGE: Error("quantity_out_of_range", 422, "One hold may not take so many units of this product."),
+    QUANTITY_OUT_OF_RANGE: Error(
+        "quantity_out_of_range", 422, "The product's maximum per hold is lower, or the hold has fewer units already."
+    ),
     SALE_NOT_OPEN: Error("sale_not_open", 409, "The product is not on sale now."),
     CUSTOMER_LIMIT_REACHED: Error(
         "customer_limit_reached", 409, "The customer has as many units of this product as one customer may have."
@@ -72,6 +75,7 @@ ERRORS = {
     ),
     PAYMENT_NOT_FOUND: Error("payment_not_found", 404, "There is no payment event with this key."),
     REFUND_NOT_DUE: Error("refund_not_due", 409, "No refund is due for this payment event."),
+    REVIEW_NOT_DUE: Error("review_not_due", 409, "This payment event needs no review."),
 }
 
 

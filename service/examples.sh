@@ -23,6 +23,11 @@ hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/hol
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
 curl -s "http://127.0.0.1:8000$hold"
 
+## reduce_hold
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":2}')
+curl -s -X PATCH "http://127.0.0.1:8000$hold" -H 'Content-Type: application/json' -d '{"quantity":1}'
+
 ## release_hold
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
@@ -36,7 +41,10 @@ curl -s -X POST "http://127.0.0.1:8000$hold/extend"
 ## create_order
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
-curl -s http://127.0.0.1:8000/api/orders -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}'
+other=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":2}')
+curl -s http://127.0.0.1:8000/api/orders -H 'Content-Type: application/json' \
+    -d '{"hold_ids":['${hold##*/}','${other##*/}']}'
 
 ## get_order
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \

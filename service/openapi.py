@@ -41,7 +41,23 @@ MONEY: Json = {
 }
 MOMENT: Json = {"type": "string", "format": "date-time", "examples": ["2026-01-02T18:30:00Z"], "description": "UTC"}
 TEXT: Json = {"type": "string"}
-ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled"]}
+PAYMENT_STATUSES = {
+    **dict.fromkeys(("success",), "the money has arrived"),
+    **dict.fromkeys(("failure", "failed", "expired", "cancelled", "canceled"), "the payment is over without money"),
+    **dict.fromkeys(("declined",), "one attempt failed, and the buyer may try again"),
+    **dict.fromkeys(("pending", "processing", "authorized"), "the payment is under way"),
+    **dict.fromkeys(("refunded",), "the whole payment was refunded"),
+    **dict.fromkeys(("disputed",), "the buyer disputes the payment"),
+}
+ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled", "refunded"]}
+
+
+def _describe(meanings: dict[str, str]) -> str:
+    """Return a description of words: those with the same meaning together."""
+    words: dict[str, list[str]] = {}
+    for word, meaning in meanings.items():
+        words.setdefault(meaning, []).append(word)
+    return "; ".join(f"{', '.join(same)}: {meaning}" for meaning, same in words.items())
 
 
 def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
@@ -49,6 +65,7 @@ def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
     return {"type": "object", "properties": members, "required": required}
 
 
+ORDER_LINE = _object(hold_id=ID, product_id=ID, quantity=UNITS, unit_price=MONEY, refunded_quantity=UNITS)
 PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
@@ -79,33 +96,98 @@ SCHEMAS: dict[str, Json] = {
     ),
     "CreatedHold": _object(hold_id=ID, expires_at=MOMENT),
     "Hold": _object(
-        ("order_id",),
+        ("unit_price", "order_id"),
         hold_id=ID,
         product_id=ID,
         quantity=UNITS,
         status={"enum": ["active", "ordered", "expired", "released"]},
         expires_at=MOMENT,
+        unit_price={
+            **MONEY,
+            "description": "The product's price when the hold was made. Holds that ended under release 0.9 have none.",
+        },
         order_id={**ID, "description": "the order that the hold became; only where it is ordered"},
     ),
+    "HoldQuantity": _object(
+        quantity={**UNITS, "minimum": 1, "maximum": 1_000_000, "description": "units that the hold keeps"}
+    ),
+    "ReducedHold": _object(hold_id=ID, quantity=UNITS, expires_at=MOMENT),
     "ExtendedHold": _object(hold_id=ID, expires_at=MOMENT),
-    "OrderBody": _object(hold_id=ID),
-    "CreatedOrder": _object(order_id=ID, hold_id=ID, status=ORDER_STATUS),
-    "Order": _object(
+    "OrderBody": {
+        **_object(
+            ("hold_id", "hold_ids"),
+            hold_id=ID,
+            hold_ids={
+                "type": "array",
+                "items": ID,
+                "minItems": 1,
+                "maxItems": 50,
+                "uniqueItems": True,
+                "examples": [[1, 2]],
+                "description": "holds of one caller and of at most one customer; under a key they are a set",
+            },
+        ),
+        "oneOf": [{"required": ["hold_id"]}, {"required": ["hold_ids"]}],
+    },
+    "CreatedOrder": _object(
+        ("hold_id", "hold_ids"),
         order_id=ID,
-        hold_id=ID,
+        hold_id={**ID, "description": "where the first request under the key named one hold"},
+        hold_ids={"type": "array", "items": ID, "description": "where it named a list; ascending"},
+        status=ORDER_STATUS,
+    ),
+    "CancelledOrder": _object(
+        ("hold_id", "hold_ids"),
+        order_id=ID,
+        hold_id={**ID, "description": "where the order has one line"},
+        hold_ids={"type": "array", "items": ID, "description": "where it has several; ascending"},
+        status={"const": "cancelled"},
+    ),
+    "Order": _object(
+        ("hold_id", "product_id", "quantity"),
+        order_id=ID,
+        hold_id={**ID, "description": "only where the order has one line, like product_id and quantity"},
         product_id=ID,
         quantity=UNITS,
-        amount=MONEY,
+        amount={**MONEY, "description": "the sum of quantity times unit_price over the lines"},
         status=ORDER_STATUS,
         payment_due_at=MOMENT,
+        lines={"type": "array", "items": ORDER_LINE, "description": "one per hold, by hold_id"},
     ),
     "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
+        ("payment_id", "amount"),
         idempotency_key={**TEXT, "minLength": 1, "maxLength": 255, "examples": ["payment-1"]},
-        order_id=ID,
-        status={"enum": ["success", "failure", "failed"], "examples": ["success"]},
+        order_id={
+            "anyOf": [ID, {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}],
+            "examples": [1],
+            "description": "a number, or a string of its digits",
+        },
+        status={"enum": list(PAYMENT_STATUSES), "examples": ["success"], "description": _describe(PAYMENT_STATUSES)},
+        payment_id={
+            "type": ["string", "null"],
+            "minLength": 1,
+            "maxLength": 255,
+            "examples": ["pi_3QbX"],
+            "description": "the provider's name of the payment, 1 to 255 bytes; a further success of the order under"
+            " the same payment_id is ignored",
+        },
+        amount={
+            "anyOf": [
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 10**18, "multipleOf": 0.01},
+                {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,2})?$"},
+                {"type": "null"},
+            ],
+            "examples": ["100.00", 100.0],
+            "description": "what was paid, in at most two decimals; a success of another amount than the order's does"
+            " not pay it",
+        },
     ),
-    "AppliedPayment": _object(order_id=ID, status={"enum": ["pending", "paid", "cancelled", None]}, outcome=TEXT),
+    "AppliedPayment": _object(
+        order_id=ID,
+        status={"enum": [*ORDER_STATUS["enum"], None]},
+        outcome={"enum": ["waiting", "applied", "ignored", "refund_due", "orphaned"]},
+    ),
     "Liveness": _object(status={"const": "ok"}),
     "Readiness": _object(
         status={"enum": ["ready", "degraded"]},
@@ -116,7 +198,7 @@ SCHEMAS: dict[str, Json] = {
         sweep_event={"enum": ["enabled", "disabled"], "description": "whether MySQL's own EVENT sweeps"},
     ),
     "Problem": _object(
-        ("available_stock", "order_id", "missing"),
+        ("available_stock", "hold_id", "order_id", "missing"),
         type=TEXT,
         title=TEXT,
         status={"type": "integer"},
@@ -124,6 +206,7 @@ SCHEMAS: dict[str, Json] = {
         code=TEXT,
         errno={"type": ["integer", "null"]},
         available_stock=UNITS,
+        hold_id={**ID, "description": "where the request named hold_ids: the hold that refused"},
         order_id={**ID, "description": "with hold_already_used: the order that the hold became"},
         missing=TEXT,
     ),
@@ -272,6 +355,21 @@ PATHS: dict[str, Json] = {
     "/api/holds/{hold_id}": _path(
         "hold_id",
         get=_operation("get_hold", "One hold", {"200": "Hold"}, errnos=(HOLD_NOT_FOUND,), errors=UNAVAILABLE),
+        patch=_operation(
+            "reduce_hold",
+            "Reduce an active hold; the units that it gives up become available",
+            {"200": "ReducedHold"},
+            body="HoldQuantity",
+            errnos=(
+                INVALID_REQUEST,
+                QUANTITY_OUT_OF_RANGE,
+                HOLD_NOT_FOUND,
+                HOLD_EXPIRED,
+                HOLD_ALREADY_USED,
+                HOLD_RELEASED,
+            ),
+            errors=BODY_ERRORS + UNAVAILABLE,
+        ),
         delete=_operation(
             "release_hold",
             "Give an active hold back",
@@ -293,7 +391,7 @@ PATHS: dict[str, Json] = {
     "/api/orders": _path(
         post=_operation(
             "create_order",
-            "Turn a hold into an order",
+            "Turn one or several holds into an order: all of them or none",
             {"201": "CreatedOrder"},
             body="OrderBody",
             parameters=("IdempotencyKey",),
@@ -310,7 +408,7 @@ PATHS: dict[str, Json] = {
         post=_operation(
             "cancel_order",
             "Cancel a pending order and return its stock",
-            {"200": "CreatedOrder"},
+            {"200": "CancelledOrder"},
             errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID),
             errors=UNAVAILABLE,
         ),

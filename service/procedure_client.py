@@ -26,8 +26,10 @@ from service.rows import (
     Hold,
     Member,
     Order,
+    OrderRequest,
     Page,
     Product,
+    ReducedHold,
     ReleasedHold,
     ScopedId,
     StartedPayment,
@@ -43,6 +45,11 @@ PRIMARY_PATIENCE_S = 0.25  # of one attempt: three, and those of the batch befor
 def cached_values(products: list[Product]) -> list[Value]:
     """What the cache is to hold of products; unknown ones are passed over."""
     return [Value(product.id, product.version, product.body()) for product in products if product.id is not None]
+
+
+def first_hold(request: OrderRequest) -> int | None:
+    """The lock group of an order: of its holds, the one that it locks first."""
+    return min(request.hold_ids) if request.hold_ids else request.hold_id
 
 
 class ProcedureClient:
@@ -63,9 +70,10 @@ class ProcedureClient:
         self._batchers: list[Batcher[Any, Any]] = []
 
         self.create_hold = self._mutation("create_holds", CreatedHold, lambda request: request.product_id)
-        self.create_order = self._mutation("create_orders", CreatedOrder, lambda request: request.hold_id)
+        self.create_order = self._mutation("create_orders", CreatedOrder, first_hold)
         self.apply_payment = self._mutation("apply_payments", AppliedPayment, lambda event: event.order_id)
         self.release_hold = self._mutation("release_holds", ReleasedHold, lambda request: request.id)
+        self.reduce_hold = self._mutation("reduce_holds", ReducedHold, lambda request: request.id)
         self.extend_hold = self._mutation("extend_holds", ExtendedHold, lambda request: request.id)
         self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda request: request.id)
         self.start_payment = self._mutation("start_payments", StartedPayment, lambda request: request.id)

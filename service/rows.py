@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.requests import BigInt, encode, money
+from service.requests import encode, money, utc
 
 
 class HoldRequest(msgspec.Struct, omit_defaults=True):
@@ -25,20 +25,23 @@ class HoldRequest(msgspec.Struct, omit_defaults=True):
 
 
 class OrderRequest(msgspec.Struct, omit_defaults=True):
-    """An element of create_orders."""
+    """An element of create_orders: one hold, or a list of holds."""
 
-    hold_id: int
     idempotency_key: str
     is_generated_key: bool
     caller: str = ""
+    hold_id: int | None = None
+    hold_ids: list[int] | None = None
 
 
-class PaymentEvent(msgspec.Struct):
-    """An element of apply_payments; also the webhook's body."""
+class PaymentEvent(msgspec.Struct, omit_defaults=True):
+    """An element of apply_payments. The amount is text, because MySQL reads a JSON number as binary floating point."""
 
     idempotency_key: str
-    order_id: BigInt
+    order_id: int
     status: str
+    payment_id: str | None = None
+    amount: str | None = None
 
 
 class ScopedId(NamedTuple):
@@ -46,6 +49,14 @@ class ScopedId(NamedTuple):
 
     id: int
     caller: str
+
+
+class HoldReduction(NamedTuple):
+    """An element of reduce_holds; `quantity` is in units."""
+
+    id: int
+    caller: str
+    quantity: int
 
 
 class Page(NamedTuple):
@@ -66,15 +77,16 @@ class CreatedHold(NamedTuple):
 
 
 class CreatedOrder(NamedTuple):
-    """A row of create_orders."""
+    """A row of create_orders; `hold_ids` is a JSON array, None where the first request named one hold."""
 
     order_id: int
-    hold_id: int
+    hold_id: int | None
     status: str
     replayed: int
     errno: int | None
-    product_id: int
-    quantity: int
+    product_id: int | None
+    quantity: int | None
+    hold_ids: str | None
 
 
 class AppliedPayment(NamedTuple):
@@ -96,6 +108,17 @@ class ReleasedHold(NamedTuple):
     order_id: int | None
 
 
+class ReducedHold(NamedTuple):
+    """A row of reduce_holds."""
+
+    hold_id: int
+    quantity: int
+    expires_at: datetime
+    replayed: int
+    errno: int | None
+    order_id: int | None
+
+
 class ExtendedHold(NamedTuple):
     """A row of extend_holds."""
 
@@ -107,13 +130,14 @@ class ExtendedHold(NamedTuple):
 
 
 class CancelledOrder(NamedTuple):
-    """A row of cancel_orders."""
+    """A row of cancel_orders; `hold_ids` is a JSON array, None where the order has one line."""
 
     order_id: int
-    hold_id: int
+    hold_id: int | None
     status: str
     replayed: int
     errno: int | None
+    hold_ids: str | None
 
 
 class StartedPayment(NamedTuple):
@@ -135,19 +159,50 @@ class Hold(NamedTuple):
     expires_at: datetime
     errno: int | None
     order_id: int | None
+    unit_price: Decimal | None
 
 
-class Order(NamedTuple):
-    """A row of get_orders."""
+class OrderLine(msgspec.Struct):
+    """One of the `lines` of an order; MySQL writes the price as a string."""
 
-    order_id: int
     hold_id: int
     product_id: int
     quantity: int
+    unit_price: Decimal
+    refunded_quantity: int
+
+
+class Order(NamedTuple):
+    """A row of get_orders; the hold, product and quantity are None where the order has several lines."""
+
+    order_id: int
+    hold_id: int | None
+    product_id: int | None
+    quantity: int | None
     amount: Decimal
     status: str
     payment_due_at: datetime
     errno: int | None
+    lines: str
+
+    def document(self) -> dict[str, Any]:
+        """The members of the answer to GET /api/orders/{id}."""
+        lines = _LINES.decode(self.lines)
+        return {
+            "order_id": self.order_id,
+            **(
+                {"hold_id": self.hold_id, "product_id": self.product_id, "quantity": self.quantity}
+                if len(lines) == 1
+                else {}
+            ),
+            "amount": money(self.amount),
+            "status": self.status,
+            "payment_due_at": utc(self.payment_due_at),
+            "lines": [{**msgspec.structs.asdict(line), "unit_price": money(line.unit_price)} for line in lines],
+        }
+
+
+_LINES = msgspec.json.Decoder(list[OrderLine])
 
 
 class Product(NamedTuple):
@@ -192,6 +247,7 @@ class Figures(NamedTuple):
     stock_differences: int
     stock_checked_at: datetime | None
     flow_control_throttles: int | None
+    payments_to_review: int
 
 
 class Member(NamedTuple):

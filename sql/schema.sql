@@ -14,6 +14,7 @@ CREATE TABLE `holds` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `product_id` bigint NOT NULL,
   `quantity` int NOT NULL COMMENT 'units',
+  `unit_price` decimal(12,2) DEFAULT NULL COMMENT 'the product''s price when the hold was made',
   `status` enum('active','ordered','expired','released') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'active',
   `expires_at` datetime NOT NULL COMMENT 'UTC; expired from this second on',
   `is_extended` tinyint(1) NOT NULL DEFAULT '0' COMMENT 'the deadline was moved, which is allowed once',
@@ -29,11 +30,12 @@ CREATE TABLE `idempotency_keys` (
   `operation` enum('hold','order') COLLATE utf8mb4_0900_bin NOT NULL,
   `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty where no API keys are used',
   `idempotency_key` varbinary(255) NOT NULL,
-  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold',
+  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold, or the SHA-256 of several holds',
   `result_id` bigint NOT NULL COMMENT 'hold or order',
   `result_expires_at` datetime DEFAULT NULL COMMENT 'of a hold, as first answered',
   `result_status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of an order, as first answered',
   `purge_after` datetime NOT NULL COMMENT 'UTC',
+  `is_list` tinyint(1) DEFAULT NULL COMMENT 'of an order: its request named hold_ids',
   PRIMARY KEY (`operation`,`caller`,`idempotency_key`),
   KEY `idempotency_keys_by_purge` (`purge_after`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='accepted requests and their first answers';
@@ -54,18 +56,36 @@ CREATE TABLE `measurements` (
   CONSTRAINT `measurements_one_row` CHECK ((`only_row` = 1))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='figures of get_metrics that would otherwise need a scan';
 
-CREATE TABLE `orders` (
-  `id` bigint NOT NULL AUTO_INCREMENT,
+CREATE TABLE `order_lines` (
+  `order_id` bigint NOT NULL,
   `hold_id` bigint NOT NULL,
   `product_id` bigint NOT NULL,
   `quantity` int NOT NULL COMMENT 'units',
-  `amount` decimal(20,2) NOT NULL COMMENT 'quantity times the price at order time',
-  `status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
+  `unit_price` decimal(12,2) NOT NULL COMMENT 'the hold''s',
+  `refunded_quantity` int NOT NULL DEFAULT '0' COMMENT 'units',
+  PRIMARY KEY (`order_id`,`hold_id`),
+  UNIQUE KEY `order_lines_by_hold` (`hold_id`),
+  CONSTRAINT `order_lines_quantity_positive` CHECK ((`quantity` >= 1)),
+  CONSTRAINT `order_lines_refunded_within_quantity` CHECK ((`refunded_quantity` between 0 and `quantity`))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what was ordered, one row per hold';
+
+CREATE TABLE `orders` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `hold_id` bigint NOT NULL COMMENT 'the first of its holds; order_lines has all of them',
+  `product_id` bigint DEFAULT NULL COMMENT 'NULL with several lines',
+  `quantity` int DEFAULT NULL COMMENT 'units; NULL with several lines',
+  `amount` decimal(20,2) NOT NULL COMMENT 'the sum of quantity times unit_price over its lines',
+  `status` enum('pending','paid','cancelled','refunded') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'pending',
   `payment_due_at` datetime NOT NULL COMMENT 'UTC; a pending order is cancelled from this second on',
   `payment_started_at` datetime DEFAULT NULL COMMENT 'UTC; when the client reported that its buyer is paying',
+  `caller` varbinary(64) DEFAULT NULL COMMENT 'who made its holds; empty where no API keys are used',
+  `customer_id` varbinary(64) DEFAULT NULL COMMENT 'whom its holds name; NULL: nobody',
+  `paid_at` datetime DEFAULT NULL COMMENT 'UTC; NULL: not paid',
   PRIMARY KEY (`id`),
   UNIQUE KEY `orders_by_hold` (`hold_id`),
   KEY `orders_by_deadline` (`status`,`payment_due_at`),
+  KEY `orders_by_caller` (`caller`),
+  KEY `orders_by_customer` (`customer_id`),
   CONSTRAINT `orders_quantity_positive` CHECK ((`quantity` >= 1))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='holds that were ordered; at most one order per hold';
 
@@ -73,16 +93,33 @@ CREATE TABLE `payment_events` (
   `id` bigint NOT NULL AUTO_INCREMENT COMMENT 'arrival order',
   `idempotency_key` varbinary(255) NOT NULL COMMENT 'the event''s own key: bytes, no collation',
   `order_id` bigint NOT NULL COMMENT 'may not exist yet',
-  `status` enum('success','failure') COLLATE utf8mb4_0900_bin NOT NULL,
+  `status` enum('success','failure','declined','pending','processing','authorized','refunded','disputed') COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'as payment_statuses maps the word that was delivered',
   `outcome` enum('waiting','applied','ignored','refund_due','orphaned') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'waiting',
   `received_at` datetime(6) NOT NULL COMMENT 'UTC',
-  `recorded_by` int unsigned NOT NULL COMMENT 'connection id: tells the first delivery from a redelivery',
+  `recorded_by` int unsigned NOT NULL DEFAULT '0' COMMENT 'connection id: tells the first delivery from a redelivery',
   `refund_settled_at` datetime DEFAULT NULL COMMENT 'UTC; when an operator settled the refund',
   `refund_settled_by` varchar(288) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'account',
+  `payment_id` varbinary(255) DEFAULT NULL COMMENT 'the provider''s name of the payment; NULL: not named',
+  `amount` decimal(20,2) DEFAULT NULL COMMENT 'of the payment; NULL: not named',
+  `refund_reason` enum('too_late','paid_twice','wrong_amount') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'decided with the outcome refund_due',
   PRIMARY KEY (`id`),
   UNIQUE KEY `payment_events_by_key` (`idempotency_key`),
-  KEY `payment_events_by_outcome` (`outcome`,`order_id`)
+  KEY `payment_events_by_outcome` (`outcome`,`order_id`),
+  KEY `payment_events_by_payment` (`payment_id`,`order_id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='events of the payment webhook';
+
+CREATE TABLE `payment_reviews` (
+  `event_id` bigint NOT NULL COMMENT 'a dispute, or a success of another amount than its order''s',
+  `settled_at` datetime DEFAULT NULL COMMENT 'UTC; when an operator settled the review',
+  `settled_by` varchar(288) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'account',
+  PRIMARY KEY (`event_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='payment events that an operator has to review';
+
+CREATE TABLE `payment_statuses` (
+  `word` varbinary(16) NOT NULL COMMENT 'as delivered: bytes, no collation',
+  `status` enum('success','failure','declined','pending','processing','authorized','refunded','disputed') COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'as payment_events records it',
+  PRIMARY KEY (`word`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='words of payment providers and their statuses';
 
 CREATE TABLE `products` (
   `id` bigint NOT NULL AUTO_INCREMENT,
@@ -158,12 +195,22 @@ CREATE TABLE `sweeps` (
 --   expires_at datetime
 --   is_extended tinyint(1)
 
+-- view payments_to_review:
+--   event_id bigint
+--   idempotency_key varchar(255)
+--   order_id bigint
+--   reason varchar(12)
+--   payment_id varchar(255)
+--   amount decimal(20,2)
+--   order_amount decimal(20,2)
+--   received_at datetime(6)
+
 -- view pending_orders:
 --   order_id bigint
 --   hold_id bigint
 --   product_id bigint
 --   quantity int
---   amount decimal(20,2)
+--   amount decimal(22,2)
 --   caller varchar(64)
 --   customer_id varchar(64)
 --   payment_started_at datetime
@@ -176,13 +223,19 @@ CREATE TABLE `sweeps` (
 --   amount decimal(20,2)
 --   outcome varchar(16)
 --   received_at datetime(6)
+--   reason varchar(12)
+--   payment_id varchar(255)
+
+-- view repeated_payments:
+--   event_id bigint
+--   first_event_id bigint
 
 -- view sales_per_minute:
 --   minute datetime
 --   product_id bigint
 --   orders bigint
 --   quantity decimal(32,0)
---   amount decimal(42,2)
+--   amount decimal(44,2)
 
 -- view stock_levels:
 --   product_id bigint
@@ -191,11 +244,11 @@ CREATE TABLE `sweeps` (
 --   available_stock bigint
 --   held decimal(32,0)
 --   pending decimal(32,0)
---   sold decimal(32,0)
+--   sold decimal(33,0)
 
 -- view waiting_payments:
 --   event_id bigint
 --   idempotency_key varchar(255)
 --   order_id bigint
---   status enum('success','failure')
+--   status enum('success','failure','declined','pending','processing','authorized','refunded','disputed')
 --   received_at datetime(6)

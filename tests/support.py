@@ -108,6 +108,16 @@ class Session:
         units: int = self.call("get_product", product_id)[0]["available_stock"]
         return units
 
+    def next_id(self, table: str) -> int:
+        """The id that the next row of a table gets; batches leave gaps."""
+        self.execute("SET information_schema_stats_expiry = 0")
+        (row,) = self.query(
+            "SELECT auto_increment AS next_id FROM information_schema.tables "
+            "WHERE table_schema = DATABASE() AND table_name = %s",
+            table,
+        )
+        return int(row["next_id"])
+
     def travel(self, seconds: float) -> None:
         """Stop this session's clock so many seconds after the real time; 0 lets it run again."""
         if seconds == 0:
@@ -119,7 +129,9 @@ class Session:
         """Rows of customer_units that should not exist or have another quantity; reads one snapshot."""
         return self.query(
             "SELECT counted.*, hold.status, order_.status AS order_status FROM customer_units AS counted "
-            "LEFT JOIN holds AS hold ON hold.id = counted.hold_id LEFT JOIN orders AS order_ USING (hold_id) "
+            "LEFT JOIN holds AS hold ON hold.id = counted.hold_id "
+            "LEFT JOIN order_lines AS line ON line.hold_id = hold.id "
+            "LEFT JOIN orders AS order_ ON order_.id = line.order_id "
             "WHERE COALESCE(hold.quantity, 0) <> counted.quantity "
             "OR NOT COALESCE(hold.status = 'active' OR order_.status IN ('pending', 'paid'), FALSE)"
         )

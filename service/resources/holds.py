@@ -6,9 +6,9 @@ import structlog
 
 from service.errors import HOLD_NOT_FOUND
 from service.procedure_client import ProcedureClient
-from service.requests import BigInt, idempotency_key, parse_id, read_body, send_json, utc
+from service.requests import BigInt, idempotency_key, money, parse_id, read_body, send_json, utc
 from service.resources.outcomes import accepted_row, require_accepted
-from service.rows import HoldRequest, ScopedId
+from service.rows import HoldReduction, HoldRequest, ScopedId
 
 log = structlog.get_logger()
 
@@ -43,11 +43,18 @@ class HoldsResource:
         send_json(resp, {"hold_id": hold.hold_id, "expires_at": utc(hold.expires_at)}, replayed=hold.replayed)
 
 
+class HoldQuantity(msgspec.Struct):
+    """The body of PATCH /api/holds/{id}."""
+
+    quantity: BigInt
+
+
 class HoldResource:
     """`/api/holds/{id}`."""
 
     def __init__(self, procedures: ProcedureClient) -> None:
         self._procedures = procedures
+        self._decoder = msgspec.json.Decoder(HoldQuantity)
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Show one hold."""
@@ -60,11 +67,24 @@ class HoldResource:
             "status": hold.status,
             "expires_at": utc(hold.expires_at),
         }
+        if hold.unit_price is not None:
+            document["unit_price"] = money(hold.unit_price)
         if hold.order_id is not None:
             document["order_id"] = hold.order_id
         send_json(resp, document)
 
     on_head = on_get
+
+    async def on_patch(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
+        """Reduce an active hold; the units that it gives up become available."""
+        body = await read_body(req, self._decoder)
+        reduction = HoldReduction(parse_id(hold_id, HOLD_NOT_FOUND), req.context.caller, body.quantity)
+        hold = await self._procedures.reduce_hold(reduction)
+        require_accepted(hold)
+        if not hold.replayed:
+            log.info("hold_reduced", request_id=req.context.request_id, hold_id=hold.hold_id, quantity=hold.quantity)
+        document = {"hold_id": hold.hold_id, "quantity": hold.quantity, "expires_at": utc(hold.expires_at)}
+        send_json(resp, document, replayed=hold.replayed)
 
     async def on_delete(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Release an active hold."""

@@ -1,22 +1,32 @@
 """Orders: create, read, cancel, start the payment."""
 
+from typing import Annotated, Any
+
 import falcon.asgi
 import msgspec
 import structlog
 
 from service.errors import ORDER_NOT_FOUND
 from service.procedure_client import ProcedureClient
-from service.requests import BigInt, idempotency_key, money, parse_id, read_body, send_json, utc
+from service.requests import BigInt, idempotency_key, parse_id, read_body, send_json, utc
 from service.resources.outcomes import accepted_row, require_accepted
-from service.rows import OrderRequest, ScopedId
+from service.rows import CancelledOrder, CreatedOrder, OrderRequest, ScopedId
 
 log = structlog.get_logger()
 
 
 class OrderBody(msgspec.Struct):
-    """The body of POST /api/orders."""
+    """The body of POST /api/orders: either member."""
 
-    hold_id: BigInt
+    hold_id: BigInt | None = None
+    hold_ids: Annotated[list[BigInt], msgspec.Meta(min_length=1, max_length=50)] | None = None
+
+
+def _name_holds(row: CreatedOrder | CancelledOrder) -> dict[str, Any]:
+    """The member of an answer that names the hold or the holds of an order."""
+    if row.hold_ids is None:
+        return {"hold_id": row.hold_id}
+    return {"hold_ids": msgspec.json.decode(row.hold_ids)}
 
 
 class OrdersResource:
@@ -28,13 +38,12 @@ class OrdersResource:
         self._decoder = msgspec.json.Decoder(OrderBody)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Turn a hold into an order."""
+        """Turn one or several holds into an order."""
         key, is_generated = idempotency_key(req, resp)
         body = await read_body(req, self._decoder)
-        request = OrderRequest(body.hold_id, key, is_generated, req.context.caller)
-        order, log_fields = await accepted_row(
-            req, "order", self._procedures.create_order(request), hold_id=body.hold_id
-        )
+        request = OrderRequest(key, is_generated, req.context.caller, body.hold_id, body.hold_ids)
+        holds = {"hold_id": body.hold_id} if body.hold_ids is None else {"hold_ids": body.hold_ids}
+        order, log_fields = await accepted_row(req, "order", self._procedures.create_order(request), **holds)
         log.info(
             "order_created",
             order_id=order.order_id,
@@ -48,7 +57,7 @@ class OrdersResource:
         resp.set_header("Location", f"{self._path_prefix}/api/orders/{order.order_id}")
         send_json(
             resp,
-            {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status},
+            {"order_id": order.order_id, **_name_holds(order), "status": order.status},
             replayed=order.replayed,
         )
 
@@ -63,18 +72,7 @@ class OrderResource:
         """Show one order."""
         order = await self._procedures.get_order(ScopedId(parse_id(order_id, ORDER_NOT_FOUND), req.context.caller))
         require_accepted(order)
-        send_json(
-            resp,
-            {
-                "order_id": order.order_id,
-                "hold_id": order.hold_id,
-                "product_id": order.product_id,
-                "quantity": order.quantity,
-                "amount": money(order.amount),
-                "status": order.status,
-                "payment_due_at": utc(order.payment_due_at),
-            },
-        )
+        send_json(resp, order.document())
 
     on_head = on_get
 
@@ -91,7 +89,7 @@ class OrderCancellationResource:
         require_accepted(order)
         if not order.replayed:
             log.info("order_cancelled", request_id=req.context.request_id, order_id=order.order_id)
-        send_json(resp, {"order_id": order.order_id, "hold_id": order.hold_id, "status": order.status})
+        send_json(resp, {"order_id": order.order_id, **_name_holds(order), "status": order.status})
 
 
 class PaymentStartResource:

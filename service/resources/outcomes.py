@@ -10,7 +10,7 @@ from service.batching import Entry
 from service.errors import ERRORS, refusal
 
 # Columns that a problem shows where the refused row has them.
-PROBLEM_COLUMNS = ("available_stock", "order_id")
+PROBLEM_COLUMNS = ("available_stock", "hold_id", "order_id")
 
 log = structlog.get_logger()
 

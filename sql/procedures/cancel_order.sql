@@ -1,7 +1,7 @@
 -- cancel_order: cancel a pending order and return its stock.
 --
 -- In      in_order_id  BIGINT
--- Out     one row: order_id, hold_id, status (cancelled), replayed (1: was cancelled before)
+-- Out     one row: order_id, hold_id (NULL with several lines), status (cancelled), replayed (1: was cancelled before)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress, 30301 order_not_found, 30302 order_already_paid
 -- Locks   the order, then stock; until COMMIT
 -- Retry   safe: a cancelled order stays cancelled
@@ -16,7 +16,13 @@ BEGIN
     IF verdict_errno(v_verdict) IS NOT NULL THEN
         CALL raise_error(verdict_errno(v_verdict));
     END IF;
-    SELECT id AS order_id, hold_id, status, v_verdict = 'r' AS replayed FROM orders WHERE id = in_order_id;
+    SELECT
+        in_order_id AS order_id,
+        IF(COUNT(*) > 1, NULL, MIN(hold_id)) AS hold_id,
+        'cancelled' AS status,
+        v_verdict = 'r' AS replayed
+    FROM order_lines
+    WHERE order_id = in_order_id;
 
     COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction
 END

@@ -2,7 +2,7 @@
 --
 -- In      in_product_id        BIGINT
 --         in_name              VARCHAR(1024)    1 to 255 characters
---         in_price             DECIMAL(30, 10)  two decimals, 0 to 9,999,999,999.99; orders keep the price they had
+--         in_price             DECIMAL(30, 10)  two decimals, 0 to 9,999,999,999.99; holds and orders keep theirs
 --         in_maximum_per_hold  BIGINT           units, 1 to 1,000,000; NULL: no maximum
 -- Out     one row: as get_product
 -- Errors  30001 invalid_request, 30003 transaction_in_progress, 30101 product_not_found

@@ -13,11 +13,12 @@ COMMENT 'turn a hold into an order that waits payment_ttl_s seconds for its paym
 BEGIN
     DECLARE v_key_prefix VARCHAR(50) DEFAULT generated_key_prefix();
     DECLARE v_verdict VARCHAR(1000);
+    DECLARE v_refusing JSON;
     DECLARE v_touched JSON;
 
-    CALL decide_orders(
+    CALL decide_new_orders(
         JSON_ARRAY(JSON_OBJECT('hold_id', in_hold_id, 'idempotency_key', in_idempotency_key)),
-        v_key_prefix, v_verdict, v_touched
+        v_key_prefix, v_verdict, v_refusing, v_touched
     );
     IF verdict_errno(v_verdict) IS NOT NULL THEN
         CALL raise_error(verdict_errno(v_verdict));

@@ -1,12 +1,15 @@
 -- create_orders: turn a batch of holds into orders, as if they were made one after another in array order.
 --
--- In      in_requests  JSON  array of at most 1,000 {"hold_id", "idempotency_key", "is_generated_key", "caller"};
---                            hold_id BIGINT; idempotency_key 1 to 255 bytes, missing: one is generated;
+-- In      in_requests  JSON  array of at most 1,000 {"hold_id", "hold_ids", "idempotency_key", "is_generated_key",
+--                            "caller"}; either hold_id BIGINT, or hold_ids, an array of 1 to 50 distinct ids of holds
+--                            that one caller made, for one customer at most;
+--                            idempotency_key 1 to 255 bytes, missing: one is generated; under it hold_ids are a set;
 --                            is_generated_key true: the service generated the key, which is purged sooner;
 --                            caller to 64 bytes, missing: '': the owner of the key (callers have keys of their own)
--- Out     one row per request, in order: order_id (with 30203: the order that the hold became), hold_id,
---         status (pending, unless a waiting payment decided it), replayed (0|1), errno (NULL: accepted),
---         product_id, quantity (units);
+-- Out     one row per request, in order: order_id (with 30203: the order that the hold became), hold_id (refused: the
+--         first of the hold_ids that refused), status (pending, unless a waiting payment decided it), replayed (0|1),
+--         errno (NULL: accepted), product_id, quantity (units; NULL, as product_id, with several holds), hold_ids (JSON
+--         array, ascending). An accepted row has hold_id or hold_ids, whichever the first request under its key had;
 --         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30201 hold_not_found,
@@ -19,35 +22,52 @@ COMMENT 'turn a batch of holds into orders, as if they were made one after anoth
 BEGIN
     DECLARE v_key_prefix VARCHAR(50) DEFAULT generated_key_prefix();
     DECLARE v_verdicts VARCHAR(1000);
+    DECLARE v_refusing JSON;
     DECLARE v_touched JSON;
 
-    CALL decide_orders(in_requests, v_key_prefix, v_verdicts, v_touched);
+    CALL decide_new_orders(in_requests, v_key_prefix, v_verdicts, v_refusing, v_touched);
 
-    SELECT
-        COALESCE(recorded.result_id, used.id) AS order_id,
-        IF(recorded.result_id IS NULL, NULL, request.hold_id) AS hold_id,
+    SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
+        COALESCE(recorded.result_id, used.order_id) AS order_id,
+        CASE
+            WHEN recorded.result_id IS NULL THEN IF(request.is_list, request.refusing_id, NULL)
+            WHEN recorded.is_list THEN NULL
+            ELSE order_.hold_id
+        END AS hold_id,
         recorded.result_status AS status,
-        SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
-        IF(
-            SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
-            NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
-        ) AS errno,
+        request.verdict = 'r' AS replayed,
+        IF(request.verdict IN ('a', 'r'), NULL, verdict_errno(request.verdict)) AS errno,
         order_.product_id,
-        order_.quantity
-    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY,
-        hold_id BIGINT PATH '$.hold_id',
-        idempotency_key VARCHAR(255) PATH '$.idempotency_key',
-        caller VARCHAR(1024) PATH '$.caller'
-    )) AS request
+        order_.quantity,
+        IF(
+            recorded.is_list,
+            (
+                SELECT CONCAT('[', GROUP_CONCAT(line.hold_id ORDER BY line.hold_id), ']')
+                FROM order_lines AS line
+                WHERE line.order_id = recorded.result_id
+            ),
+            NULL
+        ) AS hold_ids
+    FROM (
+        SELECT
+            element.position,
+            CAST(COALESCE(element.caller, '') AS BINARY) AS caller,
+            CAST(COALESCE(element.idempotency_key, CONCAT(v_key_prefix, element.position)) AS BINARY) AS key_bytes,
+            SUBSTRING(v_verdicts, element.position, 1) AS verdict,
+            element.hold_id IS NULL AS is_list,
+            CAST(JSON_EXTRACT(v_refusing, CONCAT('$."', element.position, '"')) AS SIGNED) AS refusing_id
+        FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+            position FOR ORDINALITY,
+            hold_id BIGINT PATH '$.hold_id',
+            idempotency_key VARCHAR(255) PATH '$.idempotency_key',
+            caller VARCHAR(1024) PATH '$.caller'
+        )) AS element
+    ) AS request
     LEFT JOIN idempotency_keys AS recorded
-        ON recorded.operation = 'order' AND recorded.caller = CAST(COALESCE(request.caller, '') AS BINARY)
-        AND recorded.idempotency_key
-            = CAST(COALESCE(request.idempotency_key, CONCAT(v_key_prefix, request.position)) AS BINARY)
-        AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
+        ON recorded.operation = 'order' AND recorded.caller = request.caller
+        AND recorded.idempotency_key = request.key_bytes AND request.verdict IN ('a', 'r')
     LEFT JOIN orders AS order_ ON order_.id = recorded.result_id
-    LEFT JOIN orders AS used
-        ON SUBSTRING(v_verdicts, request.position, 1) = 'u' AND used.hold_id = request.hold_id
+    LEFT JOIN order_lines AS used ON used.hold_id = request.refusing_id AND request.verdict = 'u'
     ORDER BY request.position;
 
     CALL read_touched(v_touched);

@@ -10,7 +10,8 @@
 CREATE PROCEDURE decide_cancellations(IN in_order_ids JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
 COMMENT 'cancel the pending orders of a batch'
 BEGIN
-    DECLARE v_cancelled JSON;
+    DECLARE v_order_ids JSON;
+    DECLARE v_returned JSON;
 
     CALL require_batch(in_order_ids);
     SET out_touched = JSON_ARRAY();
@@ -25,30 +26,20 @@ BEGIN
         CALL lock_orders(in_order_ids, 'r', out_verdicts);
         SET out_verdicts = REPLACE(out_verdicts, '+', 'a');
 
-        SELECT
-            JSON_ARRAYAGG(JSON_OBJECT(
-                'order_id', order_.id,
-                'hold_id', order_.hold_id,
-                'product_id', order_.product_id,
-                'quantity', order_.quantity
-            )),
-            COALESCE(JSON_ARRAYAGG(order_.product_id), out_touched)
-        INTO v_cancelled, out_touched
-        FROM (
-            SELECT request.order_id
-            FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
-                position FOR ORDINALITY, order_id BIGINT PATH '$[0]'
-            )) AS request
-            WHERE SUBSTRING(out_verdicts, request.position, 1) = 'a'
-        ) AS chosen
-        STRAIGHT_JOIN orders AS order_ ON order_.id = chosen.order_id;
+        SELECT JSON_ARRAYAGG(request.order_id) INTO v_order_ids
+        FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (
+            position FOR ORDINALITY, order_id BIGINT PATH '$[0]'
+        )) AS request
+        WHERE SUBSTRING(out_verdicts, request.position, 1) = 'a';
 
-        IF v_cancelled IS NOT NULL THEN
+        IF v_order_ids IS NOT NULL THEN
             UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
-            JSON_TABLE(v_cancelled, '$[*]' COLUMNS (order_id BIGINT PATH '$.order_id')) AS cancelled
+            JSON_TABLE(v_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS cancelled
             STRAIGHT_JOIN orders AS order_ ON order_.id = cancelled.order_id
             SET order_.status = 'cancelled';
-            CALL return_stock(v_cancelled);
+            CALL read_order_lines(v_order_ids, v_returned);
+            CALL return_stock(v_returned);
+            SET out_touched = JSON_EXTRACT(v_returned, '$[*].product_id');
         END IF;
         COMMIT;
     END;

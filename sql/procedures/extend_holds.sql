@@ -21,13 +21,13 @@ BEGIN
         hold.expires_at,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
         verdict_errno(SUBSTRING(v_verdicts, request.position, 1)) AS errno,
-        used.id AS order_id
+        used.order_id
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$[0]'
     )) AS request
     LEFT JOIN holds AS hold
         ON hold.id = request.hold_id AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
-    LEFT JOIN orders AS used
+    LEFT JOIN order_lines AS used
         ON SUBSTRING(v_verdicts, request.position, 1) = 'u' AND used.hold_id = request.hold_id
     ORDER BY request.position;
 

@@ -2,7 +2,8 @@
 --
 -- In      in_hold_id  BIGINT
 -- Out     one row: hold_id, product_id, quantity (units), status (active, ordered, expired, released),
---         expires_at (DATETIME, UTC), errno (NULL), order_id (NULL: not ordered, or its order is purged)
+--         expires_at (DATETIME, UTC), errno (NULL), order_id (NULL: not ordered, or its order is purged),
+--         unit_price (DECIMAL; see get_holds)
 -- Errors  30201 hold_not_found
 -- Locks   none
 -- Retry   safe

@@ -4,7 +4,8 @@
 --                            if that caller made it
 -- Out     one row per element, in order: hold_id, product_id, quantity (units), status (active, ordered, expired,
 --         released; expired from the deadline on), expires_at (DATETIME, UTC), errno (NULL: found),
---         order_id (NULL: not ordered, or its order is purged)
+--         order_id (NULL: not ordered, or its order is purged), unit_price (DECIMAL; the product's price when the
+--         hold was made; NULL: it expired or was released under release 0.9)
 -- Errors  30001 invalid_request; in errno: 30201 hold_not_found
 -- Locks   none
 -- Retry   safe
@@ -23,7 +24,8 @@ BEGIN
         IF(hold.status = 'active' AND hold.expires_at <= UTC_TIMESTAMP(), 'expired', hold.status) AS status,
         hold.expires_at,
         IF(hold.id IS NULL, 30201, NULL) AS errno,
-        order_.id AS order_id
+        line.order_id,
+        COALESCE(hold.unit_price, line.unit_price) AS unit_price
     FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         element JSON PATH '$',
@@ -36,7 +38,7 @@ BEGIN
         AND JSON_TYPE(request.hold_type) IN ('INTEGER', 'UNSIGNED INTEGER')
         AND (JSON_TYPE(request.element) <> 'ARRAY' OR request.caller IS NOT NULL)
         AND COALESCE(request.caller, '') IN ('', hold.caller)
-    LEFT JOIN orders AS order_ ON order_.hold_id = hold.id
+    LEFT JOIN order_lines AS line ON line.hold_id = hold.id
     ORDER BY request.position;
     CALL end_read(v_is_own);
 END

@@ -1,8 +1,9 @@
 -- get_order: read one order.
 --
 -- In      in_order_id  BIGINT
--- Out     one row: order_id, hold_id, product_id, quantity (units), amount (DECIMAL),
---         status (pending, paid, cancelled), payment_due_at (DATETIME, UTC)
+-- Out     one row: order_id, hold_id, product_id, quantity (units; NULL, as the two before, with several lines),
+--         amount (DECIMAL), status (pending, paid, cancelled, refunded), payment_due_at (DATETIME, UTC), errno (NULL),
+--         lines (JSON array; see get_orders)
 -- Errors  30301 order_not_found
 -- Locks   none
 -- Retry   safe

@@ -1,44 +1,54 @@
--- insert_orders: insert the chosen orders of a batch, in array order.
+-- insert_orders: insert the chosen orders of a batch, in array order, with one line per hold.
 --
--- In      in_requests    JSON           as create_orders
---         in_verdicts    VARCHAR(1000)  chosen (+) ones are inserted
---         in_payment_due_at  DATETIME   UTC
--- Out     out_order_ids  JSON           array of the new ids
+-- INSERT ... SELECT reserves ids in powers of two: ids grow in array order and may leave gaps within a batch, but an
+-- order that is created alone gets the next id. A new order is found again by its first hold.
+--
+-- In      in_requests        JSON           as create_orders
+--         in_verdicts        VARCHAR(1000)  chosen (+) ones are inserted
+--         in_payment_due_at  DATETIME       UTC
+-- Out     out_order_ids      JSON           array of the new ids
 -- Errors  none
--- Locks   its own new orders; the holds are locked already
+-- Locks   its own new orders; the caller has locked their holds
 -- Retry   no
 -- Txn     the caller's
 CREATE PROCEDURE insert_orders(
     IN in_requests JSON, IN in_verdicts VARCHAR(1000), IN in_payment_due_at DATETIME, OUT out_order_ids JSON
 )
-COMMENT 'insert the chosen orders of a batch, in array order'
+COMMENT 'insert the chosen orders of a batch, in array order, with one line per hold'
 BEGIN
-    DECLARE v_is_done BOOLEAN DEFAULT FALSE;
-    DECLARE v_hold_id BIGINT;
-    DECLARE v_product_id BIGINT;
-    DECLARE v_quantity BIGINT;
-    DECLARE v_amount DECIMAL(20, 2);
-    DECLARE v_order_ids LONGTEXT DEFAULT '';
-    DECLARE c_chosen CURSOR FOR
-        SELECT hold.id, hold.product_id, hold.quantity, hold.quantity * product.price
-        FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-            position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
-        )) AS request
-        STRAIGHT_JOIN holds AS hold ON hold.id = request.hold_id
-        STRAIGHT_JOIN products AS product ON product.id = hold.product_id
-        WHERE SUBSTRING(in_verdicts, request.position, 1) = '+'
-        ORDER BY request.position;
-    DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_is_done = TRUE;
+    INSERT INTO orders (hold_id, product_id, quantity, amount, payment_due_at, caller, customer_id)
+    SELECT
+        ANY_VALUE(COALESCE(request.hold_id, request.first_hold_id)),
+        IF(COUNT(*) = 1, MIN(hold.product_id), NULL),
+        IF(COUNT(*) = 1, MIN(hold.quantity), NULL),
+        SUM(hold.quantity * hold.unit_price),
+        in_payment_due_at,
+        MIN(hold.caller),
+        MIN(customer.customer_id)
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]',
+        NESTED PATH '$.hold_ids[*]' COLUMNS (listed_id BIGINT PATH '$')
+    )) AS request
+    STRAIGHT_JOIN holds AS hold ON hold.id = COALESCE(request.listed_id, request.hold_id)
+    LEFT JOIN customer_units AS customer ON customer.hold_id = hold.id
+    WHERE SUBSTRING(in_verdicts, request.position, 1) = '+'
+    GROUP BY request.position
+    ORDER BY request.position;
 
-    OPEN c_chosen;
-    FETCH c_chosen INTO v_hold_id, v_product_id, v_quantity, v_amount;
-    WHILE NOT v_is_done DO
-        -- One by one, because the ids of one INSERT ... SELECT may leave gaps.
-        INSERT INTO orders (hold_id, product_id, quantity, amount, payment_due_at)
-        VALUES (v_hold_id, v_product_id, v_quantity, v_amount, in_payment_due_at);
-        SET v_order_ids = CONCAT(v_order_ids, ',', LAST_INSERT_ID());
-        FETCH c_chosen INTO v_hold_id, v_product_id, v_quantity, v_amount;
-    END WHILE;
-    CLOSE c_chosen;
-    SET out_order_ids = CONCAT('[', SUBSTRING(v_order_ids, 2), ']');
+    INSERT INTO order_lines (order_id, hold_id, product_id, quantity, unit_price)
+    SELECT order_.id AS order_id, hold.id AS hold_id, hold.product_id, hold.quantity, hold.unit_price
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]',
+        NESTED PATH '$.hold_ids[*]' COLUMNS (listed_id BIGINT PATH '$')
+    )) AS request
+    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = COALESCE(request.hold_id, request.first_hold_id)
+    STRAIGHT_JOIN holds AS hold ON hold.id = COALESCE(request.listed_id, request.hold_id)
+    WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
+
+    SELECT JSON_ARRAYAGG(order_.id) INTO out_order_ids
+    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]'
+    )) AS request
+    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = COALESCE(request.hold_id, request.first_hold_id)
+    WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
 END

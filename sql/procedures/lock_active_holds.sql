@@ -1,6 +1,6 @@
 -- lock_active_holds: lock holds, and find out whether all of them may still be ordered.
 --
--- InOut   io_hold_ids  JSON  array of distinct ids; becomes NULL where one of them is not active, or is due
+-- InOut   io_hold_ids  JSON  array of distinct ids; becomes NULL if one of them is not active, or is due
 -- Errors  none
 -- Locks   holds by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
@@ -13,8 +13,9 @@ BEGIN
 
     SELECT SUM(hold.status = 'active'), MIN(hold.expires_at) INTO v_active, v_first_expires_at
     FROM (
+        -- The LIMIT, more than a batch can name, keeps MySQL from merging the subquery and losing its order.
         SELECT hold_id FROM JSON_TABLE(io_hold_ids, '$[*]' COLUMNS (hold_id BIGINT PATH '$')) AS element
-        ORDER BY hold_id LIMIT 1000
+        ORDER BY hold_id LIMIT 50000
     ) AS chosen
     STRAIGHT_JOIN holds AS hold ON hold.id = chosen.hold_id
     FOR UPDATE OF hold;

@@ -1,7 +1,7 @@
 -- lock_due: lock holds and orders, waiting for their locks, and keep those that are still due.
 --
 -- InOut   io_holds   JSON  array of ids, or NULL; becomes an array of {"hold_id", "product_id", "quantity"}, or NULL
---         io_orders  JSON  likewise, with "order_id"
+--         io_orders  JSON  array of ids, or NULL; becomes an array of lines, as read_order_lines returns them, or NULL
 -- Errors  none
 -- Locks   holds, then orders, each by primary key, ascending; until the caller's COMMIT
 -- Retry   safe
@@ -9,6 +9,8 @@
 CREATE PROCEDURE lock_due(INOUT io_holds JSON, INOUT io_orders JSON)
 COMMENT 'lock holds and orders, waiting for their locks, and keep those that are still due'
 BEGIN
+    DECLARE v_order_ids JSON;
+
     SELECT JSON_ARRAYAGG(JSON_OBJECT('hold_id', due.id, 'product_id', due.product_id, 'quantity', due.quantity))
     INTO io_holds
     FROM (
@@ -22,13 +24,9 @@ BEGIN
         FOR UPDATE OF hold
     ) AS due;
 
-    SELECT
-        JSON_ARRAYAGG(JSON_OBJECT(
-            'order_id', due.id, 'hold_id', due.hold_id, 'product_id', due.product_id, 'quantity', due.quantity
-        ))
-    INTO io_orders
+    SELECT JSON_ARRAYAGG(due.id) INTO v_order_ids
     FROM (
-        SELECT order_.id, order_.hold_id, order_.product_id, order_.quantity
+        SELECT order_.id
         FROM (
             SELECT id FROM JSON_TABLE(io_orders, '$[*]' COLUMNS (id BIGINT PATH '$')) AS element
             ORDER BY id LIMIT 1000
@@ -37,4 +35,5 @@ BEGIN
         WHERE order_.status = 'pending' AND order_.payment_due_at <= UTC_TIMESTAMP()
         FOR UPDATE OF order_
     ) AS due;
+    CALL read_order_lines(v_order_ids, io_orders);
 END

@@ -34,7 +34,7 @@ BEGIN
                     TRUE
                 ) THEN 'i'
                 WHEN order_.id IS NULL THEN 'o'
-                WHEN order_.status = 'paid' THEN 'b'
+                WHEN order_.status IN ('paid', 'refunded') THEN 'b'
                 WHEN order_.status = 'cancelled' THEN in_cancelled
                 WHEN ROW_NUMBER() OVER (PARTITION BY order_.id ORDER BY request.position) > 1 THEN 'r'
                 ELSE '+'
@@ -50,8 +50,6 @@ BEGIN
             ON order_.id = request.order_id
             -- A row that appeared after the locking statement is not locked, so it is not decided.
             AND order_.id MEMBER OF (v_locked_ids)
-            AND COALESCE(request.caller, '') IN (
-                '', (SELECT hold.caller FROM holds AS hold WHERE hold.id = order_.hold_id)
-            )
+            AND COALESCE(request.caller, '') IN ('', order_.caller)
     ) AS evaluated;
 END

@@ -1,9 +1,9 @@
 -- release_due: expire locked holds, cancel locked overdue orders, return their stock, and record the sweep.
 --
 -- In      in_holds       JSON         array of {"hold_id", "product_id", "quantity"}, or NULL
---         in_orders      JSON         likewise, with "order_id"
+--         in_orders      JSON         array of orders' lines, as read_order_lines returns them, or NULL
 --         in_started_at  DATETIME(6)  UTC; when the sweep began
--- Out     out_sweep_id   BIGINT       NULL where there was nothing to release
+-- Out     out_sweep_id   BIGINT       NULL: there was nothing to release
 --         out_units      BIGINT       returned to stock
 -- Errors  none
 -- Locks   stock by primary key, ascending, then measurements; until the caller's COMMIT; the rest is locked already
@@ -21,6 +21,7 @@ BEGIN
     DECLARE v_returned JSON DEFAULT JSON_MERGE_PRESERVE(
         COALESCE(in_holds, JSON_ARRAY()), COALESCE(in_orders, JSON_ARRAY())
     );
+    DECLARE v_orders BIGINT;
 
     SET out_units = 0;
     IF JSON_LENGTH(v_returned) > 0 THEN
@@ -34,14 +35,16 @@ BEGIN
         STRAIGHT_JOIN orders AS order_ ON order_.id = due.order_id
         SET order_.status = 'cancelled';
 
-        -- Before the stock, because the products' buyers wait for stock until COMMIT.
-        SELECT SUM(quantity) INTO out_units
-        FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (quantity BIGINT PATH '$.quantity')) AS released;
+        -- Before the stock is locked, for which buyers wait until COMMIT.
+        SELECT SUM(quantity), COUNT(DISTINCT order_id) INTO out_units, v_orders
+        FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (
+            order_id BIGINT PATH '$.order_id', quantity BIGINT PATH '$.quantity'
+        )) AS released;
         INSERT INTO sweeps (swept_at, holds, orders, units, duration_ms)
         VALUES (
             UTC_TIMESTAMP(6),
             COALESCE(JSON_LENGTH(in_holds), 0),
-            COALESCE(JSON_LENGTH(in_orders), 0),
+            v_orders,
             out_units,
             TIMESTAMPDIFF(MICROSECOND, in_started_at, UTC_TIMESTAMP(6)) DIV 1000
         );
@@ -53,7 +56,7 @@ BEGIN
         UPDATE measurements
         SET
             holds_expired = holds_expired + COALESCE(JSON_LENGTH(in_holds), 0),
-            orders_expired = orders_expired + COALESCE(JSON_LENGTH(in_orders), 0)
+            orders_expired = orders_expired + v_orders
         WHERE only_row = 1;
     END IF;
 END

@@ -2,7 +2,8 @@
 --
 -- It writes the row of each product once, in ascending order, and finds it by primary key, as write_holds does.
 --
--- In      in_returned  JSON  array of {"hold_id", "product_id", "quantity"}, a product any number of times
+-- In      in_returned  JSON  array of {"hold_id", "product_id", "quantity"}, a product any number of times; without
+--                            hold_id the units of customers stay as they are
 -- Out     nothing
 -- Errors  none
 -- Locks   customer units of these holds, whose hold or order the caller has locked, then stock by primary key,

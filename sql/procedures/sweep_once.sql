@@ -15,6 +15,7 @@ COMMENT 'run one transaction of a sweep'
 BEGIN
     DECLARE v_started_at DATETIME(6) DEFAULT UTC_TIMESTAMP(6);
     DECLARE v_holds JSON;
+    DECLARE v_order_ids JSON;
     DECLARE v_orders JSON;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -33,13 +34,9 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ) AS due;
 
-    SELECT
-        JSON_ARRAYAGG(JSON_OBJECT(
-            'order_id', due.id, 'hold_id', due.hold_id, 'product_id', due.product_id, 'quantity', due.quantity
-        ))
-    INTO v_orders
+    SELECT JSON_ARRAYAGG(due.id) INTO v_order_ids
     FROM (
-        SELECT id, hold_id, product_id, quantity
+        SELECT id
         FROM orders
         WHERE status = 'pending' AND payment_due_at <= UTC_TIMESTAMP()
         ORDER BY payment_due_at
@@ -47,9 +44,10 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ) AS due;
 
+    CALL read_order_lines(v_order_ids, v_orders);
     CALL release_due(v_holds, v_orders, v_started_at, out_sweep_id, out_units);
     COMMIT;
     SET
         out_holds = COALESCE(JSON_LENGTH(v_holds), 0),
-        out_orders = COALESCE(JSON_LENGTH(v_orders), 0);
+        out_orders = COALESCE(JSON_LENGTH(v_order_ids), 0);
 END

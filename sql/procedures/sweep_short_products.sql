@@ -47,15 +47,16 @@ BEGIN
 
         SELECT JSON_ARRAYAGG(due.id) INTO v_order_ids
         FROM (
-            SELECT order_.id
+            SELECT DISTINCT order_.id
             FROM orders AS order_ FORCE INDEX (orders_by_deadline)
+            STRAIGHT_JOIN order_lines AS line ON line.order_id = order_.id
             STRAIGHT_JOIN (
                 SELECT DISTINCT product_id
                 FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
                     position FOR ORDINALITY, product_id BIGINT PATH '$.product_id'
                 )) AS request
                 WHERE SUBSTRING(in_verdicts, request.position, 1) IN ('s', 'm', '.')
-            ) AS short ON short.product_id = order_.product_id
+            ) AS short ON short.product_id = line.product_id
             WHERE order_.status = 'pending' AND order_.payment_due_at <= UTC_TIMESTAMP()
             LIMIT 1000
         ) AS due;

@@ -1,5 +1,6 @@
 -- write_holds: write the chosen holds of a round and commit, or leave all of them open for the next round.
 --
+-- A hold keeps the price that its product has now; the plain read of products in INSERT ... SELECT takes no lock.
 -- A hint makes MySQL find stock by its primary key: with few products the optimizer would scan the table, and wait
 -- for the buyers of other products.
 --
@@ -56,16 +57,15 @@ write_round: BEGIN
         hold_ttl.name = 'hold_ttl_s' AND client_key_ttl.name = 'client_key_ttl_s'
         AND generated_key_ttl.name = 'generated_key_ttl_s';
 
-    INSERT INTO holds (product_id, quantity, expires_at, caller, inserted_by, position)
+    INSERT INTO holds (product_id, quantity, unit_price, expires_at, caller, inserted_by, position)
     SELECT
-        request.product_id, request.quantity, v_expires_at, CAST(COALESCE(request.caller, '') AS BINARY),
-        CONNECTION_ID(), request.position
+        request.product_id, request.quantity, product.price, v_expires_at,
+        CAST(COALESCE(request.caller, '') AS BINARY), CONNECTION_ID(), request.position
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY,
-        product_id BIGINT PATH '$.product_id',
-        quantity BIGINT PATH '$.quantity',
-        caller VARCHAR(1024) PATH '$.caller'
+        position FOR ORDINALITY, caller VARCHAR(1024) PATH '$.caller',
+        product_id BIGINT PATH '$.product_id', quantity BIGINT PATH '$.quantity'
     )) AS request
+    STRAIGHT_JOIN products AS product ON product.id = request.product_id
     WHERE SUBSTRING(io_verdicts, request.position, 1) = '+';
     SET v_first_hold_id = LAST_INSERT_ID();
 

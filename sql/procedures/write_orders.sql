@@ -35,9 +35,10 @@ write_round: BEGIN
         LEAVE write_round;
     END IF;
 
-    SELECT JSON_ARRAYAGG(chosen.hold_id) INTO v_holds
+    SELECT JSON_ARRAYAGG(COALESCE(chosen.listed_id, chosen.hold_id)) INTO v_holds
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id'
+        position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id',
+        NESTED PATH '$.hold_ids[*]' COLUMNS (listed_id BIGINT PATH '$')
     )) AS chosen
     WHERE SUBSTRING(io_verdicts, chosen.position, 1) = '+';
 
@@ -71,23 +72,25 @@ write_round: BEGIN
     -- Keys are written last, because a waiting payment may have changed the status that they record.
     CALL settle_new_orders(v_order_ids, io_touched);
     INSERT INTO idempotency_keys
-        (operation, caller, idempotency_key, fingerprint, result_id, result_status, purge_after)
+        (operation, caller, idempotency_key, fingerprint, result_id, result_status, is_list, purge_after)
     SELECT
         'order',
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY) AS key_bytes,
-        request.hold_id,
+        COALESCE(CAST(request.hold_id AS CHAR), hold_set_fingerprint(request.hold_ids)),
         order_.id,
         order_.status,
+        IF(request.hold_id IS NULL, TRUE, NULL),
         IF(request.is_generated_key = 1 OR request.idempotency_key IS NULL, v_service_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
-        hold_id BIGINT PATH '$.hold_id',
+        hold_id BIGINT PATH '$.hold_id', hold_ids JSON PATH '$.hold_ids', first_hold_id BIGINT PATH '$.hold_ids[0]',
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
         is_generated_key INT PATH '$.is_generated_key',
         caller VARCHAR(1024) PATH '$.caller'
     )) AS request
-    STRAIGHT_JOIN orders AS order_ ON order_.hold_id = request.hold_id
+    STRAIGHT_JOIN orders AS order_
+        ON order_.hold_id = COALESCE(request.hold_id, request.first_hold_id)
     WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
     ORDER BY caller_bytes, key_bytes;
 

@@ -3,12 +3,12 @@
 -- Columns minute (UTC), product_id, orders, quantity (units), amount
 CREATE VIEW sales_per_minute AS
 SELECT
-    CAST(DATE_FORMAT(event_.received_at, '%Y-%m-%d %H:%i:00') AS DATETIME) AS minute,
-    order_.product_id,
-    COUNT(*) AS orders,
-    SUM(order_.quantity) AS quantity,
-    SUM(order_.amount) AS amount
-FROM payment_events AS event_
-INNER JOIN orders AS order_ ON order_.id = event_.order_id
-WHERE event_.outcome = 'applied' AND event_.status = 'success'
-GROUP BY minute, order_.product_id
+    CAST(DATE_FORMAT(order_.paid_at, '%Y-%m-%d %H:%i:00') AS DATETIME) AS minute,
+    line.product_id,
+    COUNT(DISTINCT order_.id) AS orders,
+    SUM(line.quantity) AS quantity,
+    SUM(line.quantity * line.unit_price) AS amount
+FROM orders AS order_
+INNER JOIN order_lines AS line ON line.order_id = order_.id
+WHERE order_.paid_at IS NOT NULL
+GROUP BY minute, line.product_id

@@ -1,6 +1,7 @@
 -- stock_levels: the units of each product by state, counted from holds and orders.
 --
--- Columns product_id, name, total_stock, available_stock (as `stock` has them), held, pending, sold (counted), units
+-- Columns product_id, name, total_stock, available_stock (as in `stock`), held, pending, sold (counted; refunded units
+--         are not sold), units
 CREATE VIEW stock_levels AS
 SELECT
     product.id AS product_id,
@@ -22,10 +23,11 @@ LEFT JOIN (
 ) AS held ON held.product_id = product.id
 LEFT JOIN (
     SELECT
-        product_id,
-        SUM(IF(status = 'pending', quantity, 0)) AS pending,
-        SUM(IF(status = 'paid', quantity, 0)) AS sold
-    FROM orders
-    WHERE status IN ('pending', 'paid')
-    GROUP BY product_id
+        line.product_id,
+        SUM(IF(order_.status = 'pending', line.quantity, 0)) AS pending,
+        SUM(IF(order_.status = 'paid', line.quantity - line.refunded_quantity, 0)) AS sold
+    FROM orders AS order_
+    INNER JOIN order_lines AS line ON line.order_id = order_.id
+    WHERE order_.status IN ('pending', 'paid')
+    GROUP BY line.product_id
 ) AS ordered ON ordered.product_id = product.id

@@ -81,6 +81,18 @@ def rows(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+def card_event(
+    key: str, order_id: Callable[[Scene], int], status: str, payment_id: str, needed: frozenset[str]
+) -> Call:
+    """A payment event that names its payment."""
+
+    def arguments(scene: Scene) -> list[Any]:
+        members = {"idempotency_key": key, "order_id": order_id(scene), "status": status, "payment_id": payment_id}
+        return [json.dumps([members])]
+
+    return Call("apply_payments", arguments, needed, shows_state=True)
+
+
 CALLS = {
     "hold": Call("create_hold", lambda scene: [scene.product_id, 1, "a"], rows("stock", "product", "setting", "keys")),
     "hold what is due": Call(
@@ -127,6 +139,11 @@ CALLS = {
         ahead_s=40 * DAY_S,
         skips_locked=True,
     ),
+    "pay by card": card_event("card", lambda scene: scene.order_id, "success", "card", rows("order")),
+    "report the card again": card_event("card again", lambda scene: scene.order_id, "success", "card", rows("order")),
+    "report the refund": card_event(
+        "report", lambda scene: scene.cancelled_order_id, "refunded", "late card", rows("events")
+    ),
 }
 
 
@@ -136,20 +153,26 @@ def sweep_at(call: Call) -> Call:
 
 
 TABLES = (
-    *("customer_units", "holds", "idempotency_keys", "orders", "payment_events", "products", "stock"),
+    *("customer_units", "holds", "idempotency_keys", "orders", "order_lines", "payment_events", "products", "stock"),
     *("stock_adjustments", "sweeps"),
 )
 
 
 HOLD = (
-    "INSERT INTO holds (product_id, quantity, status, expires_at, inserted_by, position) VALUES (%s, 2, %s, %s, 0, 1)"
+    "INSERT INTO holds (product_id, quantity, unit_price, status, expires_at, inserted_by, position)"
+    " VALUES (%s, 2, 100, %s, %s, 0, 1)"
 )
 ORDER = (
-    "INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at) VALUES (%s, %s, 2, 200, %s, %s)"
+    "INSERT INTO orders (hold_id, product_id, quantity, amount, status, payment_due_at, caller)"
+    " VALUES (%s, %s, 2, 200, %s, %s, '')"
+)
+LINES = (
+    "INSERT INTO order_lines (order_id, hold_id, product_id, quantity, unit_price)"
+    " SELECT id, hold_id, product_id, 2, 100 FROM orders"
 )
 EVENT = (
-    "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, recorded_by)"
-    " VALUES (%s, %s, 'success', %s, %s, 0)"
+    "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, payment_id, refund_reason)"
+    " VALUES (%s, %s, 'success', %s, %s, 'late card', %s)"
 )
 
 
@@ -177,8 +200,9 @@ def set_up(session: Session) -> Scene:
     )
     cancelled_order_id = insert(ORDER, cancelled, product_id, "cancelled", payment_due_at)
     order_id = insert(ORDER, ordered, product_id, "pending", payment_due_at)
-    insert(EVENT, "late", cancelled_order_id, "refund_due", start)
-    insert(EVENT, "waiting", NOBODYS_ID, "waiting", start)
+    session.execute(LINES)
+    insert(EVENT, "late", cancelled_order_id, "refund_due", start, "too_late")
+    insert(EVENT, "waiting", NOBODYS_ID, "waiting", start, None)
     session.execute("COMMIT")
     return Scene(product_id, one_each_id, hold_id, order_id, cancelled_order_id)
 
@@ -192,6 +216,7 @@ def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
         "adjustments": "SELECT quantity FROM stock_adjustments",
         "holds": "SELECT id AS hold_id, quantity, status, expires_at, is_extended FROM holds",
         "orders": "SELECT id AS order_id, hold_id, amount, status, payment_due_at, payment_started_at FROM orders",
+        "lines": "SELECT order_id, hold_id, quantity, unit_price, refunded_quantity FROM order_lines",
         "events": "SELECT idempotency_key, order_id, status, outcome, refund_settled_at FROM payment_events",
         "keys": "SELECT operation, idempotency_key, result_expires_at, result_status FROM idempotency_keys"
         " WHERE LENGTH(idempotency_key) = 1",

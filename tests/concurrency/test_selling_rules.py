@@ -26,7 +26,8 @@ TOO_MANY = (
 MISCOUNTED = """
 SELECT hold.id, hold.status, order_.status AS order_status, counted.quantity
 FROM holds AS hold
-LEFT JOIN orders AS order_ ON order_.hold_id = hold.id
+LEFT JOIN order_lines AS line ON line.hold_id = hold.id
+LEFT JOIN orders AS order_ ON order_.id = line.order_id
 LEFT JOIN customer_units AS counted ON counted.hold_id = hold.id
 WHERE
     COALESCE(counted.quantity, 0)

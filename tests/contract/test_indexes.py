@@ -20,18 +20,21 @@ DUE = 20
 
 VALUES = {
     "in_after": "0",
+    "in_events": '\'[{"idempotency_key": "paid 1", "order_id": 1, "status": "success", "payment_id": "p"}]\'',
     "in_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "in_hold_ids": "'[1, 2, 3]'",
     "in_limit": "10",
     "in_key_prefix": "'made-'",
     "in_order_ids": "'[1, 2, 3]'",
     "in_product_ids": "'[1, 2, 3]'",
+    "in_locked_ids": "NULL",
     "in_requests": '\'[{"product_id": 1, "quantity": 1, "hold_id": 1}, {"idempotency_key": "key"}]\'',
     "in_verdicts": "'..'",
     "io_verdicts": "'..'",
     "v_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "v_key_prefix": "'made-'",
     "v_now": "UTC_TIMESTAMP()",
+    "v_refusing": "'{}'",
     "v_verdicts": "'aa'",
 }
 
@@ -48,7 +51,7 @@ class Query:
     @property
     def statement(self) -> str:
         """The statement with values instead of parameters and without INTO."""
-        found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported)\b)", self._text, re.S)
+        found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported|waiting)\b)", self._text, re.S)
         assert found, f"{self.routine} has no statement that begins {self.begins}"
         text = re.sub(r"\bINTO (?!\w+ \()[\w, ]+(?=\n)", "", found[0])
         return re.sub(r"\b(?:in|io|out|v)_\w+", lambda name: VALUES[name[0]], text)
@@ -60,23 +63,29 @@ class Query:
 
 QUERIES = [
     Query("sweep_once", r"SELECT id, product_id, quantity\s+FROM holds", {"holds": "holds_by_deadline"}),
-    Query("sweep_once", r"SELECT id, hold_id, product_id, quantity\s+FROM orders", {"orders": "orders_by_deadline"}),
+    Query("sweep_once", r"SELECT id\s+FROM orders", {"orders": "orders_by_deadline"}),
     Query("sweep_short_products", r"SELECT hold\.id", {"hold": "holds_by_deadline"}),
-    Query("sweep_short_products", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
+    Query("sweep_short_products", r"SELECT DISTINCT order_\.id", {"order_": "orders_by_deadline", "line": "PRIMARY"}),
     Query("evaluate_holds", r"SELECT /\*\+", {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY"}),
     Query("apply_customer_limit", r"SELECT /\*\+", {"recorded": "PRIMARY", "units": "customer_units_by_customer"}),
-    Query("evaluate_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY"}),
+    Query("evaluate_new_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY", "customer": "PRIMARY"}),
     Query("create_holds", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY", "stock": "PRIMARY"}),
-    Query("create_orders", r"SELECT\s+COALESCE\(recorded", {"recorded": "PRIMARY", "used": "orders_by_hold"}),
-    Query("lock_waiting_events", r"SELECT JSON_ARRAYAGG\(event_\.id\)", {"event_": "payment_events_by_outcome"}),
-    Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "order_": "orders_by_hold"}),
-    Query("get_orders", r"SELECT\s+order_\.id", {"order_": "PRIMARY"}),
+    Query("create_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "used": "order_lines_by_hold", "line": "PRIMARY"}),
+    Query(
+        "lock_waiting_payments",
+        r"SELECT event_\.id\s+FROM JSON_TABLE\(in_order_ids",
+        {"event_": "payment_events_by_outcome"},
+    ),
+    Query("decide_outcomes", r"SELECT /\*\+", {"order_": "PRIMARY", "settled": "payment_events_by_payment"}),
+    Query("classify_payments", r"SELECT /\*\+", {"recorded": "payment_events_by_key"}),
+    Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "line": "order_lines_by_hold"}),
+    Query("get_orders", r"SELECT /\*\+", {"order_": "PRIMARY", "line": "PRIMARY"}),
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
     Query("list_products", r"SELECT product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}, 250),
     Query("purge_history", r"DELETE FROM idempotency_keys", {"idempotency_keys": "idempotency_keys_by_purge"}, 4 * DUE),
     Query("purge_history", r"DELETE FROM holds", {"holds": "holds_by_deadline"}),
     Query("purge_history", r"DELETE FROM sweeps", {"sweeps": "sweeps_by_report"}),
-    Query("purge_orders", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
+    Query("purge_orders", r"SELECT cancelled\.id", {"cancelled": "orders_by_deadline"}),
     Query("report_sweeps", r"SELECT id FROM sweeps", {"sweeps": "sweeps_by_report"}),
 ]
 
@@ -101,7 +110,9 @@ def filled(database_url: str) -> Iterator[Session]:
     due = make(session, "create_holds", [{"product_id": product_id, "quantity": 1}] * 2 * DUE, "hold_id")
     make(session, "create_orders", [{"hold_id": hold} for hold in due[:DUE]], "order_id")
     session.travel(0)
-    session.execute("ANALYZE TABLE products, stock, holds, orders, payment_events, idempotency_keys, sweeps")
+    session.execute(
+        "ANALYZE TABLE products, stock, holds, orders, order_lines, payment_events, idempotency_keys, sweeps"
+    )
     yield session
     session.close()
 

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import httpx
@@ -198,9 +200,9 @@ def _contradictions(entry: Entry, state: "_State") -> Iterator[str]:
     elif any(document != told[0] for document in told):
         yield "told two things"
     if entry.kind == "order":
-        order = state.orders.get(told[0]["order_id"])
-        if order and order["hold_id"] != entry.request["json"]["hold_id"]:
-            yield f"of another hold: {order}"
+        lines = state.lines.get(told[0]["order_id"])
+        if lines and [line["hold_id"] for line in lines] != [entry.request["json"]["hold_id"]]:
+            yield f"of other holds: {lines}"
 
 
 class _State:
@@ -210,7 +212,12 @@ class _State:
         places = ", ".join(["%s"] * len(products))
         self.stock = session.query(f"SELECT * FROM stock WHERE product_id IN ({places})", *products)
         self.holds = _by_id(session.query(f"SELECT * FROM holds WHERE product_id IN ({places})", *products))
-        self.orders = _by_id(session.query(f"SELECT * FROM orders WHERE product_id IN ({places})", *products))
+        lines = session.query(
+            f"SELECT * FROM order_lines WHERE product_id IN ({places}) ORDER BY order_id, hold_id", *products
+        )
+        self.lines = {order_id: list(rows) for order_id, rows in groupby(lines, key=itemgetter("order_id"))}
+        of_products = f"SELECT order_id FROM order_lines WHERE product_id IN ({places})"
+        self.orders = _by_id(session.query(f"SELECT * FROM orders WHERE id IN ({of_products})", *products))
         keys = session.query(
             "SELECT operation, CONVERT(idempotency_key USING utf8mb4) AS k, result_id FROM idempotency_keys"
         )
@@ -243,7 +250,12 @@ class _State:
     def _taken(self, product_id: int) -> int:
         """The held, ordered and paid units of a product."""
         held = [row for row in self.holds.values() if row["status"] == "active"]
-        bought = [row for row in self.orders.values() if row["status"] != "cancelled"]
+        bought = [
+            line
+            for lines in self.lines.values()
+            for line in lines
+            if self.orders[line["order_id"]]["status"] != "cancelled"
+        ]
         return sum(row["quantity"] for row in held + bought if row["product_id"] == product_id)
 
     def _payment_breaches(self, *, settled: bool) -> Iterator[str]:

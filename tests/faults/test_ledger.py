@@ -12,13 +12,13 @@ from tests.support import Session
 DEFECTS = {
     "does not know it": "DELETE FROM idempotency_keys WHERE operation = 'order' AND result_id = %s",
     "has no key": "DELETE FROM idempotency_keys WHERE operation = 'hold' AND result_id ="
-    " (SELECT hold_id FROM orders WHERE id = %s)",
+    " (SELECT hold_id FROM order_lines WHERE order_id = %s)",
     "MySQL has": "UPDATE idempotency_keys SET result_id = result_id + 1 WHERE operation = 'order' AND result_id = %s",
     "check_stock() says": "UPDATE stock SET available = available - 1 WHERE product_id ="
-    " (SELECT product_id FROM orders WHERE id = %s)",
+    " (SELECT product_id FROM order_lines WHERE order_id = %s)",
     "STUCK": "UPDATE payment_events SET outcome = 'waiting' WHERE order_id = %s",
     "payments were applied": "UPDATE orders SET status = 'pending' WHERE id = %s AND status = 'paid'",
-    "of another hold": "UPDATE orders SET hold_id = -1 WHERE id = %s",
+    "of other holds": "UPDATE order_lines SET hold_id = -1 WHERE order_id = %s",
 }
 
 

@@ -126,14 +126,15 @@ def hold_request(product_id: int, quantity: int = 1, key: str | None = None, **m
     return _post("/api/holds", {"product_id": product_id, "quantity": quantity, **members}, key)
 
 
-def order_request(hold_id: int, key: str | None = None) -> dict[str, Any]:
-    """A request POST /api/orders, with an Idempotency-Key if given."""
-    return _post("/api/orders", {"hold_id": hold_id}, key)
+def order_request(holds: int | list[int], key: str | None = None) -> dict[str, Any]:
+    """POST /api/orders of a hold or of a list of holds, with a key if one is given."""
+    return _post("/api/orders", {"hold_ids" if isinstance(holds, list) else "hold_id": holds}, key)
 
 
-def payment_request(key: str, order_id: int, status: str = "success") -> dict[str, Any]:
-    """A request POST /api/payments/webhook."""
-    return _post("/api/payments/webhook", {"idempotency_key": key, "order_id": order_id, "status": status}, None)
+def payment_request(key: str, order_id: int, status: str = "success", **members: Any) -> dict[str, Any]:
+    """A request POST /api/payments/webhook, with further members of the body."""
+    event = {"idempotency_key": key, "order_id": order_id, "status": status, **members}
+    return _post("/api/payments/webhook", event, None)
 
 
 def _post(path: str, document: dict[str, Any], key: str | None) -> dict[str, Any]:
@@ -151,17 +152,17 @@ class Shop:
         """Hold units; returns the hold's id."""
         return int(self._accepted(hold_request(product_id, quantity), 201)["hold_id"])
 
-    def order(self, hold_id: int) -> int:
-        """Order a hold; returns the order's id."""
-        return int(self._accepted(order_request(hold_id), 201)["order_id"])
+    def order(self, holds: int | list[int]) -> int:
+        """Order a hold or a list of holds; returns the order's id."""
+        return int(self._accepted(order_request(holds), 201)["order_id"])
 
     def ordered(self, product_id: int, quantity: int = 1) -> int:
         """Hold and order units; returns the order's id."""
         return self.order(self.hold(product_id, quantity))
 
-    def pay(self, key: str, order_id: int, status: str = "success") -> dict[str, Any]:
+    def pay(self, key: str, order_id: int, status: str = "success", **members: Any) -> dict[str, Any]:
         """Deliver a payment event for an order that exists; returns the document."""
-        return self._accepted(payment_request(key, order_id, status), 200)
+        return self._accepted(payment_request(key, order_id, status, **members), 200)
 
     def available(self, product_id: int) -> int:
         """The available units of a product, as the service shows them."""

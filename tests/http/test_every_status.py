@@ -79,6 +79,15 @@ class Scene:
     def _get_hold(self) -> Request:
         return get(f"/api/holds/{self._hold()}")
 
+    def _reduce_hold(self) -> Request:
+        return {"method": "PATCH", "url": f"/api/holds/{self._hold()}", "json": {"quantity": 1}}
+
+    def _reduce_hold_409(self) -> Request:
+        return {**self._reduce_hold(), "url": f"/api/holds/{self._ordered_hold()}"}
+
+    def _reduce_hold_410(self) -> Request:
+        return {**self._reduce_hold(), "url": f"/api/holds/{self._expired_hold()}"}
+
     def _release_hold(self) -> Request:
         return {**self._get_hold(), "method": "DELETE"}
 

@@ -26,7 +26,7 @@ def test_a_hold_has_its_members_and_headers(client: httpx.Client, session: Sessi
 
 
 def test_a_hold_is_read_at_its_location(client: httpx.Client, session: Session) -> None:
-    product_id = session.create_product(stock=5)
+    product_id = session.create_product(stock=5, price="19.90")
     created = client.request(**hold_request(product_id, 2))
     response = client.get(created.headers["Location"])
     assert response.status_code == 200
@@ -36,6 +36,7 @@ def test_a_hold_is_read_at_its_location(client: httpx.Client, session: Session) 
         "quantity": 2,
         "status": "active",
         "expires_at": created.json()["expires_at"],
+        "unit_price": 19.9,
     }
     assert_common_headers(response)
 
@@ -141,3 +142,18 @@ def test_a_customer_id_that_is_not_a_short_text_is_422(client: httpx.Client, ses
     for customer in (7, True, ["ada"], {}, "", "x" * 65, "é" * 33):
         response = client.request(**hold_request(product_id, customer_id=customer))
         assert_problem(response, 422, "invalid_request", 30001)
+
+
+def test_a_reduced_hold_keeps_its_deadline_and_gives_up_the_rest(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    product_id = session.create_product(stock=5)
+    hold = client.request(**hold_request(product_id, 3)).json()
+    for replayed in (None, "true"):
+        response = client.patch(f"/api/holds/{hold['hold_id']}", json={"quantity": 1})
+        assert response.status_code == 200
+        assert response.json() == {"hold_id": hold["hold_id"], "quantity": 1, "expires_at": hold["expires_at"]}
+        assert response.headers.get("Idempotent-Replayed") == replayed
+        assert shop.available(product_id) == 4
+    response = client.patch(f"/api/holds/{hold['hold_id']}", json={"quantity": 2})
+    assert_problem(response, 422, "quantity_out_of_range", 30103)

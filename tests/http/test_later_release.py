@@ -21,7 +21,7 @@ def _later_release(service: Service, database_url: str, tmp_path: Path) -> Itera
 
 def test_the_later_release_returns_more_columns_and_result_sets(session: Session) -> None:
     answer, further = session.call_all("get_holds", "[1]")
-    assert list(answer[0])[-2:] == ["order_id", "later"]
+    assert list(answer[0])[-2:] == ["unit_price", "later"]
     assert further == [{"later": "later"}]
 
 

@@ -107,18 +107,20 @@ def test_a_release_and_a_cancellation_leave_a_line_each(session: Session, witnes
     assert {"event": "order_cancelled", "order_id": order["order_id"]}.items() <= line.items()
 
 
-def test_an_extension_and_a_started_payment_leave_a_line_but_their_replays_none(
+def test_extension_reduction_and_started_payment_leave_a_line_but_their_replays_none(
     service: Service, client: httpx.Client, session: Session
 ) -> None:
-    hold_id = client.request(**hold_request(session.create_product(stock=5))).json()["hold_id"]
+    hold_id = client.request(**hold_request(session.create_product(stock=5), 2)).json()["hold_id"]
     for _ in range(2):
         client.post(f"/api/holds/{hold_id}/extend")
+        client.patch(f"/api/holds/{hold_id}", json={"quantity": 1})
     order_id = client.request(**order_request(hold_id)).json()["order_id"]
     for _ in range(2):
         client.post(f"/api/orders/{order_id}/start-payment")
     client.request(**payment_request(f"after the starts of {order_id}", order_id))
     eventually(lambda: service.events("payment_applied", order_id=order_id))
     assert len(service.events("hold_extended", hold_id=hold_id)) == 1
+    assert len(service.events("hold_reduced", hold_id=hold_id, quantity=1)) == 1
     assert len(service.events("payment_started", order_id=order_id)) == 1
 
 

@@ -9,6 +9,7 @@ from tests.http.support import (
     Shop,
     assert_common_headers,
     assert_problem,
+    hold_request,
     order_request,
 )
 from tests.support import Session
@@ -44,6 +45,15 @@ def test_an_orders_location_shows_it(client: httpx.Client, session: Session, sho
         "quantity": 3,
         "amount": 59.97,
         "status": "pending",
+        "lines": [
+            {
+                "hold_id": created.json()["hold_id"],
+                "product_id": product_id,
+                "quantity": 3,
+                "unit_price": 19.99,
+                "refunded_quantity": 0,
+            }
+        ],
     }
     assert_common_headers(response)
 
@@ -92,6 +102,101 @@ def test_a_paid_order_cannot_be_cancelled(client: httpx.Client, session: Session
 def test_an_order_that_does_not_exist_is_not_found(client: httpx.Client, order_id: str) -> None:
     assert_problem(client.get(f"/api/orders/{order_id}"), 404, "order_not_found", 30301)
     assert_problem(client.post(f"/api/orders/{order_id}/cancel"), 404, "order_not_found", 30301)
+
+
+def hold_of_each(shop: Shop, session: Session, *prices: str) -> list[int]:
+    """Holds of two units each, of products that cost so much."""
+    return [shop.hold(session.create_product(stock=5, price=price), 2) for price in prices]
+
+
+def test_an_order_of_several_holds_has_exactly_the_promised_members(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    holds = hold_of_each(shop, session, "19.99", "0.10")
+    response = client.request(**order_request(holds))
+    assert response.status_code == 201
+    order = response.json()
+    assert order == {"order_id": order["order_id"], "hold_ids": holds, "status": "pending"}
+    assert response.headers["Location"] == f"/api/orders/{order['order_id']}"
+    shown = client.get(response.headers["Location"]).json()
+    assert TIME.fullmatch(shown.pop("payment_due_at"))
+    products = [client.get(f"/api/holds/{hold_id}").json()["product_id"] for hold_id in holds]
+    assert shown == {
+        "order_id": order["order_id"],
+        "amount": 40.18,
+        "status": "pending",
+        "lines": [
+            {"hold_id": hold, "product_id": product, "quantity": 2, "unit_price": price, "refunded_quantity": 0}
+            for hold, product, price in zip(holds, products, (19.99, 0.1), strict=True)
+        ],
+    }
+    for _ in range(2):
+        cancelled = client.post(f"/api/orders/{order['order_id']}/cancel")
+        assert cancelled.json() == {"order_id": order["order_id"], "hold_ids": holds, "status": "cancelled"}
+        assert [shop.available(product_id) for product_id in products] == [5, 5]
+
+
+def test_one_payment_pays_an_order_of_several_holds(client: httpx.Client, session: Session, shop: Shop) -> None:
+    holds = hold_of_each(shop, session, "1.00", "2.00", "3.00")
+    order_id = shop.order(holds)
+    assert shop.pay(f"all of {order_id}", order_id)["status"] == "paid"
+    for hold_id in holds:
+        hold = client.get(f"/api/holds/{hold_id}").json()
+        assert (hold["status"], hold["order_id"]) == ("ordered", order_id)
+
+
+def test_the_answer_to_a_replay_has_the_form_of_the_first_request(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    listed, plain = hold_of_each(shop, session, "1.00", "2.00")
+    for first, again in (
+        (order_request([listed], "listed"), order_request(listed, "listed")),
+        (order_request(plain, "plain"), order_request([plain], "plain")),
+    ):
+        made, replay = client.request(**first), client.request(**again)
+        assert replay.headers["Idempotent-Replayed"] == "true"
+        assert replay.content == made.content
+        assert made.json().keys() - {"order_id", "status"} == first["json"].keys()
+
+
+def test_a_refusal_of_several_holds_names_the_hold_that_refused(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    fresh, released, used, due = hold_of_each(shop, session, "1.00", "2.00", "3.00", "4.00")
+    client.delete(f"/api/holds/{released}")
+    order_id = shop.order(used)
+    session.execute("UPDATE holds SET expires_at = UTC_TIMESTAMP() - INTERVAL 1 SECOND WHERE id = %s", due)
+    for hold_id, status, slug, errno, members in (
+        (released, 409, "hold_released", 30204, {}),
+        (used, 409, "hold_already_used", 30203, {"order_id": order_id}),
+        (due, 410, "hold_expired", 30202, {}),
+        (999_999_999, 404, "hold_not_found", 30201, {}),
+    ):
+        response = client.request(**order_request([fresh, hold_id]))
+        assert_problem(response, status, slug, errno, hold_id=hold_id, **members)
+    assert client.get(f"/api/holds/{fresh}").json()["status"] == "active"
+
+
+@pytest.mark.parametrize("count", [0, 51])
+def test_an_order_has_one_to_fifty_holds(client: httpx.Client, count: int) -> None:
+    assert_problem(client.request(**order_request([*range(1, count + 1)])), 422, "invalid_request", 30001)
+
+
+@pytest.mark.parametrize("form", ["both", "twice"])
+def test_an_order_names_each_of_its_holds_once(client: httpx.Client, session: Session, shop: Shop, form: str) -> None:
+    first, second = hold_of_each(shop, session, "1.00", "2.00")
+    body = {"both": {"hold_id": first, "hold_ids": [second]}, "twice": {"hold_ids": [first, second, first]}}[form]
+    assert_problem(client.post("/api/orders", json=body), 422, "invalid_request", 30001)
+    assert shop.order([first, second])
+
+
+def test_holds_of_several_customers_are_no_order(client: httpx.Client, session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    holds = [
+        client.request(**hold_request(product_id, customer_id=customer)).json()["hold_id"]
+        for customer in ("ada", "bob")
+    ]
+    assert_problem(client.request(**order_request(holds)), 422, "invalid_request", 30001)
 
 
 def test_a_started_payment_answers_the_new_deadline_also_the_second_time(

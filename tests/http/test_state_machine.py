@@ -63,14 +63,19 @@ class Checkout(RuleBasedStateMachine):
         self.ask(request, 201, "hold_id", lambda new_id: self.model.create_hold(wanted, new_id))
 
     @if_held
-    @rule(position=positions, number=keys)
-    def order(self, position: int, number: str | None) -> None:
-        """An order; its id is the next."""
+    @rule(place=st.one_of(positions, st.lists(positions, min_size=1, max_size=4)), number=keys)
+    def order(self, place: int | list[int], number: str | None) -> None:
+        """An order of one or several holds; its id is the next."""
         key = None if number is None else self.prefix + number
-        hold_id, known = latest(self.model.holds, position), len(self.model.orders)
-        wanted = {"hold_id": hold_id, "idempotency_key": key}
+        known = len(self.model.orders)
+        if isinstance(place, int):
+            wanted: Row = {"hold_id": latest(self.model.holds, place)}
+        else:
+            wanted = {"hold_ids": [latest(self.model.holds, position) for position in place]}
+        (holds,) = wanted.values()
+        wanted["idempotency_key"] = key
         document = self.ask(
-            order_request(hold_id, key), 201, "order_id", lambda new_id: self.model.create_order(wanted, new_id)
+            order_request(holds, key), 201, "order_id", lambda new_id: self.model.create_order(wanted, new_id)
         )
         if len(self.model.orders) > known:
             self.last_order_id += 1
@@ -115,6 +120,14 @@ class Checkout(RuleBasedStateMachine):
         hold_id = latest(self.model.holds, position)
         request = {"method": "DELETE", "url": f"/api/holds/{hold_id}"}
         self.ask(request, 204, None, lambda _: self.model.release_hold(hold_id, 0))
+
+    @if_held
+    @rule(position=positions, quantity=quantities)
+    def reduce(self, position: int, quantity: int) -> None:
+        """A hold of fewer units."""
+        hold_id = latest(self.model.holds, position)
+        request = {"method": "PATCH", "url": f"/api/holds/{hold_id}", "json": {"quantity": quantity}}
+        self.ask(request, 200, None, lambda _: self.model.reduce_hold([hold_id, "", quantity], 0))
 
     @if_held
     @rule(position=positions)

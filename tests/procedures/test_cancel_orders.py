@@ -11,7 +11,7 @@ def test_a_refused_element_does_not_affect_the_others(session: Session) -> None:
     session.call("cancel_order", cancelled)
     session.call("apply_payment", "paid in batch", paid, "success")
     rows, touched = session.call_all("cancel_orders", json.dumps([paid, pending, cancelled, 10**8, "x", pending]))
-    assert list(rows[0]) == ["order_id", "hold_id", "status", "replayed", "errno"]
+    assert list(rows[0]) == ["order_id", "hold_id", "status", "replayed", "errno", "hold_ids"]
     assert [row["errno"] for row in rows] == [30302, None, None, 30301, 30001, None]
     assert [row["replayed"] for row in rows] == [0, 0, 1, 0, 0, 1]
     assert [row["order_id"] for row in rows] == [None, pending, cancelled, None, None, pending]

@@ -63,6 +63,16 @@ def test_a_hold_can_be_ordered_once(session: Session) -> None:
     assert session.errno("create_order", hold_id, None) == 30203
 
 
+@pytest.mark.parametrize("later_price", ["0.00", "99.00"])
+def test_the_amount_is_by_the_price_at_which_the_hold_was_made(session: Session, later_price: str) -> None:
+    product_id = session.create_product(stock=5, price="19.99")
+    hold_id = session.create_hold(product_id, 3)
+    session.call("change_product", product_id, "Limited Edition Item", later_price, None)
+    (order,) = session.call("create_order", hold_id, None)
+    assert session.call("get_order", order["order_id"])[0]["amount"] == Decimal("59.97")
+    assert session.call("get_hold", hold_id)[0]["unit_price"] == Decimal("19.99")
+
+
 def test_a_released_hold_cannot_be_ordered(session: Session) -> None:
     hold_id = session.create_hold(session.create_product(stock=1))
     session.call("release_hold", hold_id)

@@ -84,6 +84,7 @@ def is_valid(procedure: str, place: int, wrong: Any) -> bool:
         ("create_product", 2): [0],
         ("list_products", 0): [0, *BEYOND_EVERY_ID],
         ("record_stock_check", 0): [0],
+        ("reduce_hold", 1): BEYOND_EVERY_ID,
         ("set_selling_rules", 1): [None],
         ("set_selling_rules", 2): [None],
         ("set_selling_rules", 3): [None],

@@ -51,7 +51,7 @@ def test_recent_history_is_kept(session: Session) -> None:
     assert {**purge(session), "idempotency_keys": 0} == dict.fromkeys(purge(session), 0)
 
 
-def test_old_cancelled_orders_are_deleted_with_their_holds_and_events(session: Session) -> None:
+def test_old_cancelled_orders_are_deleted_with_their_lines_holds_and_events(session: Session) -> None:
     order_id = session.create_order(session.create_product(stock=9))
     hold_id = session.call("get_order", order_id)[0]["hold_id"]
     for key, status in (("fails", "failure"), ("fails again", "failure")):
@@ -61,6 +61,7 @@ def test_old_cancelled_orders_are_deleted_with_their_holds_and_events(session: S
     assert (row["orders"], row["payment_events"]) == (1, 2)
     assert not exists(session, "orders", order_id)
     assert not exists(session, "holds", hold_id)
+    assert session.query("SELECT 1 FROM order_lines WHERE order_id = %s", order_id) == []
 
 
 def test_paid_orders_are_kept_for_ever_with_their_holds_and_events(session: Session) -> None:

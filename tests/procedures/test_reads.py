@@ -8,9 +8,9 @@ from tests.support import Session
 
 KINDS = {
     "product": (["id", "name", "price", "available_stock", "version"], 30101),
-    "hold": (["hold_id", "product_id", "quantity", "status", "expires_at", "order_id"], 30201),
+    "hold": (["hold_id", "product_id", "quantity", "status", "expires_at", "order_id", "unit_price"], 30201),
     "order": (
-        ["order_id", "hold_id", "product_id", "quantity", "amount", "status", "payment_due_at"],
+        ["order_id", "hold_id", "product_id", "quantity", "amount", "status", "payment_due_at", "lines"],
         30301,
     ),
 }

@@ -59,6 +59,7 @@ def test_an_event_that_waits_although_its_order_exists_is_settled(session: Sessi
 def test_a_thousand_orphans_do_not_delay_an_event_whose_order_exists(session: Session) -> None:
     order_id = session.create_order(session.create_product(stock=1))
     session.execute("UPDATE orders SET id = 900000000 WHERE id = %s", order_id)
+    session.execute("UPDATE order_lines SET order_id = 900000000 WHERE order_id = %s", order_id)
     session.execute("UPDATE idempotency_keys SET result_id = 900000000 WHERE operation = 'order'")
     session.execute(
         "INSERT INTO payment_events (idempotency_key, order_id, status, received_at, recorded_by) "

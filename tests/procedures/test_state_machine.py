@@ -1,5 +1,6 @@
 """Hypothesis drives every procedure that changes something, single and in batches, through time, against the model."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -39,7 +40,18 @@ positions = st.integers(0, 11)  # of a thing among the latest ones
 keys = st.one_of(st.none(), st.integers(1, 12).map(str))
 quantities = st.sampled_from((1, 1, 1, 2, 3, 9, 0))
 customers = st.sampled_from((None, None, "ada", "bob"))
-statuses = st.sampled_from(("success", "success", "failure", "failed", "paid"))
+statuses = st.sampled_from(
+    (
+        *["success"] * 5,
+        *("failure", "failed", "expired", "canceled"),
+        *["refunded"] * 3,
+        *("declined", "pending", "processing", "authorized", "disputed", "paid"),
+    )
+)
+payments = st.sampled_from((None, None, "first card", "second card"))
+amounts = st.sampled_from((None, None, "the order's", "0", "99.999", "100.00", "1.5"))
+payment_events = st.tuples(st.integers(1, 20), statuses, payments, amounts)
+PaymentEvent = tuple[int, str, str | None, str | None]  # number of its key, status, payment_id, amount
 jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800, 90_000))
 days_s = st.sampled_from((0, 90_000, 2_700_000))
 
@@ -75,7 +87,7 @@ class Checkout(RuleBasedStateMachine):
         for element, row in zip(elements, rows, strict=True):
             new_id = next(iter(row.values()))
             expected = {"errno": None, "replayed": 0, **answer(element, new_id or 0)}
-            found = {name: row.get(name) for name in ("errno", "replayed")}
+            found = {name: row.get(name) for name in ("errno", "replayed", *expected) if name != "id"}
             if "id" in expected:
                 found["id"] = new_id
             assert found == expected, f"{procedure} {element} of {elements}"
@@ -84,6 +96,8 @@ class Checkout(RuleBasedStateMachine):
     def single(self, procedure: str, element: Any) -> Row:
         """The row of a single CALL, or one that carries the errno that it raised."""
         arguments = list(element.values()) if isinstance(element, dict) else [element]
+        if procedure == "reduce_holds":
+            arguments = element[::2]
         name = procedure.removesuffix("s")
         try:
             return {**self.session.call(name, *arguments)[0], "errno": None}
@@ -116,49 +130,64 @@ class Checkout(RuleBasedStateMachine):
         self.ask("create_holds", [request], self.model.create_hold, single=True)
 
     @if_held
-    @rule(wanted=st.lists(st.tuples(positions, keys), min_size=1, max_size=6), single=st.booleans())
-    def create_orders(self, wanted: list[tuple[int, str | None]], single: bool) -> None:
-        """Orders, whose ids leave no gap."""
-        requests = [
-            {"hold_id": latest(self.model.holds, position), "idempotency_key": None, **self.key(number)}
-            for position, number in wanted[: 1 if single else None]
-        ]
-        rows = self.ask("create_orders", requests, self.model.create_order, single=single)
-        new = [row["order_id"] for row in rows if row["errno"] is None and not row["replayed"]]
-        assert sorted(new) == list(range(self.last_order_id + 1, self.last_order_id + 1 + len(new)))
-        self.last_order_id += len(new)
-
     @rule(
-        wanted=st.lists(st.tuples(positions, st.integers(1, 20), statuses), min_size=1, max_size=8),
+        wanted=st.lists(
+            st.tuples(st.one_of(positions, st.lists(positions, min_size=1, max_size=4)), keys), min_size=1, max_size=6
+        ),
         single=st.booleans(),
     )
-    def apply_payments(self, wanted: list[tuple[int, int, str]], single: bool) -> None:
+    def create_orders(self, wanted: list[tuple[int | list[int], str | None]], single: bool) -> None:
+        """Orders of one or several holds, whose ids are consecutive where they are made one at a time."""
+        requests: list[Row] = []
+        for position, number in wanted:
+            if isinstance(position, int):
+                holds: Row = {"hold_id": latest(self.model.holds, position)}
+            else:
+                holds = {"hold_ids": [latest(self.model.holds, each) for each in position]}
+            requests.append({**holds, "idempotency_key": None, **self.key(number)})
+        if single:
+            requests = [request for request in requests if "hold_id" in request][:1]
+        if not requests:
+            return
+        rows = self.ask("create_orders", requests, self.model.create_order, single=single)
+        new = [row["order_id"] for row in rows if row["errno"] is None and not row["replayed"]]
+        assert len(new) != 1 or new == [self.last_order_id + 1]
+        self.last_order_id = self.session.next_id("orders") - 1
+
+    @rule(wanted=st.lists(st.tuples(positions, payment_events), min_size=1, max_size=8), single=st.booleans())
+    def apply_payments(self, wanted: list[tuple[int, PaymentEvent]], single: bool) -> None:
         """Payment events, of orders that exist or come next; each has its outcome when its batch is done."""
         self.wait(1)  # arrival order is by the clock
         self.see_what_was_swept()
         orders = and_next(self.model.orders, self.last_order_id)
-        events = [
-            {"idempotency_key": f"{self.prefix}{key}", "order_id": latest(orders, position), "status": status}
-            for position, key, status in wanted[: 1 if single else None]
-        ]
+        events = [self.event(latest(orders, position), *event) for position, event in wanted[: 1 if single else None]]
+        if single:  # which takes no payment and no amount
+            events = [dict(list(event.items())[:3]) for event in events]
         rows = self.ask("apply_payments", events, self.model.apply_payment, single=single)
         for event, row in zip(events, rows, strict=True):
             if row["errno"] is None:
                 assert row["outcome"] == self.model.outcome(self.model.events[event["idempotency_key"]])
 
+    def event(self, order_id: int, number: int, status: str, payment_id: str | None, amount: str | None) -> Row:
+        """An element of apply_payments."""
+        if amount == "the order's":
+            amount = str(self.model.orders[order_id].amount) if order_id in self.model.orders else "100.00"
+        event = {"idempotency_key": f"{self.prefix}{number}", "order_id": order_id, "status": status}
+        return {**event, "payment_id": payment_id, "amount": amount}
+
     @rule(
         position=st.integers(0, 2),
         quantity=quantities,
         customer=customers,
-        events=st.lists(st.tuples(st.integers(1, 20), statuses), max_size=3),
+        events=st.lists(payment_events, max_size=3),
     )
-    def buy(self, position: int, quantity: int, customer: str | None, events: list[tuple[int, str]]) -> None:
+    def buy(self, position: int, quantity: int, customer: str | None, events: list[PaymentEvent]) -> None:
         """A buyer who goes all the way, and whose payment may be reported more than once."""
         known = len(self.model.orders)
         self.create_holds([(position, quantity, customer, None)])
         self.create_orders([(0, None)], single=False)
         if events and len(self.model.orders) > known:
-            self.apply_payments([(ORDERS_TO_COME, number, status) for number, status in events], single=False)
+            self.apply_payments([(ORDERS_TO_COME, event) for event in events], single=False)
 
     @if_held
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
@@ -173,6 +202,13 @@ class Checkout(RuleBasedStateMachine):
         """Holds get more time."""
         ids = [latest(self.model.holds, position) for position in wanted[: 1 if single else None]]
         self.ask("extend_holds", ids, self.model.extend_hold, single=single)
+
+    @if_held
+    @rule(wanted=st.lists(st.tuples(positions, quantities), min_size=1, max_size=6), single=st.booleans())
+    def reduce_holds(self, wanted: list[tuple[int, int]], single: bool) -> None:
+        """Holds of fewer units."""
+        requests = [[latest(self.model.holds, position), "", quantity] for position, quantity in wanted]
+        self.ask("reduce_holds", requests[: 1 if single else None], self.model.reduce_hold, single=single)
 
     @if_ordered
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
@@ -235,13 +271,23 @@ class Checkout(RuleBasedStateMachine):
     @if_paid
     @rule(position=positions)
     def settle_refund(self, position: int) -> None:
-        """An operator ticks a refund off."""
+        """An operator settles a refund."""
+        self.settle_event("settle_refund", position, self.model.settle_refund)
+
+    @if_paid
+    @rule(position=positions)
+    def settle_review(self, position: int) -> None:
+        """An operator settles a review."""
+        self.settle_event("settle_review", position, self.model.settle_review)
+
+    def settle_event(self, procedure: str, position: int, answer: Callable[[str], int | None]) -> None:
+        """Settle one of the latest events."""
         key = str(latest(self.model.events, position))
-        errno = self.model.settle_refund(key)
+        errno = answer(key)
         if errno is None:
-            self.session.call("settle_refund", key)
+            self.session.call(procedure, key)
         else:
-            assert self.session.errno("settle_refund", key) == errno
+            assert self.session.errno(procedure, key) == errno
 
     @rule()
     def expire_due(self) -> None:
@@ -292,25 +338,52 @@ class Checkout(RuleBasedStateMachine):
             row = self.session.call("get_payment", key)[0]
             assert (row["order_id"], row["status"]) == (event.order_id, event.status)
             assert row["outcome"] == self.model.outcome(event)
+            assert row["refund_reason"] == event.refund_reason
+
+    @invariant()
+    def registers_list_what_is_due(self) -> None:
+        """Refunds due and payments to review are those of the model."""
+        events = self.model.events.items()
+        refunds = {
+            (key, "orphaned" if self.model.outcome(event) == "orphaned" else event.refund_reason)
+            for key, event in events
+            if self.model.is_refund_due(event)
+        }
+        reviews = {
+            (key, "disputed" if event.status == "disputed" else "wrong_amount")
+            for key, event in events
+            if event.to_review
+        }
+        for view, expected in (("refunds_due", refunds), ("payments_to_review", reviews)):
+            rows = self.session.query(
+                f"SELECT idempotency_key, reason FROM {view} WHERE idempotency_key LIKE %s", self.prefix + "%"
+            )
+            assert {(row["idempotency_key"], row["reason"]) for row in rows} == expected, view
+            assert len(rows) == len(expected)
 
     def compare_reads(self, procedure: str, things: dict[int, Any], expected: Callable[[Any], Row]) -> None:
         """Read things in one batch."""
         rows = self.session.batch(procedure, list(things))
         for thing, row in zip(things.values(), rows, strict=True):
             assert expected(thing).items() <= row.items()
+            if isinstance(thing, Order):
+                assert [line["hold_id"] for line in json.loads(row["lines"])] == sorted(thing.holds)
 
     def hold_row(self, hold: Any) -> Row:
         """A row of get_holds: expired from the deadline on, swept or not."""
         is_due = hold.status == "active" and hold.expires_at <= self.model.now
         return {
             "quantity": hold.quantity,
+            "unit_price": hold.unit_price,
             "status": "expired" if is_due else hold.status,
             "expires_at": self.moment(hold.expires_at),
         }
 
     def order_row(self, order: Order) -> Row:
         """A row of get_orders; the status of an overdue one depends on who swept."""
-        row = {"quantity": order.hold.quantity, "amount": order.amount, "payment_due_at": self.moment(order.due_at)}
+        row = {"amount": order.amount, "payment_due_at": self.moment(order.due_at)}
+        if len(order.holds) == 1:
+            row |= {"hold_id": next(iter(order.holds)), "quantity": next(iter(order.holds.values())).quantity}
         return row if self.is_overdue(order) else {**row, "status": order.status}
 
     def is_overdue(self, order: Order) -> bool:

@@ -167,7 +167,8 @@ def test_sales_per_minute_counts_paid_orders(session: Session, operator: Session
     session.call("apply_payment", "a second one", orders[0], "success")
     session.call("apply_payment", "of the other", order(session, other_id), "success")
     minute = EPOCH + timedelta(seconds=START_S - 30)
-    rows = operator.query("SELECT * FROM sales_per_minute ORDER BY minute, product_id")
+    wanted = "SELECT * FROM sales_per_minute WHERE product_id IN (%s, %s) ORDER BY minute, product_id"
+    rows = operator.query(wanted, product_id, other_id)
     columns = ("minute", "product_id", "orders", "quantity", "amount")
     assert [tuple(row[column] for column in columns) for row in rows] == [
         (minute, product_id, 1, 2, Decimal("39.80")),

@@ -17,7 +17,7 @@ from service.batching import Failure
 from service.database import Connection, classify, reason
 from service.mysql_url import MysqlUrl
 from service.primary import Primary
-from service.rows import HoldRequest, OrderRequest, PaymentEvent, ScopedId
+from service.rows import HoldReduction, HoldRequest, OrderRequest, PaymentEvent, ScopedId
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.support import PATIENCE_S, Session
 
@@ -195,7 +195,12 @@ SCOPED_IDS = st.builds(ScopedId, IDS, CALLERS)
     ("procedure", "requests"),
     [
         ("create_holds", st.builds(HoldRequest, IDS, IDS, TEXT, st.booleans(), CALLERS, st.none() | TEXT)),
-        ("create_orders", st.builds(OrderRequest, IDS, TEXT, st.booleans(), CALLERS)),
+        ("create_orders", st.builds(OrderRequest, TEXT, st.booleans(), CALLERS, IDS)),
+        (
+            "create_orders",
+            st.builds(OrderRequest, TEXT, st.booleans(), CALLERS, hold_ids=st.lists(IDS, min_size=1, max_size=50)),
+        ),
+        ("reduce_holds", st.builds(HoldReduction, IDS, CALLERS, IDS)),
         ("apply_payments", st.builds(PaymentEvent, TEXT, IDS, TEXT)),
         *((name, SCOPED_IDS) for name in ("release_holds", "extend_holds", "cancel_orders", "start_payments")),
         *((name, SCOPED_IDS) for name in ("get_holds", "get_orders")),
