@@ -35,6 +35,7 @@ QUICK = Parameters(
     old_rows=(100_000,),
     due_holds=100_000,
     batch_sizes=(1, 256),
+    failovers=1,
 )
 
 

@@ -10,6 +10,7 @@ import mysql.connector
 
 from bench.revision import WORKING_TREE, Revision
 from service.mysql_url import MysqlUrl
+from service.primary import find_primary
 from stack.errors import StackError
 
 ROWS_PER_INSERT = 1_000_000
@@ -88,11 +89,21 @@ class Database:
     def __init__(self, server: MysqlUrl, name: str) -> None:
         """Drop the database if it exists; a subclass creates it."""
         self.name = name
-        options = server.for_database("").driver_options()
+        self._server = server
+        self._connect("")
+        self.execute(f"DROP DATABASE IF EXISTS `{name}`")
+        self.execute("SET foreign_key_checks = 0")
+        if len(server.hosts) == 1:  # the members of a group have to hear of it
+            self.execute("SET sql_log_bin = 0")  # filling tables is not measured
+
+    def reconnect(self) -> None:
+        """Connect again, to the member of a group that is the primary by now."""
+        self._connect(self.name)
+
+    def _connect(self, database: str) -> None:
+        options = find_primary(self._server.for_database(database)).driver_options()
         self._connection = mysql.connector.connect(**options, use_pure=True, autocommit=True)
         self._cursor: Any = self._connection.cursor()
-        self.execute(f"DROP DATABASE IF EXISTS `{name}`")
-        self.execute("SET sql_log_bin = 0, foreign_key_checks = 0")  # filling tables is not measured
 
     def execute(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns the rows of its first result."""

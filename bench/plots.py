@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.runner import Result
-from bench.scenarios import ScenarioResult
+from bench.targets import ScenarioResult
 from stack.servers import PROJECT
 
 matplotlib.style.use(PROJECT / "docs" / "pictures.mplstyle")

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from bench.runner import Result, Tuning
-from bench.scenarios import RevisionRatios, ScenarioResult, Target
+from bench.targets import RevisionRatios, ScenarioResult, Target
 
 
 @dataclass

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
@@ -38,6 +37,7 @@ class Parameters:
     old_rows: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
     due_holds: int = 1_000_000
     batch_sizes: tuple[int, ...] = (1, 16, 64, 256, 1_000)
+    failovers: int = 5
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Runner:
         self.product = ProductDatabase(self.server, "bench")
         self._servers = servers
         self.folder = servers.folder
-        self._password = application_password
+        self.application_password = application_password
         self.databases: dict[str, Database] = {
             "product": self.product,
             "client_side": ClientSideDatabase(self.server, "bench_client_side"),
@@ -210,7 +210,7 @@ class Runner:
             for number in range(1, self.parameters.rounds + 1):
                 pairs = list(zip(cases, results, strict=True))
                 for case, result in pairs if number % 2 else reversed(pairs):
-                    measurement = self._measure(case, gunicorns[case.contender.name])
+                    measurement = self.measure(case, gunicorns[case.contender.name])
                     result.rounds.append(measurement)
                     print(
                         f"{name}: round {number} of {self.parameters.rounds}: {case.label}:"
@@ -220,7 +220,8 @@ class Runner:
                     )
         return results
 
-    def _measure(self, case: Case, gunicorn: Gunicorn) -> Measurement:
+    def measure(self, case: Case, gunicorn: Gunicorn) -> Measurement:
+        """Measure a case once and check the stock afterwards."""
         database = self._product_database_of(case.contender)
         if case.prepare:
             self._flush_redis(case.contender)
@@ -243,7 +244,7 @@ class Runner:
 
     def processes(self, gunicorn: Gunicorn) -> dict[int, str]:
         """The names of all server processes behind a contender, by process id."""
-        servers = {int(Path(self._servers.folder, name, "pid").read_text()): name for name in ("mysql", "redis")}
+        servers = {server.process_id: server.name for server in self._servers.processes if server.process_id}
         return {**servers, **gunicorn.processes()}
 
     def _tune(self, contender: Contender) -> None:
@@ -272,7 +273,7 @@ class Runner:
     def _gunicorn(self, contender: Contender, variant: Variant) -> Gunicorn:
         product = self._product_database_of(contender)
         baseline = self.databases.get(contender.database, self.product)
-        service_url = self.server.for_account("checkout_app", self._password).for_database(product.name)
+        service_url = self.server.for_account("checkout_app", self.application_password).for_database(product.name)
         baseline_url = self.server.for_database(baseline.name)
         urls = ServerUrls(str(service_url), self._redis_url(contender), str(baseline_url))
         folder = self._servers.folder / "contenders" / "".join(filter(str.isalnum, contender.name))

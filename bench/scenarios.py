@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
 
 from bench import contenders
+from bench.cluster import cluster
 from bench.contenders import SERVICE
 from bench.database import ProductDatabase
 from bench.freshness import FreshnessChecker
@@ -27,6 +28,7 @@ from bench.hostile_connections import ConnectionCounts, attack
 from bench.listeners import listening
 from bench.load import Load, LoadError, Measurement
 from bench.runner import Case, Result, Runner
+from bench.targets import RevisionRatios, ScenarioResult, Target, rate_target
 from bench.webhooks import write_events
 
 USUAL_CONNECTIONS = 256
@@ -46,70 +48,11 @@ HOT_HOLD = Load("hold")
 
 
 @dataclass(frozen=True)
-class Target:
-    """A value that should reach a threshold, or not exceed it (`at_most`); invalid if a result behind it has errors."""
-
-    text: str
-    value: float
-    threshold: float
-    at_most: bool = False
-    is_valid: bool = True
-
-    @property
-    def is_met(self) -> bool:
-        """Whether the value is valid and on the right side of the threshold."""
-        return self.is_valid and (self.value <= self.threshold if self.at_most else self.value >= self.threshold)
-
-
-@dataclass
-class RevisionRatios:
-    """A result of the working tree divided by the same result of another revision, round by round."""
-
-    current: Result
-    other: Result
-
-    @property
-    def rates(self) -> list[float]:
-        """The ratios of the rates; higher is better."""
-        return [current / other for current, other in zip(self.current.rates, self.other.rates, strict=True)]
-
-    @property
-    def p99s(self) -> list[float]:
-        """The ratios of the 99th percentiles of latency; lower is better."""
-        rounds = zip(self.current.rounds, self.other.rounds, strict=True)
-        return [current.p99_ms / other.p99_ms for current, other in rounds]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether no round of either revision has errors."""
-        return not self.current.errors and not self.other.errors
-
-
-@dataclass
-class ScenarioResult:
-    """The results of a scenario, with its targets, or with the ratios to another revision."""
-
-    results: list[Result]
-    targets: list[Target] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    revision_ratios: list[RevisionRatios] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Cases to measure in turn; `evaluate` derives the scenario's result from theirs, which have the same order."""
 
     cases: Sequence[Case]
     evaluate: Callable[[list[Result]], ScenarioResult] = ScenarioResult
-
-
-def _rate_target(
-    subject: Result, threshold: float, baseline: Result, factor: float = 1.0, description: str = ""
-) -> Target:
-    """Require that the subject's rate is at least `threshold` times the baseline's rate, multiplied by `factor`."""
-    text = f"{subject.label}: ≥ {threshold:g} x {description or baseline.label}"
-    value = subject.rate / (baseline.rate * factor) if baseline.rate else 0.0
-    return Target(text, value, threshold, is_valid=not subject.errors and not baseline.errors)
 
 
 def hot_hold(_runner: Runner) -> Comparison:
@@ -123,8 +66,8 @@ def hot_hold(_runner: Runner) -> Comparison:
         service, client_side, threads, _asyncio, redis_only, empty = results
         p99_by_p50 = service.p99_ms / service.p50_ms
         targets = [
-            *(_rate_target(service, 12, client_side), _rate_target(service, 8, threads)),
-            *(_rate_target(service, 1.2, redis_only), _rate_target(service, 0.40, empty)),
+            *(rate_target(service, 12, client_side), rate_target(service, 8, threads)),
+            *(rate_target(service, 1.2, redis_only), rate_target(service, 0.40, empty)),
             Target("service: p99 ≤ 3 x its p50", p99_by_p50, 3, at_most=True, is_valid=not service.errors),
         ]
         return ScenarioResult(results, targets)
@@ -139,7 +82,7 @@ def single_connection(_runner: Runner) -> Comparison:
 
     def evaluate(results: list[Result]) -> ScenarioResult:
         service, *of_baselines = results
-        return ScenarioResult(results, [_rate_target(service, 0.9, max(of_baselines, key=lambda result: result.rate))])
+        return ScenarioResult(results, [rate_target(service, 0.9, max(of_baselines, key=lambda result: result.rate))])
 
     return Comparison([Case(contender.name, contender, load) for contender in (SERVICE, *baselines)], evaluate)
 
@@ -153,7 +96,7 @@ def sold_out(_runner: Runner) -> Comparison:
 
     def evaluate(results: list[Result]) -> ScenarioResult:
         hot_hold, sold_out = results
-        return ScenarioResult(results, [_rate_target(sold_out, 0.95, hot_hold)])
+        return ScenarioResult(results, [rate_target(sold_out, 0.95, hot_hold)])
 
     refused = replace(HOT_HOLD, expected=frozenset({"409"}))
     cases = [Case("hot hold", SERVICE, HOT_HOLD), Case("sold out", SERVICE, refused, prepare=hold_everything)]
@@ -171,8 +114,8 @@ def whole_flow(_runner: Runner) -> Comparison:
     def evaluate(results: list[Result]) -> ScenarioResult:
         service, client_side, empty = results
         targets = [
-            _rate_target(service, 10, client_side),
-            _rate_target(service, 0.35, empty, 1 / 3, "a third of the empty POST"),
+            rate_target(service, 10, client_side),
+            rate_target(service, 0.35, empty, 1 / 3, "a third of the empty POST"),
         ]
         return ScenarioResult(results, targets)
 
@@ -196,7 +139,7 @@ def product_read(_runner: Runner) -> Comparison:
             f"all {reads} reads after a hold through the service showed it;"
             f" holds made in MySQL directly showed after {oldest_s:.2f} s at most"
         )
-        return ScenarioResult(results, [_rate_target(service, 0.8, empty)], [note])
+        return ScenarioResult(results, [rate_target(service, 0.8, empty)], [note])
 
     load = Load("read")
     cases = [
@@ -219,7 +162,7 @@ def many_products(_runner: Runner) -> Comparison:
 
     def evaluate(results: list[Result]) -> ScenarioResult:
         one, thousand = results
-        return ScenarioResult(results, [_rate_target(thousand, 0.6, one)])
+        return ScenarioResult(results, [rate_target(thousand, 0.6, one)])
 
     return Comparison(cases, evaluate)
 
@@ -239,7 +182,7 @@ def many_connections(runner: Runner) -> Comparison:
         usual, many = by_level[USUAL_CONNECTIONS], by_level[MANY_CONNECTIONS]
         workers_mib = [memory.rss_mib for memory in many.memory if "worker" in memory.process]
         targets = [
-            _rate_target(many, 0.8, usual),
+            rate_target(many, 0.8, usual),
             Target(f"{many.label}: errors", sum(many.errors.values()), 0, at_most=True),
             Target(f"{many.label}: MiB per worker", max(workers_mib), WORKER_LIMIT_MIB, at_most=True),
         ]
@@ -277,7 +220,7 @@ def _compare_with_empty_tables(runner: Runner, rows: int) -> tuple[list[Result],
         Case(f"{rows:,} old rows, random client keys", with_old_rows, client_keys, prepare=_keep_rows),
     ]
     empty, generated, client = results = runner.compare("old_rows", cases)
-    return results, [_rate_target(generated, 0.85, empty), _rate_target(client, 0.6, empty)]
+    return results, [rate_target(generated, 0.85, empty), rate_target(client, 0.6, empty)]
 
 
 def _keep_rows(_database: ProductDatabase) -> None:
@@ -393,7 +336,7 @@ def hostile_connections(_runner: Runner) -> Comparison:
 
     def evaluate(results: list[Result]) -> ScenarioResult:
         alone, beside = results
-        return ScenarioResult(results, [_rate_target(beside, 0.8, alone)], [note])
+        return ScenarioResult(results, [rate_target(beside, 0.8, alone)], [note])
 
     return Comparison(cases, evaluate)
 
@@ -409,7 +352,7 @@ def listeners(_runner: Runner) -> Comparison:
     def evaluate(results: list[Result]) -> ScenarioResult:
         alone, beside = results
         note = f"{LISTENERS:,} listeners received {statistics.median(rates):.1f} events per second each"
-        return ScenarioResult(results, [_rate_target(beside, 0.9, alone)], [note])
+        return ScenarioResult(results, [rate_target(beside, 0.9, alone)], [note])
 
     return Comparison(cases, evaluate)
 
@@ -477,7 +420,7 @@ COMPARISONS: dict[str, Callable[[Runner], Comparison]] = {
     )
 }
 CUSTOM_SCENARIOS: dict[str, Callable[[Runner], ScenarioResult]] = {
-    scenario.__name__: scenario for scenario in (old_rows, expiry, procedures_alone)
+    scenario.__name__: scenario for scenario in (old_rows, expiry, procedures_alone, cluster)
 }
 
 

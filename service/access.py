@@ -1,4 +1,4 @@
-"""Who may ask, and how often: API keys and rate limits, each of which is in the way only where it is configured."""
+"""API keys and rate limits. Each is active only where it is configured."""
 
 import asyncio
 import hmac
@@ -17,7 +17,7 @@ from service.errors import Problem
 from service.redis import CircuitBreaker, RedisUnavailable, connection_pool
 from service.settings import Network
 
-# The provider's webhooks carry signatures instead, and a payment is never refused for coming too soon.
+# The provider's webhooks are signed instead, and no payment is refused by a rate limit.
 SHOP_PATHS = ("/api/products", "/api/holds", "/api/orders")
 IPV6_CLIENT_BITS = 64
 # Few: in a burst, opening many at once takes longer than Redis is given for an answer.
@@ -25,9 +25,9 @@ REDIS_CONNECTIONS = 4
 
 
 class AccessControl:
-    """Middleware of shop calls: first the address is counted, then the API key is asked for, then the key is counted.
+    """Middleware for shop calls: counts the address, then checks the API key, then counts the key.
 
-    So a guessed key counts like any other, and an address that guesses too often is not heard any more.
+    So a guessed key counts as a call of its address, and an address that guesses too often is refused.
     """
 
     def __init__(self, keys: "ApiKeys", limits: "RateLimits") -> None:
@@ -37,8 +37,8 @@ class AccessControl:
     async def process_resource(
         self, req: falcon.asgi.Request, _resp: object, _resource: object, _params: object
     ) -> None:
-        """Name the caller; raises Problem 401 or 429."""
-        # The route that was found, not the path: a path has many spellings.
+        """Set the caller of a request. Raises Problem 401 or 429."""
+        # The route is compared, because a path has many spellings.
         if (req.uri_template or "").startswith(SHOP_PATHS):
             await self._limits.count_address(req)
             req.context.caller = self._keys.caller(req.get_header("Authorization") or "")
@@ -46,19 +46,19 @@ class AccessControl:
 
 
 class ApiKeys:
-    """Whose the keys are; without any key, everybody may ask and is nobody in particular."""
+    """The callers by API key. Without any key, every request is accepted, and its caller is empty."""
 
     def __init__(self, digests: Mapping[str, str]) -> None:
-        """Take the caller's name by the SHA-256 of each key, in hexadecimal."""
+        """`digests` has the caller's name by the SHA-256 of each key in hexadecimal."""
         self._digests = digests
 
     def caller(self, authorization: str) -> str:
-        """Whose key is in `Authorization: Bearer <key>`; raises Problem 401."""
+        """Return the caller of `Authorization: Bearer <key>`. Raises Problem 401."""
         if not self._digests:
             return ""
         scheme, _, key = authorization.partition(" ")
         given = sha256(key.strip().encode()).hexdigest() if scheme.lower() == "bearer" else ""
-        # Every digest is compared: how long it takes tells nothing about which of them is near.
+        # All digests are compared, so that the time does not depend on which one matches.
         names = [name for digest, name in self._digests.items() if hmac.compare_digest(digest, given)]
         if not names:
             headers = {"WWW-Authenticate": "Bearer"}
@@ -76,7 +76,7 @@ class RateLimits:
         per_address: RateLimitItem | None,
         trusted_proxies: Sequence[Network],
     ) -> None:
-        """Without a limit of a kind there is none."""
+        """None for a limit means that calls are not limited in that way."""
         self._per_key = per_key
         self._per_address = per_address
         self._trusted_proxies = trusted_proxies
@@ -93,13 +93,13 @@ class RateLimits:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
     async def count_address(self, request: falcon.asgi.Request) -> None:
-        """Count a call of the client's address; raises Problem 429."""
+        """Count a call of the client's address. Raises Problem 429."""
         if self._per_address:
             client = network_of(client_address(request, self._trusted_proxies))
             await self._count(self._per_address, "address", client)
 
     async def count_key(self, name: str) -> None:
-        """Count a call under a key; raises Problem 429."""
+        """Count a call with an API key. Raises Problem 429."""
         if self._per_key:
             await self._count(self._per_key, "key", name)
 
@@ -117,7 +117,7 @@ class RateLimits:
 
 
 def client_address(request: falcon.asgi.Request, trusted_proxies: Sequence[Network]) -> str:
-    """The nearest address that is not a trusted proxy's, which is as far as X-Forwarded-For can be believed."""
+    """Return the nearest address that is no trusted proxy; entries of X-Forwarded-For beyond it cannot be trusted."""
     forwarded = (request.get_header("X-Forwarded-For") or "").split(",")
     address = request.remote_addr
     for hop in reversed(forwarded):
@@ -133,7 +133,7 @@ def _is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
 
 
 def network_of(address: str) -> str:
-    """What is counted as one client: an IPv4 address, or the /64 in which an IPv6 client may take any address."""
+    """Return what counts as one client: an IPv4 address, or an IPv6 /64, in which a client may use any address."""
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, IPV6_CLIENT_BITS), strict=False))
@@ -141,7 +141,7 @@ def network_of(address: str) -> str:
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    """An address; an IPv4 one that a socket for both kinds shows as ::ffff:192.0.2.1 is an IPv4 one."""
+    """Parse an address; ::ffff:192.0.2.1 of a socket for both families becomes an IPv4 address."""
     try:
         parsed = ip_address(address.strip())
     except ValueError:

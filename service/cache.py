@@ -1,4 +1,4 @@
-"""Products in Redis, by version: a newer value is never overwritten by an older one.
+"""Products in Redis, with versions: an older value never replaces a newer one.
 
 One hash a product holds the answer's bytes, the `version` of the row and `fresh_until`. Redis's own clock decides what
 is fresh, so that no host's clock matters. A value that went stale still refuses an older one for an hour.
@@ -65,7 +65,7 @@ return redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
 
 
 class Value(NamedTuple):
-    """What the cache holds of a product: the bytes of the HTTP answer, and the row's version."""
+    """A cached product: the bytes of the HTTP answer, and the version of the row."""
 
     product_id: int
     version: int
@@ -79,7 +79,7 @@ def connect_redis(url: str) -> Redis:
 
 
 class ProductCache:
-    """Reads and publishes products. While Redis is unavailable it has nothing and keeps nothing."""
+    """Reads and publishes products. While Redis is unavailable it returns no product and stores none."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -99,7 +99,7 @@ class ProductCache:
         return {product_id: body for product_id, body in zip(product_ids, bodies, strict=True) if body is not None}
 
     async def publish(self, values: Sequence[Value], age_s: float) -> dict[int, bytes]:
-        """Offer values that were read at most `age_s` ago; returns the bodies to serve, newer ones if there are."""
+        """Store values that were read at most `age_s` seconds ago; return the newest body of each product."""
         bodies = [value.body for value in values]
         if values:
             arguments: list[int | str | bytes] = [FRESH_MS - round(age_s * 1000), KEPT_MS, self._channel_prefix]
@@ -134,11 +134,11 @@ class ProductCache:
         return True
 
     def is_circuit_open(self) -> bool:
-        """Return whether Redis is not asked, because it failed within the last second."""
+        """Return whether the circuit breaker is open, because Redis failed within the last second."""
         return self._breaker.is_open()
 
     def subscription(self) -> "Subscription":
-        """Return a subscription to no product yet, over a connection of its own."""
+        """Return a subscription on a connection of its own, to no product yet."""
         return Subscription(self._redis, self._breaker)
 
     async def close(self) -> None:
@@ -183,7 +183,7 @@ class Subscription:
 
 
 def _channel_prefix(redis: Redis) -> str:
-    """Channels are a whole server's: the number of the logical database tells ours from another's."""
+    """Return a prefix with the number of the logical database, because channels are shared by a whole server."""
     return f"{redis.connection_pool.connection_kwargs.get('db', 0)}:"
 
 

@@ -1,4 +1,4 @@
-"""Connections to MySQL, each of which calls procedures one after another."""
+"""Connections to MySQL that call procedures, and the classification of errors."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from service.errors import ERRORS
 from service.mysql_url import MysqlUrl
 from service.primary import CONNECT_TIMEOUT_S, ER_NOT_PRIMARY, DriverConnection, Primary, find_primary
 
-# What this code needs, and what it tells the database of itself: see the table schema_release.
+# The schema that this code needs, and the version of this code; see the table schema_release.
 SCHEMA_VERSION = 2
 CODE_VERSION = 2
 
@@ -97,9 +97,9 @@ Row = TypeVar("Row", bound=NamedTuple)
 
 
 class ResultSet(list[tuple[Any, ...]]):
-    """Rows, and the names of their columns.
+    """Rows with the names of their columns.
 
-    Procedures of a later release may append columns and result sets. Code takes those that it knows by `rows_of` and
+    Procedures of a later release may append columns and result sets. Code reads the known ones with `rows_of` and
     `find_rows`, and ignores the others.
     """
 
@@ -112,13 +112,13 @@ ResultSets = list[ResultSet]
 
 
 def rows_of(row_type: type[Row], result_set: ResultSet) -> list[Row]:
-    """The rows of a result set as a type of this code, without the columns behind those that it knows."""
+    """Return the rows of a result set as `row_type`, without columns that the type does not know."""
     width = len(row_type._fields)
     return [row_type(*row[:width]) for row in result_set]
 
 
 def find_rows(row_type: type[Row], result_sets: ResultSets) -> list[Row]:
-    """The rows of the result set that begins with the columns of a type; none where there is no such result set."""
+    """Return the rows of the result set that begins with the columns of `row_type`; none without such a result set."""
     fields = row_type._fields
     for result_set in result_sets:
         if result_set.columns[: len(fields)] == fields:
@@ -127,11 +127,11 @@ def find_rows(row_type: type[Row], result_sets: ResultSets) -> list[Row]:
 
 
 class SchemaError(Exception):
-    """The database does not fit this code; the message says what mends it."""
+    """The database does not fit this code; the message says what to do."""
 
 
 def classify(error: BaseException) -> Failure:
-    """What a failed CALL asks for. By errno: the driver's classes differ between its modes."""
+    """Return how to react to a failed CALL, by its errno: the driver's exception classes differ between its modes."""
     errno = getattr(error, "errno", None)
     if errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
         return Failure.LOCKED
@@ -145,7 +145,7 @@ def classify(error: BaseException) -> Failure:
 
 
 def reason(error: BaseException) -> str:
-    """Why a CALL failed, in a word for the log."""
+    """Return one word for the log that names why a CALL failed."""
     errno = getattr(error, "errno", None)
     if errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
         return "locked"
@@ -157,7 +157,7 @@ def reason(error: BaseException) -> str:
 
 
 class Connection:
-    """One connection to the primary, opened when it is first needed, and replaced after anything went wrong on it."""
+    """One connection to the primary. It is opened when it is first needed, and replaced after any error."""
 
     def __init__(self, primary: Primary, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._primary = primary
@@ -166,14 +166,14 @@ class Connection:
         self._cursor: Any = None
 
     async def call(self, procedure: str, *arguments: Any) -> ResultSets:
-        """CALL a procedure; returns all its result sets.
+        """CALL a procedure and return all its result sets.
 
-        Raises mysql.connector.Error, OSError or TimeoutError; then the outcome of the call may be unknown.
+        Raises mysql.connector.Error, OSError or TimeoutError; the outcome of the call may then be unknown.
         """
         return await self.execute(f"CALL {procedure}({', '.join(['%s'] * len(arguments))})", *arguments)
 
     async def execute(self, statement: str, *arguments: Any) -> ResultSets:
-        """Run any statement, as `call` does."""
+        """Run any statement and return all its result sets. Raises what `call` raises."""
         try:
             connection = self._connection
             if connection is None or connection.is_aborted:
@@ -182,7 +182,7 @@ class Connection:
                 connection.called_at = time.monotonic()
                 cursor = self._cursor
                 await cursor.execute(statement, arguments)
-                # Every result is read to its end: what is left over would answer the next call.
+                # Read every result to its end: an unread one would become the answer of the next call.
                 result_sets: ResultSets = []
                 while True:
                     if cursor.with_rows:
@@ -195,7 +195,7 @@ class Connection:
             raise
 
     async def close(self) -> None:
-        """Say goodbye to the server."""
+        """Close the connection in an orderly way."""
         if self._connection is not None:
             await self._connection.close()
         self._connection = self._cursor = None
@@ -208,7 +208,7 @@ class Connection:
         return self._connection
 
     def _discard(self, error: BaseException) -> None:
-        """Drop the connection without a word: nothing that it may still answer is to be read."""
+        """Abort the connection, because its next answer could belong to the failed call."""
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             connection.abort()
@@ -217,8 +217,8 @@ class Connection:
 
 
 def require_compatible_schema(url: str) -> None:
-    """Refuse a database that is missing, not migrated, or too new for this code; raises SchemaError."""
-    mend = "run: MYSQL_URL=<an administrator's URL> python -m service.deploy"
+    """Raise SchemaError for a database that is missing, not migrated, or too new for this code."""
+    remedy = "run: MYSQL_URL=<an administrator's URL> python -m service.deploy"
     try:
         server = find_primary(MysqlUrl.parse(url))
         with mysql.connector.connect(
@@ -230,13 +230,15 @@ def require_compatible_schema(url: str) -> None:
             cursor.nextset()
     except mysql.connector.Error as error:
         if error.errno in NOT_DEPLOYED:
-            raise SchemaError(f"the database is missing, not migrated, or closed to us ({error}); {mend}") from None
-        raise SchemaError(f"MySQL does not serve: {error}; mend that, or correct MYSQL_URL") from None
+            raise SchemaError(
+                f"the database is missing, not migrated, or refuses this account ({error}); {remedy}"
+            ) from None
+        raise SchemaError(f"MySQL does not serve: {error}; repair it, or correct MYSQL_URL") from None
     check_versions(rows[0][0], rows[0][1])
 
 
 def check_versions(schema_version: int, oldest_code: int) -> None:
-    """Compare what the database declares with this code; raises SchemaError."""
+    """Compare the versions that the database declares with this code. Raises SchemaError."""
     if schema_version < SCHEMA_VERSION:
         raise SchemaError(
             f"the schema is at version {schema_version}, this code needs {SCHEMA_VERSION};"

@@ -1,11 +1,12 @@
-"""Bring a database to this code: tables, routines, views, the EVENT, accounts.
+"""Bring a database to this release: tables, routines, views, the EVENT, accounts.
 
 Run it before new workers start, as an account that may create users and routines:
 
     MYSQL_URL=mysql://root:…@127.0.0.1:3306/checkout python -m service.deploy
 
 It may be run any number of times, also while an older release serves: a routine is replaced only when its text
-changed, the EVENT also when its time zone is not UTC, and callers retry the moment in which a routine is gone.
+changed, the EVENT also when its time zone is not UTC, and callers retry the moment in which a routine is gone. Routines
+are installed before those that use them, so that a new caller never meets an old callee.
 """
 
 import argparse
@@ -36,12 +37,13 @@ OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
 MIGRATION_TABLE = "_yoyo_migration"
-# A routine that writes new columns or tables, and the procedure that then writes them for the rows that are there.
-# In this order, because each backfill relies on the ones before it. Routines that read them are replaced afterwards.
+# The routine that writes new columns or a new table, with a view that it needs, and the procedure that then writes them
+# for existing rows. In this order, because each backfill relies on those before it. Everything that reads the new
+# columns and tables is replaced afterwards.
 BACKFILLS = (
-    ("write_holds", "backfill_holds"),
-    ("insert_orders", "backfill_order_lines"),
-    ("settle_orders", "backfill_orders"),
+    (("write_holds",), "backfill_holds"),
+    (("insert_orders",), "backfill_order_lines"),
+    (("refunds_due", "settle_orders"), "backfill_orders"),
 )
 FIRST_MIGRATION = "0101"  # of the baseline, with which release 0.9.0 started the schema anew
 # MySQL's own default, whatever the server's is.
@@ -52,11 +54,11 @@ SQL_MODE = (
 
 
 class DeployError(Exception):
-    """A deploy that cannot go on; the message says what mends it."""
+    """A deploy cannot continue; the message says what to do."""
 
 
 class Backend(MySQLBackend):  # type: ignore[misc] # yoyo has no type hints
-    """yoyo on the driver that the service uses; yoyo itself knows PyMySQL and mysqlclient only."""
+    """A yoyo backend on mysql-connector, because yoyo itself supports only PyMySQL and mysqlclient."""
 
     driver_module = "mysql.connector"
 
@@ -76,17 +78,24 @@ class Routine:
 
     @property
     def sha256(self) -> str:
-        """What tells that the text changed, or its owner."""
+        """The digest of text and owner: a changed one means that the object is installed again."""
         return hashlib.sha256(f"{OWNER}\n{self.text}".encode()).hexdigest()
 
     @property
     def create_statement(self) -> str:
-        """The file's text, owned by the locked account."""
-        return re.sub(rf"^CREATE {self.kind}", f"CREATE DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
+        """The file's CREATE statement with the locked account as its definer."""
+        create = "CREATE OR REPLACE" if self.kind == "VIEW" else "CREATE"
+        return re.sub(rf"^CREATE {self.kind}", f"{create} DEFINER = {OWNER} {self.kind}", self.text, flags=re.M)
+
+    @property
+    def used_names(self) -> set[str]:
+        """The names of the routines and views that its statement uses, among others."""
+        statement = re.sub(r"--.*", "", self.text)
+        return {*re.findall(r"\b(\w+)\(", statement), *re.findall(r"\b(?:FROM|JOIN) (\w+)", statement)}
 
 
 def read_routines() -> list[Routine]:
-    """Every routine, view and EVENT of sql/, in the order of installation."""
+    """Return every routine, view and EVENT of sql/ in the order of installation."""
     routines = []
     for folder in ("procedures", "views", "events"):
         for path in sorted((ROOT / "sql" / folder).glob("*.sql")):
@@ -95,18 +104,36 @@ def read_routines() -> list[Routine]:
             if created is None or created[2] != path.stem:
                 raise DeployError(f"{path}: expected one CREATE of {path.stem}, the name of the file")
             routines.append(Routine(path.stem, created[1], f"{folder}/{path.name}", text))
-    return routines
+    return in_dependency_order(routines)
+
+
+def in_dependency_order(routines: list[Routine]) -> list[Routine]:
+    """Put each routine and view behind those that it uses."""
+    by_name = {routine.name: routine for routine in routines}
+    ordered: list[Routine] = []
+    visited: set[str] = set()
+
+    def place(routine: Routine) -> None:
+        if routine.name not in visited:
+            visited.add(routine.name)
+            for name in sorted(routine.used_names & by_name.keys()):
+                place(by_name[name])
+            ordered.append(routine)
+
+    for routine in routines:
+        place(routine)
+    return ordered
 
 
 def read_account_statements() -> list[str]:
-    """The statements of sql/accounts.sql, in order."""
+    """Return the statements of sql/accounts.sql in order."""
     text = re.sub(r"^--.*$", "", (ROOT / "sql" / "accounts.sql").read_text(), flags=re.M)
     return [statement.strip() for statement in text.split(";") if statement.strip()]
 
 
 @contextmanager
 def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
-    """Let one deploy run at a time on a server."""
+    """Hold a named lock, so that one deploy of a database runs at a time. Raises DeployError after LOCK_TIMEOUT_S."""
     cursor.execute("SELECT GET_LOCK(LEFT(CONCAT('deploy.', %s), 64), %s)", (database, LOCK_TIMEOUT_S))
     if cursor.fetchone() != (1,):
         raise DeployError(f"another deploy of {database} has been running for {LOCK_TIMEOUT_S} s: wait for it")
@@ -117,7 +144,7 @@ def deploy_lock(cursor: Any, database: str) -> Iterator[None]:
 
 
 def predates_baseline(cursor: Any, database: str) -> bool:
-    """Whether a database was made by code from before release 0.9.0, whose migrations had lower numbers."""
+    """Return whether code from before release 0.9.0 made a database: its migrations had lower numbers."""
     cursor.execute(
         "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
         (database, MIGRATION_TABLE),
@@ -129,7 +156,7 @@ def predates_baseline(cursor: Any, database: str) -> bool:
 
 
 def migrate(url: MysqlUrl) -> int:
-    """Apply the pending migrations; returns how many."""
+    """Apply the pending migrations and return their number."""
     backend = Backend(url, MIGRATION_TABLE)
     backend.init_database()
     migrations = backend.to_apply(yoyo.read_migrations(str(ROOT / "migrations")))
@@ -141,24 +168,24 @@ def migrate(url: MysqlUrl) -> int:
 
 
 def install_routines(cursor: Any, grants: list[str]) -> int:
-    """Replace what changed since it was installed and drop what is gone; returns how many objects were touched.
+    """Install changed objects and drop those without a file; return the number of both.
 
-    New routines come first, because changed ones call them; then the writers of BACKFILLS, each with its backfill.
+    New routines come first, because changed ones call them; then those of BACKFILLS, each with its backfill.
     """
     routines = read_routines()
     present = find_present(cursor)
     touched = replace_changed(
         cursor, grants, [routine for routine in routines if (routine.kind, routine.name) not in present]
     )
-    for writer, backfill in BACKFILLS:
-        touched += replace_changed(cursor, grants, [routine for routine in routines if routine.name == writer])
+    for names, backfill in BACKFILLS:
+        touched += replace_changed(cursor, grants, [routine for routine in routines if routine.name in names])
         run_backfill(cursor, backfill)
     touched += replace_changed(cursor, grants, routines)
     return touched + drop_leftovers(cursor, routines)
 
 
 def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> int:
-    """Install those of some routines whose text differs from the installed one; returns how many."""
+    """Install those of the given routines whose text has changed; return their number."""
     cursor.execute("SELECT name, sha256 FROM installed_objects")
     installed = dict(cursor.fetchall())
     present = find_present(cursor)
@@ -168,12 +195,13 @@ def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> 
         if installed.get(routine.path) != routine.sha256 or (routine.kind, routine.name) not in present
     ]
     for routine in changed:
-        # A deploy that is killed from here on leaves a routine of unknown text: without its row the next one mends it.
+        # If this deploy is killed from here on, the next one installs the routine again, because its row is missing.
         cursor.execute("DELETE FROM installed_objects WHERE name = %s", (routine.path,))
-        # DROP waits for the transactions in which the routine is running.
-        cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
+        if routine.kind != "VIEW":  # a view is replaced in one step
+            # DROP waits for the transactions in which the routine is running.
+            cursor.execute(f"DROP {routine.kind} IF EXISTS {routine.name}")
         cursor.execute(routine.create_statement)
-        # DROP took the accounts' EXECUTE along: give it back at once, callers are waiting.
+        # DROP also removed the accounts' EXECUTE. Grant it again at once, because callers retry.
         for grant in grants:
             if re.search(rf"ON {routine.kind} {routine.name} ", grant):
                 cursor.execute(grant)
@@ -182,7 +210,7 @@ def replace_changed(cursor: Any, grants: list[str], routines: list[Routine]) -> 
 
 
 def run_backfill(cursor: Any, procedure: str) -> None:
-    """CALL a backfill until it has finished; it continues where a deadlock or a lock wait timeout stopped it."""
+    """CALL a backfill until it finishes. After a deadlock or a lock wait timeout it continues where it stopped."""
     while True:
         try:
             cursor.execute(f"CALL {procedure}()")
@@ -194,7 +222,7 @@ def run_backfill(cursor: Any, procedure: str) -> None:
 
 
 def drop_leftovers(cursor: Any, routines: list[Routine]) -> int:
-    """Drop what an earlier release installed and this one does not have; returns how many."""
+    """Drop the objects of earlier releases that this one does not have; return their number."""
     cursor.execute("SELECT name FROM installed_objects")
     leftovers = {name for (name,) in cursor.fetchall()} - {routine.path for routine in routines}
     for path in leftovers:
@@ -204,9 +232,9 @@ def drop_leftovers(cursor: Any, routines: list[Routine]) -> int:
 
 
 def find_present(cursor: Any) -> set[tuple[str, str]]:
-    """The kind and name of every routine, view and EVENT that the database has, whatever was installed.
+    """Return the kind and name of every routine, view and EVENT in the database.
 
-    An EVENT keeps the session's time zone of its CREATE: one of another zone than UTC counts as missing.
+    An EVENT keeps the time zone of the session that created it. One with another zone than UTC counts as missing.
     """
     cursor.execute(
         "SELECT routine_type, routine_name FROM information_schema.routines WHERE routine_schema = DATABASE()"
@@ -218,14 +246,14 @@ def find_present(cursor: Any) -> set[tuple[str, str]]:
 
 
 def drop_everywhere(cursor: Any, path: Path) -> None:
-    """Drop what a file that is gone had installed; its folder tells the possible kinds."""
+    """Drop the object of a file that no longer exists; its folder tells the possible kinds."""
     kinds = {"procedures": ("PROCEDURE", "FUNCTION"), "views": ("VIEW",), "events": ("EVENT",)}
     for kind in kinds[path.parent.name]:
         cursor.execute(f"DROP {kind} IF EXISTS {path.stem}")
 
 
 def revoke_leftovers(cursor: Any, grants: list[str]) -> None:
-    """Take away EXECUTE that an earlier release granted and sql/accounts.sql no longer does."""
+    """Revoke EXECUTE grants of earlier releases that sql/accounts.sql no longer has."""
     wanted = {tuple(found.groups()) for grant in grants if (found := re.search(r"ON \w+ (\w+) TO (\w+)", grant))}
     cursor.execute(
         "SELECT Routine_name, User, Host, Routine_type FROM mysql.procs_priv WHERE Db = DATABASE() AND User LIKE %s",
@@ -237,7 +265,7 @@ def revoke_leftovers(cursor: Any, grants: list[str]) -> None:
 
 
 def set_passwords(cursor: Any) -> None:
-    """Give the login accounts the passwords of the environment; an absent one is left as it is."""
+    """Set the login accounts' passwords from the environment; a missing variable changes nothing."""
     for account in ACCOUNTS:
         password = os.environ.get(f"{account.upper()}_PASSWORD")
         if password:
@@ -254,7 +282,7 @@ def seed_product(cursor: Any) -> None:
 
 
 def deploy(url: str, *, seed: bool = False) -> str:
-    """Bring the database of an administrator's URL to this code.
+    """Bring the database of an administrator's URL to this release.
 
     Returns a line that says what was done. Raises DeployError, or mysql.connector.Error where the account may not
     do it.

@@ -28,6 +28,7 @@ ORDER_ALREADY_PAID = 30302
 ORDER_CANCELLED = 30303
 PAYMENT_NOT_FOUND = 30401
 REFUND_NOT_DUE = 30402
+REVIEW_NOT_DUE = 30403
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ ERRORS = {
     ),
     PAYMENT_NOT_FOUND: Error("payment_not_found", 404, "There is no payment event with this key."),
     REFUND_NOT_DUE: Error("refund_not_due", 409, "No refund is due for this payment event."),
+    REVIEW_NOT_DUE: Error("review_not_due", 409, "This payment event needs no review."),
 }
 
 

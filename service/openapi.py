@@ -41,7 +41,23 @@ MONEY: Json = {
 }
 MOMENT: Json = {"type": "string", "format": "date-time", "examples": ["2026-01-02T18:30:00Z"], "description": "UTC"}
 TEXT: Json = {"type": "string"}
+PAYMENT_STATUSES = {
+    **dict.fromkeys(("success",), "the money has arrived"),
+    **dict.fromkeys(("failure", "failed", "expired", "cancelled", "canceled"), "the payment is over without money"),
+    **dict.fromkeys(("declined",), "one attempt failed, and the buyer may try again"),
+    **dict.fromkeys(("pending", "processing", "authorized"), "the payment is under way"),
+    **dict.fromkeys(("refunded",), "the whole payment was refunded"),
+    **dict.fromkeys(("disputed",), "the buyer disputes the payment"),
+}
 ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled", "refunded"]}
+
+
+def _describe(meanings: dict[str, str]) -> str:
+    """Return a description of words: those with the same meaning together."""
+    words: dict[str, list[str]] = {}
+    for word, meaning in meanings.items():
+        words.setdefault(meaning, []).append(word)
+    return "; ".join(f"{', '.join(same)}: {meaning}" for meaning, same in words.items())
 
 
 def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
@@ -140,11 +156,38 @@ SCHEMAS: dict[str, Json] = {
     ),
     "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
+        ("payment_id", "amount"),
         idempotency_key={**TEXT, "minLength": 1, "maxLength": 255, "examples": ["payment-1"]},
-        order_id=ID,
-        status={"enum": ["success", "failure", "failed"], "examples": ["success"]},
+        order_id={
+            "anyOf": [ID, {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}],
+            "examples": [1],
+            "description": "a number, or a string of its digits",
+        },
+        status={"enum": list(PAYMENT_STATUSES), "examples": ["success"], "description": _describe(PAYMENT_STATUSES)},
+        payment_id={
+            "type": ["string", "null"],
+            "minLength": 1,
+            "maxLength": 255,
+            "examples": ["pi_3QbX"],
+            "description": "the provider's name of the payment, 1 to 255 bytes; a further success of the order under"
+            " the same payment_id is ignored",
+        },
+        amount={
+            "anyOf": [
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 10**18, "multipleOf": 0.01},
+                {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,2})?$"},
+                {"type": "null"},
+            ],
+            "examples": ["100.00", 100.0],
+            "description": "what was paid, in at most two decimals; a success of another amount than the order's does"
+            " not pay it",
+        },
     ),
-    "AppliedPayment": _object(order_id=ID, status={"enum": [*ORDER_STATUS["enum"], None]}, outcome=TEXT),
+    "AppliedPayment": _object(
+        order_id=ID,
+        status={"enum": [*ORDER_STATUS["enum"], None]},
+        outcome={"enum": ["waiting", "applied", "ignored", "refund_due", "orphaned"]},
+    ),
     "Liveness": _object(status={"const": "ok"}),
     "Readiness": _object(
         status={"enum": ["ready", "degraded"]},

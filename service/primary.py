@@ -18,11 +18,11 @@ ER_NOT_PRIMARY = 4311  # the driver has no name for it
 
 CONNECT_TIMEOUT_S = 2
 SLOW_CALL_S = 1  # from then on a call makes the process ask all hosts
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.3  # before a host that was not the primary is asked again
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.1  # before a host that was not the primary is asked again
 PRECEDENCE_S = 0.2  # of the other hosts, when the primary is in doubt
 REPORT_INTERVAL_S = 5
 PATIENCE_S = 10  # a failover takes 6 to 8 s
-IS_PRIMARY, NO_ANSWER = "primary", "no answer yet"
+NO_ANSWER = "no answer yet"
 
 log = structlog.get_logger()
 
@@ -213,32 +213,34 @@ class Primary:
         """
         if address == self._last_address:
             await asyncio.sleep(PRECEDENCE_S)
+        url = self._url.for_host(address).for_database("")  # which the first deploy has yet to create
+        connection: DriverConnection | None = None
         pause_s = FIRST_PAUSE_S
-        while True:
-            self.answers[address] = await self._ask_once(address)
-            if self.answers[address] == IS_PRIMARY:
-                return address
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
-    async def _ask_once(self, address: Address) -> str:
-        """Return what a host says about itself, or the error that it gives."""
         try:
-            # Without a database, because the first deploy has yet to create it.
-            connection = await DriverConnection.open(self._url.for_host(address).for_database(""))
-            try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    cursor = await connection.cursor()
-                    await cursor.execute("SELECT @@GLOBAL.read_only")
-                    is_read_only = (await cursor.fetchall()) == [(1,)]
-                    await connection.close()
-            finally:
+            while True:
+                try:
+                    if connection is None or connection.is_aborted:
+                        connection = await DriverConnection.open(url)
+                    if not await self._is_read_only(connection):
+                        self.answers[address] = "primary"
+                        return address
+                    self.answers[address] = "read-only"
+                except (mysql.connector.Error, OSError, EOFError) as error:
+                    self.answers[address] = str(error) or f"no answer for {CONNECT_TIMEOUT_S} s"
+                    if connection is not None:
+                        connection.abort()
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        finally:
+            if connection is not None:
                 connection.abort()
-        except TimeoutError:
-            return f"no answer for {CONNECT_TIMEOUT_S} s"
-        except (mysql.connector.Error, OSError, EOFError) as error:
-            return str(error) or type(error).__name__
-        return "read-only" if is_read_only else IS_PRIMARY
+
+    @staticmethod
+    async def _is_read_only(connection: DriverConnection) -> bool:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            cursor = await connection.cursor()
+            await cursor.execute("SELECT @@GLOBAL.read_only")
+            return await cursor.fetchall() != [(0,)]
 
     def _abort(self, is_chosen: Callable[[Address], bool]) -> None:
         """Abort the connections whose address is chosen."""

@@ -54,19 +54,19 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
             # The decoder stopped at the first wrong type. The rest may not be JSON, or the value may be 2.0 for 2.
             document = _UNTYPED.decode(text)
         try:
-            return msgspec.convert(document, decoder.type)
+            return decoder.decode(encode(document))
         except msgspec.ValidationError as error:
             raise refusal(INVALID_REQUEST, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(INVALID_REQUEST, f"The body is not JSON: {error}", status=400) from None
 
 
-def _number(text: str) -> int | float:
-    """Convert a JSON number with a point or an exponent: to int where it has no fraction, else to float."""
+def _number(text: str) -> int | Decimal:
+    """Convert a JSON number with a point or an exponent: to int where it has no fraction, else to Decimal."""
     number = Decimal(text)
     if number.adjusted() < BIGINT_DIGITS and number == number.to_integral_value():
         return int(number)
-    return float(text)
+    return number
 
 
 _UNTYPED = msgspec.json.Decoder(float_hook=_number)

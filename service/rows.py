@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.requests import BigInt, encode, money, utc
+from service.requests import encode, money, utc
 
 
 class HoldRequest(msgspec.Struct, omit_defaults=True):
@@ -34,12 +34,14 @@ class OrderRequest(msgspec.Struct, omit_defaults=True):
     hold_ids: list[int] | None = None
 
 
-class PaymentEvent(msgspec.Struct):
-    """An element of apply_payments; also the webhook's body."""
+class PaymentEvent(msgspec.Struct, omit_defaults=True):
+    """An element of apply_payments. The amount is text, because MySQL reads a JSON number as binary floating point."""
 
     idempotency_key: str
-    order_id: BigInt
+    order_id: int
     status: str
+    payment_id: str | None = None
+    amount: str | None = None
 
 
 class ScopedId(NamedTuple):
@@ -245,6 +247,7 @@ class Figures(NamedTuple):
     stock_differences: int
     stock_checked_at: datetime | None
     flow_control_throttles: int | None
+    payments_to_review: int
 
 
 class Member(NamedTuple):

@@ -1,4 +1,4 @@
-"""Live stock: whoever listens to a product hears of its changes, at a price that does not grow with their number.
+"""Live stock as server-sent events. The load on MySQL and Redis does not grow with the number of listeners.
 
 A worker with listeners has one subscription in Redis, which tells of holds and releases as they are published, and
 reads the products that are listened to from MySQL twice a second, all in one call: that finds what changed behind the
@@ -28,14 +28,14 @@ LONGEST_ROUND_S = 0.8
 EVENTS_PER_S = 1250
 # Not all in one go, for as long would a hold's answer wait.
 TURN_S = 0.01
-LISTENERS_IN_A_TURN = 25
-TURNS_IN_A_ROUND = 40
+LISTENERS_PER_TURN = 25
+TURNS_PER_ROUND = 40
 
 log = structlog.get_logger()
 
 
 class Product:
-    """A product that somebody listens to."""
+    """A product with listeners."""
 
     def __init__(self, value: Value) -> None:
         self.value = value
@@ -43,10 +43,10 @@ class Product:
 
 
 class Listener:
-    """One stream of server-sent events: an iterator over their bytes, which belongs to the feed until it is closed."""
+    """One stream of server-sent events: an iterator over their bytes, registered with the feed until it is closed."""
 
     def __init__(self, feed: "StockFeed", value: Value, last_version: int | None) -> None:
-        """`last_version` is what the client has seen already."""
+        """`last_version` is the version that the client already knows."""
         self._feed = feed
         self._first = value
         self._due = asyncio.Event()
@@ -58,7 +58,7 @@ class Listener:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next event or heartbeat; ends when the server stops."""
+        """Return the next event or heartbeat; the iterator ends when the server stops."""
         loop = asyncio.get_running_loop()
         if self._product is None:
             self._product = self._feed.add(self, self._first)
@@ -81,21 +81,21 @@ class Listener:
             self._product = None
 
     def is_behind(self) -> bool:
-        """Whether there is something that its client has not been told."""
+        """Whether the client does not have the current version."""
         return self._product is not None and self._version != self._product.value.version
 
     def wake(self) -> None:
-        """Let it send what is new."""
+        """Make the listener send the current value."""
         self._due.set()
 
     def wake_if_silent_since(self, moment: float) -> None:
-        """Let it send a heartbeat if it has sent nothing since."""
+        """Make the listener send a heartbeat if it has sent nothing since a moment in loop time."""
         if self._sent_at <= moment:
             self._due.set()
 
 
 class StockFeed:
-    """The listeners of a worker, and what they hear.
+    """The listeners of a worker and the products that they listen to.
 
     read   a product's value out of MySQL, None for an unknown one
     cache  where changes are published
@@ -111,7 +111,7 @@ class StockFeed:
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, product_id: int, last_event_id: str) -> Listener | None:
-        """A stream of a product's changes; None where there is no such product.
+        """Return a stream of a product's changes, or None for an unknown product.
 
         Raises Overloaded or DatabaseUnavailable.
         """
@@ -121,7 +121,7 @@ class StockFeed:
         return Listener(self, value, int(last_event_id) if ID.fullmatch(last_event_id) else None)
 
     def add(self, listener: Listener, value: Value) -> Product:
-        """Take in a listener whose stream begins; the first one sets the feed going."""
+        """Register a listener whose stream begins; the first one starts the feed."""
         product = self._products.setdefault(value.product_id, Product(value))
         self._offer(value)
         product.listeners += 1
@@ -131,7 +131,7 @@ class StockFeed:
         return product
 
     def remove(self, listener: Listener, product: Product) -> None:
-        """Forget a listener; the last one stops the feed."""
+        """Remove a listener; the last one stops the feed."""
         del self._listeners[listener]
         STREAM_LISTENERS.set(len(self._listeners))
         product.listeners -= 1
@@ -142,7 +142,7 @@ class StockFeed:
             self._task = None
 
     def end(self) -> None:
-        """End every stream, and those that come: the server stops."""
+        """End all streams, and new ones at once, because the server stops."""
         self.is_ended = True
         for listener in self._listeners:
             listener.wake()
@@ -153,20 +153,20 @@ class StockFeed:
             self._task.add_done_callback(self._restart)
 
     def _restart(self, task: "asyncio.Task[None]") -> None:
-        """Go on after a defect in the feed itself."""
+        """Start the feed again after a defect in the feed itself."""
         if task is self._task and not task.cancelled():  # else the last listener has left, or the server stops
-            log.error("stock_feed_died", exc_info=task.exception())
+            log.error("stock_feed_failed", exc_info=task.exception())
             self._task = None
             asyncio.get_running_loop().call_later(RESTART_S, self._start)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_products())
-            tasks.create_task(self._hear_of_changes())
-            tasks.create_task(self._tell_listeners())
+            tasks.create_task(self._receive_changes())
+            tasks.create_task(self._notify_listeners())
 
     async def _read_products(self) -> None:
-        """Read what is listened to out of MySQL, again and again, and keep silent connections alive."""
+        """Read the products from MySQL every READ_INTERVAL_S, and send heartbeats on silent connections."""
         while True:
             await asyncio.sleep(READ_INTERVAL_S)
             try:
@@ -181,8 +181,8 @@ class StockFeed:
             for listener in self._listeners:
                 listener.wake_if_silent_since(silent_since)
 
-    async def _hear_of_changes(self) -> None:
-        """Take over what any worker publishes, while Redis is available.
+    async def _receive_changes(self) -> None:
+        """Receive the values that any worker publishes, while Redis is available.
 
         A server keeps its subscribers when it becomes a replica, and need not tell them anything from then on. So no
         subscription lasts longer than SUBSCRIPTION_S; the next one is made with the server at the address by then.
@@ -201,15 +201,15 @@ class StockFeed:
             finally:
                 await subscription.close()
 
-    async def _tell_listeners(self) -> None:
-        """Wake those who are behind, round after round, and not all at once."""
+    async def _notify_listeners(self) -> None:
+        """Wake the listeners that are behind, in rounds and a few at a time."""
         loop = asyncio.get_running_loop()
         while True:
             await self._has_changed.wait()
             self._has_changed.clear()
             while behind := [listener for listener in self._listeners if listener.is_behind()]:
                 next_round_at = loop.time() + min(LONGEST_ROUND_S, max(SHORTEST_ROUND_S, len(behind) / EVENTS_PER_S))
-                size = max(LISTENERS_IN_A_TURN, math.ceil(len(behind) / TURNS_IN_A_ROUND))
+                size = max(LISTENERS_PER_TURN, math.ceil(len(behind) / TURNS_PER_ROUND))
                 for start in range(0, len(behind), size):
                     for listener in behind[start : start + size]:
                         listener.wake()
@@ -217,7 +217,7 @@ class StockFeed:
                 await asyncio.sleep(next_round_at - loop.time())
 
     def _offer(self, value: Value) -> None:
-        """Take a value over if it is newer than what listeners were told."""
+        """Use a value if it is newer than the last one."""
         product = self._products.get(value.product_id)
         if product is not None and value.version > product.value.version:
             product.value = value

@@ -93,16 +93,33 @@ CREATE TABLE `payment_events` (
   `id` bigint NOT NULL AUTO_INCREMENT COMMENT 'arrival order',
   `idempotency_key` varbinary(255) NOT NULL COMMENT 'the event''s own key: bytes, no collation',
   `order_id` bigint NOT NULL COMMENT 'may not exist yet',
-  `status` enum('success','failure') COLLATE utf8mb4_0900_bin NOT NULL,
+  `status` enum('success','failure','declined','pending','processing','authorized','refunded','disputed') COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'as payment_statuses maps the word that was delivered',
   `outcome` enum('waiting','applied','ignored','refund_due','orphaned') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'waiting',
   `received_at` datetime(6) NOT NULL COMMENT 'UTC',
-  `recorded_by` int unsigned NOT NULL COMMENT 'connection id: tells the first delivery from a redelivery',
+  `recorded_by` int unsigned NOT NULL DEFAULT '0' COMMENT 'connection id: tells the first delivery from a redelivery',
   `refund_settled_at` datetime DEFAULT NULL COMMENT 'UTC; when an operator settled the refund',
   `refund_settled_by` varchar(288) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'account',
+  `payment_id` varbinary(255) DEFAULT NULL COMMENT 'the provider''s name of the payment; NULL: not named',
+  `amount` decimal(20,2) DEFAULT NULL COMMENT 'of the payment; NULL: not named',
+  `refund_reason` enum('too_late','paid_twice','wrong_amount') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'decided with the outcome refund_due',
   PRIMARY KEY (`id`),
   UNIQUE KEY `payment_events_by_key` (`idempotency_key`),
-  KEY `payment_events_by_outcome` (`outcome`,`order_id`)
+  KEY `payment_events_by_outcome` (`outcome`,`order_id`),
+  KEY `payment_events_by_payment` (`payment_id`,`order_id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='events of the payment webhook';
+
+CREATE TABLE `payment_reviews` (
+  `event_id` bigint NOT NULL COMMENT 'a dispute, or a success of another amount than its order''s',
+  `settled_at` datetime DEFAULT NULL COMMENT 'UTC; when an operator settled the review',
+  `settled_by` varchar(288) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'account',
+  PRIMARY KEY (`event_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='payment events that an operator has to review';
+
+CREATE TABLE `payment_statuses` (
+  `word` varbinary(16) NOT NULL COMMENT 'as delivered: bytes, no collation',
+  `status` enum('success','failure','declined','pending','processing','authorized','refunded','disputed') COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'as payment_events records it',
+  PRIMARY KEY (`word`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='words of payment providers and their statuses';
 
 CREATE TABLE `products` (
   `id` bigint NOT NULL AUTO_INCREMENT,
@@ -178,6 +195,16 @@ CREATE TABLE `sweeps` (
 --   expires_at datetime
 --   is_extended tinyint(1)
 
+-- view payments_to_review:
+--   event_id bigint
+--   idempotency_key varchar(255)
+--   order_id bigint
+--   reason varchar(12)
+--   payment_id varchar(255)
+--   amount decimal(20,2)
+--   order_amount decimal(20,2)
+--   received_at datetime(6)
+
 -- view pending_orders:
 --   order_id bigint
 --   hold_id bigint
@@ -196,6 +223,12 @@ CREATE TABLE `sweeps` (
 --   amount decimal(20,2)
 --   outcome varchar(16)
 --   received_at datetime(6)
+--   reason varchar(12)
+--   payment_id varchar(255)
+
+-- view repeated_payments:
+--   event_id bigint
+--   first_event_id bigint
 
 -- view sales_per_minute:
 --   minute datetime
@@ -217,5 +250,5 @@ CREATE TABLE `sweeps` (
 --   event_id bigint
 --   idempotency_key varchar(255)
 --   order_id bigint
---   status enum('success','failure')
+--   status enum('success','failure','declined','pending','processing','authorized','refunded','disputed')
 --   received_at datetime(6)

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,13 +20,14 @@ from stack.mysql import MysqlServer
 from stack.process import POLL_INTERVAL_S, free_port
 from stack.programs import MysqlProgram
 
-SHIPPED_SETTINGS = Path(__file__).resolve().parent.parent / "deployment" / "group-replication" / "my.cnf"
+DEPLOYMENT = Path(__file__).resolve().parent.parent / "deployment" / "group-replication"
+PLACEHOLDER = "the password of group_replication"  # in account.sql
 ONLINE_TIMEOUT_S = 120
 ANSWER_TIMEOUT_S = 5
 RESTART_EXIT_CODE = 16  # mysqld asks its supervisor for a restart, as it does after it was cloned
 
 MY_CNF_MEMBER = """\
-!include {shipped_settings}
+!include {deployment}/my.cnf
 {server_settings}
 server-id = {number}
 report-host = 127.0.0.1
@@ -41,28 +42,14 @@ innodb-log-buffer-size = 8M
 key-buffer-size = 16K
 """
 
-# Nothing of this is replicated: each member has it before it knows the others.
-INIT_SQL_MEMBER = """\
-CREATE USER IF NOT EXISTS group_replication@'127.0.0.1' REQUIRE SSL;
-ALTER USER group_replication@'127.0.0.1' IDENTIFIED BY '{password}';
-GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.*
-    TO group_replication@'127.0.0.1';
-CHANGE REPLICATION SOURCE TO SOURCE_USER = 'group_replication', SOURCE_PASSWORD = '{password}'
-    FOR CHANNEL 'group_replication_recovery';
-"""
-
 STATUS = """\
 SELECT COALESCE(MAX(IF(member_id = @@server_uuid, member_state, NULL)), 'OFFLINE') AS state,
     COALESCE(MAX(IF(member_id = @@server_uuid, member_role, NULL)), '') AS role,
+    COALESCE(MAX(IF(member_role = 'PRIMARY', member_port, NULL)), 0) AS primary_port,
     COUNT(*) AS members, CAST(COALESCE(SUM(member_state <> 'UNREACHABLE'), 0) AS SIGNED) AS reachable,
     COALESCE(MAX((SELECT count_transactions_in_queue + count_transactions_remote_in_applier_queue
         FROM performance_schema.replication_group_member_stats WHERE member_id = @@server_uuid)), 0) AS queue
 FROM performance_schema.replication_group_members
-"""
-# What a member has committed, and what it has received and not applied yet.
-TRANSACTIONS = """\
-SELECT CONCAT_WS(',', NULLIF(@@GLOBAL.gtid_executed, ''), NULLIF(MAX(received_transaction_set), '')) AS transactions
-FROM performance_schema.replication_connection_status WHERE channel_name = 'group_replication_applier'
 """
 
 
@@ -73,6 +60,7 @@ class Status:
     process: str
     state: str = ""
     role: str = ""
+    primary_port: int = 0
     members: int = 0
     reachable: int = 0
     queue: int = 0
@@ -129,6 +117,12 @@ class Member(MysqlServer):
             rows: list[dict[str, Any]] = cursor.fetchall() if cursor.with_rows else []
             return rows
 
+    def run(self, file: str) -> None:
+        """Run the statements of a file in deployment/group-replication/ here as root."""
+        for statement in (DEPLOYMENT / file).read_text().split(";"):
+            if statement.strip():
+                self.execute(statement)
+
     def status(self) -> Status:
         """How the member is, by its own account."""
         if not self.is_running():
@@ -143,7 +137,7 @@ class Member(MysqlServer):
 
     def transactions(self) -> str:
         """The GTIDs of all that the member has."""
-        (row,) = self.execute(TRANSACTIONS)
+        (row,) = self.execute((DEPLOYMENT / "transactions.sql").read_text())
         return str(row["transactions"]).replace("\n", "")
 
     def wait_until_online(self) -> None:
@@ -161,17 +155,22 @@ class Member(MysqlServer):
                 raise StackError(f"{self.name} is not ONLINE after {ONLINE_TIMEOUT_S} s, but {status}{self.see_log()}")
             time.sleep(POLL_INTERVAL_S)
 
+    def account_sql(self) -> str:
+        """What creates the account by which members reach each other."""
+        return (DEPLOYMENT / "account.sql").read_text().replace(PLACEHOLDER, self._replication_password)
+
     def remove(self) -> None:
         """Leave the group and stop, and delete all data."""
         self.stop()
         shutil.rmtree(self._folder)
 
     def _init_sql(self) -> str:
-        return super()._init_sql() + INIT_SQL_MEMBER.format(password=self._replication_password)
+        # Nothing of this is replicated: each member has the account before it knows the others.
+        return super()._init_sql() + self.account_sql()
 
     def _settings(self) -> str:
         return MY_CNF_MEMBER.format(
-            shipped_settings=SHIPPED_SETTINGS,
+            deployment=DEPLOYMENT,
             server_settings=super()._settings(),
             number=self.number,
             port=self.url.hosts[0].port,
@@ -209,14 +208,10 @@ class Group:
         # To leave a group that has no majority takes 30 s; what is committed survives a kill.
         _side_by_side(_start_alone, self.members)
         first = self._most_advanced()
-        first.execute("SET GLOBAL group_replication_bootstrap_group = ON")
-        try:
-            first.execute("START GROUP_REPLICATION")
-        finally:
-            first.execute("SET GLOBAL group_replication_bootstrap_group = OFF")
+        first.run("bootstrap.sql")
         for member in self.members:
             if member is not first:
-                member.execute("START GROUP_REPLICATION")
+                member.run("join.sql")
         for member in self.members:
             member.wait_until_online()
 
@@ -232,12 +227,17 @@ class Group:
         raise StackError(f"no member {number}: there are {', '.join(str(member.number) for member in self.members)}")
 
     def primary(self) -> Member:
-        """The member that is the primary by its own account."""
+        """The member that is the primary for most of those that reach a majority.
+
+        One that was frozen and goes on believes for some seconds that it is still the primary.
+        """
+        statuses = [member.status() for member in self.members]
+        votes = Counter(status.primary_port for status in statuses if 2 * status.reachable > status.members)
+        ((port, _),) = votes.most_common(1) or [(0, 0)]
         for member in self.members:
-            status = member.status()
-            if (status.state, status.role) == ("ONLINE", "PRIMARY") and 2 * status.reachable > status.members:
+            if member.url.hosts[0].port == port:
                 return member
-        raise StackError("no member is the primary: script/members shows why")
+        raise StackError("no member is the primary: script/members shows their states")
 
     def promote(self, member: Member) -> None:
         """Hand the primary's role over, when the running transactions have ended."""
@@ -251,9 +251,7 @@ class Group:
         member = self._member(min(set(range(1, len(numbers) + 2)) - numbers))
         self.members = sorted([*self.members, member], key=lambda one: one.number)
         member.start(joins_by_itself=False)
-        # It copies the data of another member, however few transactions it lacks.
-        member.execute("SET GLOBAL group_replication_clone_threshold = 1")
-        member.execute("START GROUP_REPLICATION")
+        member.run("clone.sql")
         member.wait_until_online()
         return member
 

@@ -39,6 +39,15 @@ class Servers:
     private: tuple[Server | Group, ...]
 
     @property
+    def processes(self) -> list[Server]:
+        """Every server that this run started, the members of a group included."""
+        return [
+            process
+            for server in self.private
+            for process in (server.members if isinstance(server, Group) else [server])
+        ]
+
+    @property
     def mysql(self) -> MysqlServer:
         """The private MySQL server, to kill, pause or restart."""
         return self._private(MysqlServer, "MySQL")

@@ -48,15 +48,19 @@ SALE = [
         4,
         """CALL apply_payments('[
     {"idempotency_key": "payment-1", "order_id": 1, "status": "success"},
-    {"idempotency_key": "payment-9", "order_id": 9, "status": "success"}
+    {"idempotency_key": "payment-9", "order_id": 9, "status": "success", "payment_id": "pay-9", "amount": "99.00"},
+    {"idempotency_key": "payment-10", "order_id": 9, "status": "success", "payment_id": "pay-9", "amount": "99.00"},
+    {"idempotency_key": "payment-11", "order_id": 1, "status": "disputed", "payment_id": "pay-1", "amount": "198.00"}
 ]')""",
     ),
+    (4, "SELECT * FROM payments_to_review"),
     (4, "SELECT * FROM waiting_payments"),
     (5, "CALL cancel_order(2)"),
     (5, "CALL cancel_orders('[3, 1]')"),
     (6, "CALL apply_payment('payment-2', 2, 'success')"),
     (6, "SELECT * FROM refunds_due"),
     (7, "CALL settle_refund('payment-2')"),
+    (7, "CALL settle_review('payment-11')"),
     (8, "CALL release_hold(4)"),
     (8, "CALL release_holds('[5, 1]')"),
     (9, "CALL get_hold(1)"),

@@ -65,6 +65,9 @@ class DatabaseCollector(Collector):
             [("hold", figures.holds_expired), ("order", figures.orders_expired)],
         )
         yield _gauge("refunds_due", "Payments that have to be refunded.", figures.refunds_due)
+        yield _gauge(
+            "payments_to_review", "Disputed payments and payments of a wrong amount.", figures.payments_to_review
+        )
         yield _gauge("payments_waiting", "Payments whose order does not exist yet.", figures.payments_waiting)
         yield _gauge("stock_differences", "Products whose stock differed in the last check.", figures.stock_differences)
         yield _gauge(

@@ -1,10 +1,12 @@
 -- apply_payment: record one payment event and apply it to its order, if the order exists.
 --
+-- apply_payments takes the payment's id and amount as well.
+--
 -- In      in_idempotency_key  VARCHAR(1024)  the event's key, 1 to 255 bytes
 --         in_order_id         BIGINT
---         in_status           VARCHAR(64)    success or failure (or failed)
--- Out     one row: order_id, status (of the order; NULL where there is none yet), outcome (applied, ignored,
---         refund_due, waiting, orphaned), replayed (0|1)
+--         in_status           VARCHAR(64)    a word of payment_statuses
+-- Out     one row: order_id, status (of the order; NULL: it does not exist), outcome (applied, ignored, refund_due,
+--         waiting, orphaned), replayed (0|1)
 -- Errors  30001 invalid_request, 30002 idempotency_key_reused, 30003 transaction_in_progress
 -- Locks   as apply_payments
 -- Retry   safe: a redelivered event returns its current outcome

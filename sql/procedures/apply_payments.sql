@@ -1,8 +1,16 @@
 -- apply_payments: record a batch of payment events and apply them to the orders that exist, in array order.
 --
--- In      in_events  JSON  array of at most 1,000 {"idempotency_key", "order_id", "status"};
---                          idempotency_key 1 to 255 bytes; order_id BIGINT; status success or failure (or failed)
--- Out     one row per event, in order: order_id, status (of the order; NULL where there is none yet),
+-- A success pays a pending order, a failure (also failed, expired, cancelled or canceled) cancels it. refunded settles
+-- the refund that is due under the same payment_id. disputed lists the event in payments_to_review. declined, pending,
+-- processing and authorized are recorded only. The table payment_statuses maps the words.
+--
+-- In      in_events  JSON  array of at most 1,000 {"idempotency_key", "order_id", "status", "payment_id", "amount"};
+--                          idempotency_key 1 to 255 bytes; order_id BIGINT; status a word of payment_statuses;
+--                          payment_id 1 to 255 bytes, missing: not named: a further success of the order under the same
+--                          payment_id is ignored;
+--                          amount a string of digits such as "100.00" (MySQL reads a JSON number as binary floating
+--                          point), missing: the order's: a success of another amount does not pay the order
+-- Out     one row per event, in order: order_id, status (of the order; NULL: it does not exist),
 --         outcome (applied, ignored, refund_due, waiting, orphaned), replayed (0|1), errno (NULL: accepted);
 --         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress

@@ -1,6 +1,7 @@
 -- purge_history: delete expired idempotency keys, and rows that are older than history_ttl_s seconds.
 --
--- Paid orders, their holds and their payment events are never deleted, nor is an order with a due refund.
+-- Paid orders, their holds and their payment events are never deleted, nor is an order with a due refund or a payment
+-- to review.
 --
 -- In      in_limit  BIGINT  rows of each kind, 1 to 10,000
 -- Out     one row: idempotency_keys, holds, orders, payment_events, sweeps (deleted)

@@ -1,5 +1,7 @@
 -- purge_orders: delete cancelled orders with their lines, holds and payment events.
 --
+-- An order with a refund that is due or a payment to review stays.
+--
 -- In      in_before   DATETIME  UTC; orders whose payment was due before it
 --         in_limit    BIGINT    orders
 -- Out     out_orders  BIGINT    deleted
@@ -15,20 +17,14 @@ BEGIN
 
     SELECT JSON_ARRAYAGG(old.id) INTO v_order_ids
     FROM (
-        SELECT order_.id
-        FROM orders AS order_
+        SELECT cancelled.id
+        FROM orders AS cancelled
         WHERE
-            order_.status = 'cancelled' AND order_.payment_due_at <= in_before
-            AND NOT EXISTS (
-                SELECT 1
-                FROM payment_events AS event_
-                WHERE
-                    event_.order_id = order_.id AND event_.status = 'success'
-                    AND event_.outcome IN ('refund_due', 'orphaned')
-                    AND event_.refund_settled_at IS NULL
-            )
+            cancelled.status = 'cancelled' AND cancelled.payment_due_at <= in_before
+            AND NOT EXISTS (SELECT 1 FROM refunds_due AS due WHERE due.order_id = cancelled.id)
+            AND NOT EXISTS (SELECT 1 FROM payments_to_review AS review WHERE review.order_id = cancelled.id)
         LIMIT in_limit
-        FOR UPDATE OF order_ SKIP LOCKED
+        FOR UPDATE OF cancelled SKIP LOCKED
     ) AS old;
 
     DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ hold
@@ -44,6 +40,13 @@ BEGIN
     FROM JSON_TABLE(v_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS old
     STRAIGHT_JOIN orders AS order_ ON order_.id = old.order_id;
     SET out_orders = ROW_COUNT();
+
+    DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ review
+    FROM JSON_TABLE(v_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS old
+    STRAIGHT_JOIN payment_events AS event_
+        ON event_.outcome IN ('applied', 'ignored', 'refund_due', 'orphaned')
+        AND event_.order_id = old.order_id
+    STRAIGHT_JOIN payment_reviews AS review ON review.event_id = event_.id;
 
     DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ event_
     FROM JSON_TABLE(v_order_ids, '$[*]' COLUMNS (order_id BIGINT PATH '$')) AS old

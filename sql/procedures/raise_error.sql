@@ -28,6 +28,7 @@ BEGIN
         WHEN 30303 THEN 'order_cancelled'
         WHEN 30401 THEN 'payment_not_found'
         WHEN 30402 THEN 'refund_not_due'
+        WHEN 30403 THEN 'review_not_due'
     END;
 
     SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = in_errno, MESSAGE_TEXT = v_slug;

@@ -1,70 +1,37 @@
 -- settle_orders: apply the waiting payment events of orders that exist, in arrival order.
 --
--- The first event of a pending order decides it; all others find the order in its final state. An event that waited
--- too long becomes orphaned instead.
---
--- In      in_locked_ids JSON  array of distinct orders that the transaction has locked (lock_existing_orders)
--- Out     out_products  JSON  array of the products whose stock came back
+-- In      in_locked_ids  JSON  array of distinct orders that the transaction has locked (lock_existing_orders)
+-- Out     out_products   JSON  array of the products whose stock has returned
 -- Errors  none
--- Locks   the orders' waiting events, then stock, each by primary key, ascending; until the caller's COMMIT
+-- Locks   the orders' waiting events by primary key, ascending, then as apply_outcomes; until the caller's COMMIT
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE settle_orders(IN in_locked_ids JSON, OUT out_products JSON)
 COMMENT 'apply the waiting payment events of orders that exist, in arrival order'
-settle: BEGIN
-    DECLARE v_received_before DATETIME(6)
-        DEFAULT UTC_TIMESTAMP(6) - INTERVAL setting('waiting_payment_ttl_s') SECOND;
-    DECLARE v_event_ids JSON;
-    DECLARE v_failures BIGINT;
-    DECLARE v_cancelled_ids JSON;
-    DECLARE v_returned JSON;
+BEGIN
+    DECLARE v_events JSON;
+    DECLARE v_outcomes VARCHAR(1000);
 
     SET out_products = JSON_ARRAY();
+    CALL lock_waiting_payments(in_locked_ids, v_events);
+    WHILE v_events IS NOT NULL DO
+        CALL decide_outcomes(v_events, REPEAT('+', JSON_LENGTH(v_events)), NULL, v_outcomes);
 
-    CALL lock_waiting_events(in_locked_ids, v_event_ids, v_failures);
-    IF v_event_ids IS NULL THEN
-        LEAVE settle;
-    END IF;
+        UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+        JSON_TABLE(v_events, '$[*]' COLUMNS (
+            position FOR ORDINALITY, event_id BIGINT PATH '$.event_id'
+        )) AS waiting
+        STRAIGHT_JOIN payment_events AS event_ ON event_.id = waiting.event_id
+        SET
+            event_.outcome = CASE SUBSTRING(v_outcomes, waiting.position, 1)
+                WHEN 'P' THEN 'applied' WHEN 'C' THEN 'applied' WHEN 'O' THEN 'orphaned' WHEN 'I' THEN 'ignored'
+                ELSE 'refund_due'
+            END,
+            event_.refund_reason = CASE SUBSTRING(v_outcomes, waiting.position, 1)
+                WHEN 'L' THEN 'too_late' WHEN 'T' THEN 'paid_twice' WHEN 'M' THEN 'wrong_amount'
+            END;
 
-    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
-        SELECT
-            event_.id,
-            CASE
-                WHEN event_.received_at <= v_received_before THEN 'orphaned'
-                WHEN order_.status = 'pending'
-                    AND ROW_NUMBER() OVER (
-                        PARTITION BY order_.id, event_.received_at <= v_received_before
-                        ORDER BY event_.received_at, event_.id
-                    ) = 1
-                    THEN 'applied'
-                WHEN event_.status = 'success' THEN 'refund_due'
-                ELSE 'ignored'
-            END AS outcome
-        FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
-        STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id
-        STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
-    ) AS settled
-    STRAIGHT_JOIN payment_events AS event_ ON event_.id = settled.id
-    SET event_.outcome = settled.outcome;
-
-    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
-    JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
-    STRAIGHT_JOIN payment_events AS event_ ON event_.id = locked_.event_id AND event_.outcome = 'applied'
-    STRAIGHT_JOIN orders AS order_ ON order_.id = event_.order_id
-    SET
-        order_.status = IF(event_.status = 'success', 'paid', 'cancelled'),
-        order_.paid_at = IF(event_.status = 'success', UTC_TIMESTAMP(), NULL);
-
-    IF v_failures = 0 THEN
-        LEAVE settle;
-    END IF;
-    SELECT JSON_ARRAYAGG(event_.order_id) INTO v_cancelled_ids
-    FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
-    STRAIGHT_JOIN payment_events AS event_
-        ON event_.id = locked_.event_id AND event_.outcome = 'applied' AND event_.status = 'failure';
-    IF v_cancelled_ids IS NOT NULL THEN
-        CALL read_order_lines(v_cancelled_ids, v_returned);
-        CALL return_stock(v_returned);
-        SET out_products = JSON_EXTRACT(v_returned, '$[*].product_id');
-    END IF;
+        CALL apply_outcomes(v_events, v_outcomes, TRUE, out_products);
+        CALL lock_waiting_payments(in_locked_ids, v_events);
+    END WHILE;
 END

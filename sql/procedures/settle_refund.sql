@@ -10,8 +10,9 @@ CREATE PROCEDURE settle_refund(IN in_idempotency_key VARCHAR(1024))
 COMMENT 'mark a due refund as settled'
 BEGIN
     DECLARE v_event_id BIGINT;
-    DECLARE v_is_due BOOLEAN;
+    DECLARE v_order_id BIGINT;
     DECLARE v_settled_at DATETIME;
+    DECLARE v_due BIGINT;
 
     CALL begin_transaction();
     BEGIN
@@ -21,27 +22,25 @@ BEGIN
             RESIGNAL;
         END;
 
-        SELECT
-            id,
-            outcome = 'refund_due'
-            OR (current_outcome(outcome, received_at) = 'orphaned' AND status = 'success'),
-            refund_settled_at
-        INTO v_event_id, v_is_due, v_settled_at
+        SELECT id, order_id, refund_settled_at INTO v_event_id, v_order_id, v_settled_at
         FROM payment_events
         WHERE idempotency_key = CAST(in_idempotency_key AS BINARY)
         FOR UPDATE;
         IF v_event_id IS NULL THEN
             CALL raise_error(30401);
-        ELSEIF NOT v_is_due THEN
-            CALL raise_error(30402);
         END IF;
-
-        UPDATE payment_events
-        SET
-            outcome = current_outcome(outcome, received_at),
-            refund_settled_at = UTC_TIMESTAMP(),
-            refund_settled_by = USER()
-        WHERE id = v_event_id AND refund_settled_at IS NULL;
+        IF v_settled_at IS NULL THEN
+            SELECT COUNT(*) INTO v_due FROM refunds_due WHERE order_id = v_order_id AND event_id = v_event_id;
+            IF v_due = 0 THEN
+                CALL raise_error(30402);
+            END IF;
+            UPDATE payment_events
+            SET
+                outcome = current_outcome(outcome, received_at),
+                refund_settled_at = UTC_TIMESTAMP(),
+                refund_settled_by = USER()
+            WHERE id = v_event_id;
+        END IF;
         COMMIT;
     END;
     SELECT id AS event_id, order_id, refund_settled_at, v_settled_at IS NOT NULL AS replayed

@@ -1,4 +1,4 @@
--- sales_per_minute: the sales of each minute, by the time when an order was paid. Refunds do not reduce them.
+-- sales_per_minute: the sales of each minute, by the arrival of the payment.
 --
 -- Columns minute (UTC), product_id, orders, quantity (units), amount
 CREATE VIEW sales_per_minute AS

@@ -2,7 +2,7 @@
 --
 -- FORCE INDEX: see refunds_due.
 --
--- Columns event_id, idempotency_key (text), order_id (does not exist yet), status (success, failure), received_at (UTC)
+-- Columns event_id, idempotency_key (text), order_id (does not exist yet), status, received_at (UTC)
 CREATE VIEW waiting_payments AS
 SELECT
     id AS event_id,

@@ -3,20 +3,16 @@
 script/test --soak tests/cluster/test_failures.py -n0 kills the primary ten times instead of once.
 """
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 
-from service import deploy as service_deploy
-from service.deploy import deploy
 from stack.group import Group
 from tests.faults.ledger import Load, assert_nobody_noticed, steady_load
-from tests.faults.test_operations import PENDING_MIGRATIONS, short_holds
+from tests.faults.test_operations import short_holds
 from tests.http.support import Service, Shop
 from tests.support import Session, eventually
 
@@ -52,8 +48,7 @@ def test_a_primary_that_is_frozen_loses_nothing_and_is_not_believed_when_it_goes
         with reading_new_holds(service, database_url):
             time.sleep(max(0.0, until - time.monotonic()))
             frozen.resume()
-            frozen.wait_until_online()
-        assert group.primary() is not frozen
+            eventually(lambda: frozen.status().role == "SECONDARY", within_s=PATIENCE_S)
 
 
 @contextmanager
@@ -102,52 +97,23 @@ def accepted_since(load: Load, since: float) -> list[object]:
     return [answer for answer in answers if answer.at > since and answer.status == 201 and not answer.replayed]
 
 
-def test_a_secondary_that_is_killed_and_replaced_by_a_clone_is_not_noticed(
-    service: Service, database_url: str, group: Group
-) -> None:
+def test_a_secondary_that_is_killed_is_not_noticed(service: Service, database_url: str, group: Group) -> None:
     secondary = next(member for member in group.members if member is not group.primary())
     with steady_load(service, database_url) as load:
         secondary.kill()
-        load.wait_until_served(3)
-        group.remove(secondary)
-        clone = group.add()
-        assert clone.number == secondary.number
+        eventually(lambda: group.primary().status().members == 2, within_s=PATIENCE_S)
         load.wait_until_served()
     assert_nobody_noticed(load)
-
-
-def test_a_planned_switch_of_the_primary_loses_nothing(service: Service, database_url: str, group: Group) -> None:
-    before = group.primary()
-    after = next(member for member in group.members if member is not before)
-    with steady_load(service, database_url) as load:
-        group.promote(after)
-        load.assert_back_in_service()
-    assert group.primary() is after
-
-
-def test_a_deploy_that_replaces_routines_and_migrates_tables_in_use_is_not_noticed(
-    service: Service, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: Group
-) -> None:
-    """The next release is this one with three more migrations and every procedure changed."""
-    assert group.primary()
-    for folder in ("migrations", "sql"):
-        shutil.copytree(service_deploy.ROOT / folder, tmp_path / folder)
-    for name, statement in PENDING_MIGRATIONS.items():
-        (tmp_path / "migrations" / name).write_text(statement)
-    monkeypatch.setattr(service_deploy, "ROOT", tmp_path)
-    with steady_load(service, database_url) as load:
-        with closing(Session(database_url)) as session:
-            session.execute("DELETE FROM installed_objects WHERE name LIKE 'procedures/%%'")
-        assert "3 migrations applied" in deploy(database_url)
-        load.wait_until_served()
-    assert_nobody_noticed(load)
+    secondary.start()
 
 
 def test_deadlines_are_kept_by_the_new_primary(service: Service, database_url: str, group: Group) -> None:
     """Its EVENT is disabled when it becomes the primary; the service enables it."""
-    group.primary().kill()
+    killed = group.primary()
+    killed.kill()
     eventually(lambda: service.status_of("/readyz") == 200, within_s=PATIENCE_S)
     with closing(Session(database_url)) as session, service.client() as client, short_holds(session):
         product_id = session.create_product(stock=1)
         Shop(client).hold(product_id)
         eventually(lambda: session.available(product_id) == 1)
+    killed.start()

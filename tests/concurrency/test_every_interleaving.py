@@ -83,6 +83,18 @@ def rows(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+def card_event(
+    key: str, order_id: Callable[[Scene], int], status: str, payment_id: str, needed: frozenset[str]
+) -> Call:
+    """A payment event that names its payment."""
+
+    def arguments(scene: Scene) -> list[Any]:
+        members = {"idempotency_key": key, "order_id": order_id(scene), "status": status, "payment_id": payment_id}
+        return [json.dumps([members])]
+
+    return Call("apply_payments", arguments, needed, shows_state=True)
+
+
 CALLS = {
     "hold": Call("create_hold", lambda scene: [scene.product_id, 1, "a"], rows("stock", "product", "setting", "keys")),
     "hold what is due": Call(
@@ -135,6 +147,11 @@ CALLS = {
         ahead_s=40 * DAY_S,
         skips_locked=True,
     ),
+    "pay by card": card_event("card", lambda scene: scene.order_id, "success", "card", rows("order")),
+    "report the card again": card_event("card again", lambda scene: scene.order_id, "success", "card", rows("order")),
+    "report the refund": card_event(
+        "report", lambda scene: scene.cancelled_order_id, "refunded", "late card", rows("events")
+    ),
 }
 
 
@@ -162,8 +179,8 @@ LINES = (
     " SELECT id, hold_id, product_id, 2, 100 FROM orders"
 )
 EVENT = (
-    "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, recorded_by)"
-    " VALUES (%s, %s, 'success', %s, %s, 0)"
+    "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, payment_id, refund_reason)"
+    " VALUES (%s, %s, 'success', %s, %s, 'late card', %s)"
 )
 
 
@@ -193,8 +210,8 @@ def set_up(session: Session) -> Scene:
     cancelled_order_id = insert(ORDER, cancelled, product_id, "cancelled", payment_due_at)
     order_id = insert(ORDER, ordered, product_id, "pending", payment_due_at)
     session.execute(LINES)
-    insert(EVENT, "late", cancelled_order_id, "refund_due", start)
-    insert(EVENT, "waiting", NOBODYS_ID, "waiting", start)
+    insert(EVENT, "late", cancelled_order_id, "refund_due", start, "too_late")
+    insert(EVENT, "waiting", NOBODYS_ID, "waiting", start, None)
     session.execute("COMMIT")
     return Scene(product_id, one_each_id, hold_id, other_hold_id, order_id, cancelled_order_id)
 

@@ -20,12 +20,14 @@ DUE = 20
 
 VALUES = {
     "in_after": "0",
+    "in_events": '\'[{"idempotency_key": "paid 1", "order_id": 1, "status": "success", "payment_id": "p"}]\'',
     "in_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "in_hold_ids": "'[1, 2, 3]'",
     "in_limit": "10",
     "in_key_prefix": "'made-'",
     "in_order_ids": "'[1, 2, 3]'",
     "in_product_ids": "'[1, 2, 3]'",
+    "in_locked_ids": "NULL",
     "in_requests": '\'[{"product_id": 1, "quantity": 1, "hold_id": 1}, {"idempotency_key": "key"}]\'',
     "in_verdicts": "'..'",
     "io_verdicts": "'..'",
@@ -49,7 +51,7 @@ class Query:
     @property
     def statement(self) -> str:
         """The statement with values instead of parameters and without INTO."""
-        found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported)\b)", self._text, re.S)
+        found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported|waiting)\b)", self._text, re.S)
         assert found, f"{self.routine} has no statement that begins {self.begins}"
         text = re.sub(r"\bINTO (?!\w+ \()[\w, ]+(?=\n)", "", found[0])
         return re.sub(r"\b(?:in|io|out|v)_\w+", lambda name: VALUES[name[0]], text)
@@ -69,7 +71,13 @@ QUERIES = [
     Query("evaluate_new_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY", "customer": "PRIMARY"}),
     Query("create_holds", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY", "stock": "PRIMARY"}),
     Query("create_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "used": "order_lines_by_hold", "line": "PRIMARY"}),
-    Query("lock_waiting_events", r"SELECT JSON_ARRAYAGG\(event_\.id\)", {"event_": "payment_events_by_outcome"}),
+    Query(
+        "lock_waiting_payments",
+        r"SELECT event_\.id\s+FROM JSON_TABLE\(in_order_ids",
+        {"event_": "payment_events_by_outcome"},
+    ),
+    Query("decide_outcomes", r"SELECT /\*\+", {"order_": "PRIMARY", "settled": "payment_events_by_payment"}),
+    Query("classify_payments", r"SELECT /\*\+", {"recorded": "payment_events_by_key"}),
     Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "line": "order_lines_by_hold"}),
     Query("get_orders", r"SELECT /\*\+", {"order_": "PRIMARY", "line": "PRIMARY"}),
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
@@ -77,7 +85,7 @@ QUERIES = [
     Query("purge_history", r"DELETE FROM idempotency_keys", {"idempotency_keys": "idempotency_keys_by_purge"}, 4 * DUE),
     Query("purge_history", r"DELETE FROM holds", {"holds": "holds_by_deadline"}),
     Query("purge_history", r"DELETE FROM sweeps", {"sweeps": "sweeps_by_report"}),
-    Query("purge_orders", r"SELECT order_\.id", {"order_": "orders_by_deadline"}),
+    Query("purge_orders", r"SELECT cancelled\.id", {"cancelled": "orders_by_deadline"}),
     Query("report_sweeps", r"SELECT id FROM sweeps", {"sweeps": "sweeps_by_report"}),
 ]
 

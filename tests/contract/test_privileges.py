@@ -75,12 +75,15 @@ OPERATOR = {
     "report_sweeps",
     "set_selling_rules",
     "settle_refund",
+    "settle_review",
     "settle_waiting_payments",
     "start_payment",
     "start_payments",
 }
 OPERATOR_READS = {
     "active_holds",
+    "payment_statuses",
+    "payments_to_review",
     "pending_orders",
     "refunds_due",
     "sales_per_minute",

@@ -1,4 +1,4 @@
-"""Runs the commands of deployment/README.md as an operator runs them."""
+"""Runs the commands of the guides below deployment/ as an operator runs them."""
 
 import os
 import re
@@ -11,13 +11,13 @@ from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.servers import PROJECT
 
-# Asks the test to do what systemd does, and waits until it is done.
-SYSTEMCTL = 'systemctl() {{ echo "$*" >&{asked}; read -r _ <&{done}; }}\n'
+# Asks the test to do what systemd or another machine does, and waits until it is done.
+ASK = '{command}() {{ echo "{command} $*" >&{asked}; read -r _ <&{done}; }}\n'
 
 
-def commands_of(section: str) -> str:
-    """The commands of a section of the guide."""
-    text = (PROJECT / "deployment" / "README.md").read_text()
+def commands_of(guide: str, section: str) -> str:
+    """The commands of a section of a guide."""
+    text = (PROJECT / "deployment" / guide).read_text()
     found = re.search(rf"^## {section}\n.*?^```sh\n(.*?)^```", text, re.M | re.S)
     assert found, section
     return found[1]
@@ -26,7 +26,9 @@ def commands_of(section: str) -> str:
 class Operator:
     """An operator with a shell, and the files and programs of the guide in a folder of the test.
 
-    units     what `systemctl` does, by its arguments
+    guide     the page, below deployment/
+    members   the members of a group by name; each gets an option file
+    units     what `systemctl …` and `ssh …` do, by the whole command
     exchange  paths and names in the guide, and the replacement for each
     """
 
@@ -35,12 +37,15 @@ class Operator:
         folder: Path,
         administrator_url: str,
         *,
+        guide: str = "README.md",
         redis_url: str = "",
+        members: Mapping[str, MysqlUrl] | None = None,
         units: Mapping[str, Callable[[], None]] | None = None,
         exchange: Mapping[str, str] | None = None,
     ) -> None:
         """Write the files."""
         self._folder = folder
+        self._guide = guide
         self._units = units or {}
         self._exchange = {
             **(exchange or {}),
@@ -49,7 +54,9 @@ class Operator:
         for path in ("etc/checkout", "srv/checkout", "var/backups", "bin"):
             (folder / path).mkdir(parents=True)
         (folder / "srv/checkout/current").symlink_to(PROJECT)
-        self._write_settings(MysqlUrl.parse(administrator_url), redis_url)
+        self._write_settings(administrator_url, redis_url)
+        for name, url in (members or {"administrator": MysqlUrl.parse(administrator_url)}).items():
+            self._write_option_file(name, url)
         self._write_programs()
 
     def release(self, name: str) -> None:
@@ -60,11 +67,12 @@ class Operator:
         """Run the commands of a section; returns their output."""
         asked_read, asked = os.pipe()
         done, done_write = os.pipe()
-        commands = commands_of(section)
+        commands = commands_of(self._guide, section)
         for name, here in self._exchange.items():
             commands = commands.replace(name, here)
+        ask = "".join(ASK.format(command=command, asked=asked, done=done) for command in ("systemctl", "ssh"))
         shell = subprocess.Popen(
-            ["bash", "-e", "-u", "-o", "pipefail", "-c", SYSTEMCTL.format(asked=asked, done=done) + commands],
+            ["bash", "-e", "-u", "-o", "pipefail", "-c", ask + commands],
             env={**os.environ, "PATH": f"{self._folder}/bin:{os.environ['PATH']}"},
             pass_fds=(asked, done),
             stdout=subprocess.PIPE,
@@ -81,15 +89,17 @@ class Operator:
         assert shell.returncode == 0, said
         return said
 
-    def _write_settings(self, administrator: MysqlUrl, redis_url: str) -> None:
+    def _write_settings(self, administrator_url: str, redis_url: str) -> None:
         settings = self._folder / "etc/checkout"
-        (settings / "administrator.env").write_text(f"MYSQL_URL={shlex.quote(str(administrator))}\n")
+        (settings / "administrator.env").write_text(f"MYSQL_URL={shlex.quote(administrator_url)}\n")
         (settings / "service.env").write_text(f"REDIS_URL={shlex.quote(redis_url)}\n")
-        unix_socket = administrator.options.get("unix_socket")
-        ((host, port),) = administrator.hosts
+
+    def _write_option_file(self, name: str, url: MysqlUrl) -> None:
+        unix_socket = url.options.get("unix_socket")
+        ((host, port),) = url.hosts
         address = f"socket={unix_socket}" if unix_socket else f"host={host}\nport={port}"
-        (settings / "administrator.cnf").write_text(
-            f'[client]\nuser={administrator.user}\npassword="{administrator.password}"\n{address}\n'
+        (self._folder / f"etc/checkout/{name}.cnf").write_text(
+            f'[client]\nuser={url.user}\npassword="{url.password}"\n{address}\n'
         )
 
     def _write_programs(self) -> None:

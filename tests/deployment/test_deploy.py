@@ -33,9 +33,9 @@ def operator(service: Service, next_service: Service, nginx: Nginx, database_url
         tmp_path,
         database_url,
         units={
-            f"start checkout@{new}": next_service.start,
-            "reload nginx": nginx.reload,
-            f"stop checkout@{old}": service.stop,
+            f"systemctl start checkout@{new}": next_service.start,
+            "systemctl reload nginx": nginx.reload,
+            f"systemctl stop checkout@{old}": service.stop,
         },
         exchange={
             "8000": old,

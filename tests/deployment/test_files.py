@@ -75,6 +75,55 @@ def test_docker_compose_accepts_the_containers() -> None:
         assert subprocess.run(command, env={**os.environ, **missing}, capture_output=True).returncode != 0, name
 
 
+@pytest.fixture(scope="module")
+def group_services() -> dict[str, Any]:
+    """The containers with three members in the place of the one MySQL, as docker compose reads both files."""
+    compose = find("docker-compose", "docker-compose", "usr/bin/docker-compose")
+    files = [PROJECT / "compose.yaml", PROJECT / "deployment" / "group-replication" / "compose.yaml"]
+    secrets = dict.fromkeys(re.findall(r"\$\{(\w+):\?", files[0].read_text()), "secret")
+    command = [*compose, "--file", str(files[0]), "--file", str(files[1]), "--env-file", "/dev/null", "config"]
+    accepted = subprocess.run(
+        [*command, "--format=json"], env={**os.environ, **secrets}, capture_output=True, text=True, check=True
+    )
+    assert "not set" not in accepted.stderr, "a variable without a default"
+    services: dict[str, Any] = json.loads(accepted.stdout)["services"]
+    return services
+
+
+def test_three_members_take_the_place_of_the_one_mysql(group_services: dict[str, Any]) -> None:
+    assert group_services.keys() == SERVICES.keys() - {"mysql"} | {"db1", "db2", "db3"}
+    for name in ("deploy", "service", "cron"):
+        assert "@db1,db2,db3/checkout" in group_services[name]["environment"]["MYSQL_URL"], name
+    for name in ("db1", "db2", "db3"):
+        member = group_services[name]
+        assert member["hostname"] == name
+        assert (member["image"], member["user"]) == ("mysql:9.7", "mysql")
+        assert (member["cap_drop"], member["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+        assert (member["restart"], bool(member["healthcheck"]["test"])) == ("unless-stopped", True)
+        assert {port["host_ip"] for port in member["ports"]} == {"127.0.0.1"}
+
+
+def test_a_member_is_writable_only_while_its_image_makes_the_accounts(
+    group_services: dict[str, Any], tmp_path: Path
+) -> None:
+    entrypoint = tmp_path / "docker-entrypoint.sh"
+    entrypoint.write_text('#!/bin/sh\necho "$*"\n')
+    entrypoint.chmod(0o700)
+    shell, option, script, *arguments = group_services["db2"]["command"]
+    script = script.replace("$$", "$").replace("/var/lib/mysql", str(tmp_path))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOSTNAME": "db2"}
+
+    def start() -> str:
+        command = [shell, option, script, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert start().endswith("--super-read-only=OFF --loose-group-replication-start-on-boot=OFF\n")
+    (tmp_path / "mysql").mkdir()
+    again = start()
+    assert again.startswith("mysqld --server-id=2 --report-host=db2 ")
+    assert "read-only" not in again
+
+
 def test_every_container_is_unprivileged() -> None:
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"], name

@@ -131,9 +131,10 @@ def order_request(holds: int | list[int], key: str | None = None) -> dict[str, A
     return _post("/api/orders", {"hold_ids" if isinstance(holds, list) else "hold_id": holds}, key)
 
 
-def payment_request(key: str, order_id: int, status: str = "success") -> dict[str, Any]:
-    """A request POST /api/payments/webhook."""
-    return _post("/api/payments/webhook", {"idempotency_key": key, "order_id": order_id, "status": status}, None)
+def payment_request(key: str, order_id: int, status: str = "success", **members: Any) -> dict[str, Any]:
+    """A request POST /api/payments/webhook, with further members of the body."""
+    event = {"idempotency_key": key, "order_id": order_id, "status": status, **members}
+    return _post("/api/payments/webhook", event, None)
 
 
 def _post(path: str, document: dict[str, Any], key: str | None) -> dict[str, Any]:
@@ -159,9 +160,9 @@ class Shop:
         """Hold and order units; returns the order's id."""
         return self.order(self.hold(product_id, quantity))
 
-    def pay(self, key: str, order_id: int, status: str = "success") -> dict[str, Any]:
+    def pay(self, key: str, order_id: int, status: str = "success", **members: Any) -> dict[str, Any]:
         """Deliver a payment event for an order that exists; returns the document."""
-        return self._accepted(payment_request(key, order_id, status), 200)
+        return self._accepted(payment_request(key, order_id, status, **members), 200)
 
     def available(self, product_id: int) -> int:
         """The available units of a product, as the service shows them."""

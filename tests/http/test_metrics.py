@@ -184,6 +184,7 @@ def test_figures_of_mysql_are_current(session: Session, shop: Shop, metrics: Met
     session.call("cancel_order", order_id)
     due = metrics.value("refunds_due")
     shop.pay("metrics too late", order_id)
+    shop.pay("metrics disputed", order_id, "disputed")
     shop.hold(product_id, 4)
     expired = metrics.value("expirations_total", kind="hold")
     session.travel(1000)
@@ -193,6 +194,7 @@ def test_figures_of_mysql_are_current(session: Session, shop: Shop, metrics: Met
     session.call_all("record_stock_check", 2)
     assert metrics.value("mysql_up") == 1
     assert metrics.value("refunds_due") == due + 1
+    assert metrics.value("payments_to_review") == len(session.query("SELECT 1 FROM payments_to_review")) == 1
     assert metrics.value("payments_waiting") == len(session.query("SELECT 1 FROM waiting_payments"))
     assert metrics.value("expirations_total", kind="hold") > expired
     assert metrics.value("expirations_total", kind="order") >= 0

@@ -1,10 +1,13 @@
 """The payment webhook over HTTP: any number of times, in any order."""
 
 import itertools
+from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
 
+from service.openapi import SCHEMAS
 from tests.http.support import (
     Shop,
     assert_common_headers,
@@ -87,6 +90,61 @@ def test_money_that_comes_after_the_order_was_cancelled_is_a_refund_and_sells_no
     late = shop.pay(new_key(), order_id)
     assert late == {"order_id": order_id, "status": "cancelled", "outcome": "refund_due"}
     assert shop.available(product_id) == 0
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["200.02", "200.020", '"200.02"', '"200.0200"', "20002e-2", "2.0002E+2"],
+)
+@pytest.mark.parametrize("order_id", ["{}", '"{}"', '"00{}"', "{}.0"])
+def test_amounts_and_order_ids_are_read_however_they_are_written(
+    client: httpx.Client, session: Session, shop: Shop, amount: str, order_id: str
+) -> None:
+    number = shop.ordered(session.create_product(stock=2, price="100.01"), 2)
+    body = (
+        f'{{"idempotency_key": "{new_key()}", "order_id": {order_id.format(number)}, "status": "success",'
+        f' "amount": {amount}}}'
+    )
+    answer = client.post("/api/payments/webhook", content=body, headers={"Content-Type": "application/json"})
+    assert answer.json() == {"order_id": number, "status": "paid", "outcome": "applied"}
+
+
+@pytest.mark.parametrize("order_id", ["{}", "{}.0"])
+def test_amounts_are_exact(client: httpx.Client, session: Session, shop: Shop, order_id: str) -> None:
+    number = shop.ordered(session.create_product(stock=7501, price="9999999999.99"), 7501)
+    headers = {"Content-Type": "application/json"}
+    for amount, outcome in (("75009999999924.98", "refund_due"), ("75009999999924.99", "applied")):
+        event = f'"idempotency_key":"{new_key()}","status":"success","amount":{amount}'
+        body = f'{{"order_id":{order_id.format(number)},{event}}}'
+        assert client.post("/api/payments/webhook", content=body, headers=headers).json()["outcome"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        *[("order_id", value) for value in ("0", "-1", "1.0", " 1", "1\n", "\u0661", "", "9" * 19)],
+        *[("payment_id", value) for value in (7, "")],
+        *[("amount", value) for value in (True, [], {}, -1, 1.001, 10**18, 10**400, "1_0", " 1", "NaN")],
+    ],
+)
+def test_an_order_id_payment_id_or_amount_of_the_wrong_form_is_refused(
+    client: httpx.Client, member: str, value: Any
+) -> None:
+    request = payment_request(new_key(), 1)
+    response = client.request(**{**request, "json": {**request["json"], member: value}})
+    assert_problem(response, 422, "invalid_request", 30001)
+
+
+def test_payment_id_and_amount_reach_the_procedure(session: Session, shop: Shop) -> None:
+    order_id, key = shop.ordered(session.create_product(stock=5)), new_key()
+    assert shop.pay(key, order_id, payment_id="pay-1", amount=99.5)["outcome"] == "refund_due"
+    (event,) = session.call("get_payment", key)
+    assert (event["payment_id"], event["amount"]) == ("pay-1", Decimal("99.50"))
+
+
+def test_every_word_of_a_payment_status_is_described(session: Session) -> None:
+    rows = session.query("SELECT CONVERT(word USING utf8mb4) AS word FROM payment_statuses")
+    assert {row["word"] for row in rows} == set(SCHEMAS["PaymentEvent"]["properties"]["status"]["enum"])
 
 
 def test_an_events_key_with_another_content_is_refused(client: httpx.Client, session: Session, shop: Shop) -> None:

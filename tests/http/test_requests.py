@@ -115,7 +115,7 @@ def test_every_path_with_a_body_refuses_an_invalid_one(
 @pytest.mark.parametrize(("path", "member"), [(path, member) for path, body in BODIES.items() for member in body])
 def test_a_member_of_the_wrong_type_or_out_of_range_is_422(client: httpx.Client, path: str, member: str) -> None:
     is_text = isinstance(BODIES[path][member], str)
-    for value in (True, None, 1.5, [], {}, 10**30, -(10**30), 2**63, 7 if is_text else "7"):
+    for value in (True, None, 1.5, [], {}, 10**30, -(10**30), 2**63, 7 if is_text else "seven"):
         response = client.post(path, json={**BODIES[path], member: value})
         assert_problem(response, 422, "invalid_request", 30001)
     missing = {name: value for name, value in BODIES[path].items() if name != member}

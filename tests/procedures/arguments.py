@@ -13,6 +13,7 @@ TABLES = (
     "orders",
     "order_lines",
     "payment_events",
+    "payment_reviews",
     "idempotency_keys",
     "stock_adjustments",
     "sweeps",
@@ -45,6 +46,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "report_sweeps": [10],
     "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
     "settle_refund": ["key"],
+    "settle_review": ["key"],
     "settle_waiting_payments": [10],
     "start_payment": [NOBODYS_ID],
 }
@@ -87,12 +89,14 @@ NOT_FOUND = {
     "release_holds": 30201,
     "set_selling_rules": 30101,
     "settle_refund": 30401,
+    "settle_review": 30401,
     "start_payment": 30301,
     "start_payments": 30301,
 }
 # These look an id or a key up without checking its form: an invalid one is not found.
 LOOKUPS = {"get_hold", "get_holds", "get_order", "get_orders", "get_payment", "get_product", "get_products"} | {
-    "settle_refund"
+    "settle_refund",
+    "settle_review",
 }
 
 BEYOND_EVERY_ID = [2**63 - 1, 2**63, 2**64, 1e300]  # MySQL turns them into 2**63 - 1 where it is not strict
@@ -115,6 +119,7 @@ LARGEST = {
 }
 
 WRONG_IDS = [True, "1", 1.5, 1.0, None, [1], {}, 0, -1, 2**63, 2**64]
+WRONG_AMOUNTS = ["", "-1", "+1", "1.", ".5", "1.001", "1e2", " 1", "1\n", "1,0", "NaN", "1" * 19, "9" * 99]
 WRONG_KEYS = [1, True, 1.5, ["key"], {}, "", "k" * 256, "ä" * 128]
 # Invalid values of each member of a batch procedure's elements; "" stands for the element itself.
 WRONG_MEMBERS: dict[str, dict[str, list[Any]]] = {
@@ -123,6 +128,8 @@ WRONG_MEMBERS: dict[str, dict[str, list[Any]]] = {
         "idempotency_key": [*WRONG_KEYS, None],
         "order_id": WRONG_IDS,
         "status": [1, True, None, ["success"], {}, "", "paid", "SUCCESS", "Failed", "success ", "succéss", "s" * 99],
+        "payment_id": WRONG_KEYS,
+        "amount": [1, True, 1.5, ["1"], {}, *WRONG_AMOUNTS],
     },
     "create_holds": {
         "": [None, 1, "x", True, [], {}, [[]], [{"product_id": 1, "quantity": 1}]],

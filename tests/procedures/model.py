@@ -6,6 +6,7 @@ A due hold or an overdue order counts as available to whoever asks for units, sw
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 from hypothesis.stateful import precondition
@@ -36,6 +37,12 @@ SELECT
 FROM stock WHERE product_id = %s
 """
 
+PAYMENT_STATUSES = {
+    **{word: word for word in ("success", "failure", "declined", "pending", "processing", "authorized")},
+    **{word: word for word in ("refunded", "disputed")},
+    **dict.fromkeys(("failed", "expired", "cancelled", "canceled"), "failure"),
+}
+REFUND_REASONS = {"pending": "wrong_amount", "cancelled": "too_late", "paid": "paid_twice"}
 # Preconditions of a state machine's rules: without them most examples would refer to rows that do not exist.
 if_held = precondition(lambda self: self.model.holds)
 if_ordered = precondition(lambda self: self.model.orders)
@@ -104,8 +111,12 @@ class Event:
     order_id: int
     status: str
     received_at: int
+    payment_id: str | None = None
+    amount: Decimal | None = None
     outcome: str = "waiting"
-    is_settled: bool = False  # its refund was ticked off
+    refund_reason: str | None = None
+    is_settled: bool = False  # its refund
+    to_review: bool | None = None  # None: it never was, False: it was reviewed
 
 
 @dataclass
@@ -236,7 +247,9 @@ class Model:
             return {"errno": 30001}
         for hold in holds.values():
             hold.status = "ordered"
-        self.orders[new_id] = Order(holds, self.now + PAYMENT_TTL_S)
+        order = self.orders[new_id] = Order(holds, self.now + PAYMENT_TTL_S)
+        if order.amount == 0:
+            order.status = "paid"
         for event in self.events.values():
             if event.order_id == new_id and event.outcome == "waiting":
                 self.settle(event)
@@ -254,30 +267,68 @@ class Model:
     def settle(self, event: Event) -> None:
         """Apply an event to its order, unless it waited too long."""
         order = self.orders[event.order_id]
-        if self.is_orphan(event):
+        event.outcome = "ignored"
+        if self.waited_too_long(event):
             event.outcome = "orphaned"
-        elif order.status == "pending":
-            event.outcome, order.status = "applied", "paid" if event.status == "success" else "cancelled"
-        else:
-            event.outcome = "refund_due" if event.status == "success" else "ignored"
+        elif event.status == "failure" and order.status == "pending":
+            event.outcome, order.status = "applied", "cancelled"
+        elif event.status == "refunded":
+            self.settle_reported_refund(event)
+        elif event.status == "success" and not self.is_repeated(event):
+            if order.status == "pending" and event.amount in (None, order.amount):
+                event.outcome, order.status = "applied", "paid"
+            elif order.amount or event.amount:
+                event.outcome, event.refund_reason = "refund_due", REFUND_REASONS[order.status]
+                event.to_review = True if order.status == "pending" else None
 
-    def is_orphan(self, event: Event) -> bool:
-        """Whether an event waited too long; those of one batch come microseconds after the whole second."""
-        return event.outcome == "waiting" and self.now > event.received_at + WAITING_PAYMENT_TTL_S
+    def is_repeated(self, event: Event) -> bool:
+        """Whether an earlier success of the order has reported the same payment."""
+        return any(
+            (other.status, other.order_id, other.payment_id) == ("success", event.order_id, event.payment_id)
+            for other in takewhile(lambda other: other is not event, self.events.values())
+            if event.payment_id is not None
+        )
+
+    def is_refund_due(self, event: Event) -> bool:
+        """Whether money has to go back."""
+        is_orphaned_money = (
+            event.status == "success" and self.outcome(event) == "orphaned" and not self.is_repeated(event)
+        )
+        return not event.is_settled and (event.outcome == "refund_due" or is_orphaned_money)
+
+    def settle_reported_refund(self, report: Event) -> None:
+        """Settle the refund that is due under the same payment; without one nothing happens."""
+        for event in takewhile(lambda event: event is not report, self.events.values()):
+            is_same = (event.order_id, event.payment_id) == (report.order_id, report.payment_id)
+            if is_same and report.payment_id is not None and self.is_refund_due(event):
+                event.outcome, event.is_settled, report.outcome = self.outcome(event), True, "applied"
+
+    def waited_too_long(self, event: Event) -> bool:
+        """Whether an event is too old for an order; those of one batch come microseconds after the whole second."""
+        return self.now > event.received_at + WAITING_PAYMENT_TTL_S
 
     def outcome(self, event: Event) -> str:
         """An event's outcome as it is now."""
-        return "orphaned" if self.is_orphan(event) else event.outcome
+        return "orphaned" if event.outcome == "waiting" and self.waited_too_long(event) else event.outcome
 
     def settle_refund(self, key: str) -> int | None:
-        """Tick a refund off; answers the errno of a refusal."""
+        """Settle a refund; returns the errno of a refusal."""
         event = self.events.get(key)
         if event is None:
             return 30401
-        outcome = self.outcome(event)
-        if outcome != "refund_due" and (outcome, event.status) != ("orphaned", "success"):
+        if not event.is_settled and not self.is_refund_due(event):
             return 30402
-        event.outcome, event.is_settled = outcome, True
+        event.outcome, event.is_settled = self.outcome(event), True
+        return None
+
+    def settle_review(self, key: str) -> int | None:
+        """Settle a review; returns the errno of a refusal."""
+        event = self.events.get(key)
+        if event is None:
+            return 30401
+        if event.to_review is None:
+            return 30403
+        event.to_review = False
         return None
 
     def purge(self) -> None:
@@ -289,10 +340,7 @@ class Model:
                 del self.holds[hold_id]
         for order_id, order in list(self.orders.items()):
             events = {key: event for key, event in self.events.items() if event.order_id == order_id}
-            is_owed = any(
-                event.status == "success" and event.outcome in ("refund_due", "orphaned") and not event.is_settled
-                for event in events.values()
-            )
+            is_owed = any(self.is_refund_due(event) or event.to_review for event in events.values())
             if order.status == "cancelled" and order.due_at <= before and not is_owed:
                 del self.orders[order_id]
                 self.holds = {hold_id: hold for hold_id, hold in self.holds.items() if hold_id not in order.holds}
@@ -301,17 +349,27 @@ class Model:
 
     def apply_payment(self, request: Row, _new_id: int) -> Row:
         """Take an event in; its outcome is read after its batch."""
-        key, order_id = request["idempotency_key"], request["order_id"]
-        status = request["status"].replace("failed", "failure")
-        if status not in ("success", "failure"):
+        key, order_id, status = (
+            request["idempotency_key"],
+            request["order_id"],
+            PAYMENT_STATUSES.get(request["status"]),
+        )
+        amount = None if request.get("amount") is None else Decimal(request["amount"])
+        if status is None or (amount is not None and amount != round(amount, 2)):
             return {"errno": 30001}
-        if key in self.events:
-            known = self.events[key]
-            return {"replayed": 1} if (known.order_id, known.status) == (order_id, status) else {"errno": 30002}
-        self.events[key] = Event(order_id, status, self.now)
-        if order_id in self.orders:
-            self.settle(self.events[key])
-        return {}
+        is_new = key not in self.events
+        if is_new:
+            self.events[key] = Event(order_id, status, self.now, request.get("payment_id"), amount)
+        event = self.events[key]
+        if (event.order_id, event.status) != (order_id, status):
+            return {"errno": 30002}
+        if is_new and status == "disputed":
+            event.to_review = True
+        if is_new and order_id in self.orders:
+            self.settle(event)
+        elif is_new and status == "refunded":
+            self.settle_reported_refund(event)
+        return {} if is_new else {"replayed": 1}
 
     def release_hold(self, hold_id: int, _new_id: int) -> Row:
         """Give a hold back."""

@@ -1,6 +1,7 @@
 """apply_payments: record a batch of payment events and settle their orders."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -56,6 +57,148 @@ def test_events_of_one_order_are_settled_in_array_order_whatever_their_keys(
         rows = session.batch("apply_payments", events)
     assert [row["outcome"] for row in rows] == outcomes
     assert session.status_of("order", order_id) == order_status
+
+
+NEWS = ("pending", "processing", "authorized", "declined", "disputed", "refunded")
+# What happens to one order of amount 200.00: events as (status, payment_id, amount), then per event its outcome and the
+# reason of a refund due, then the order's status.
+STORIES: dict[str, tuple[list[tuple[str, str | None, str | None]], list[tuple[str, str | None]], str]] = {
+    "the second card works": (
+        [("processing", "a", None), ("declined", "a", None), ("success", "b", "200.00")],
+        [("ignored", None), ("ignored", None), ("applied", None)],
+        "paid",
+    ),
+    "nothing but news": (
+        [(status, None, None) for status in NEWS],
+        [("ignored", None)] * len(NEWS),
+        "pending",
+    ),
+    "one payment told under two keys": (
+        [("success", "a", "200.00"), ("success", "a", "200.00"), ("success", "b", "200.00")],
+        [("applied", None), ("ignored", None), ("refund_due", "paid_twice")],
+        "paid",
+    ),
+    "a late payment told twice": (
+        [("expired", "a", None), ("success", "b", None), ("success", "b", None)],
+        [("applied", None), ("refund_due", "too_late"), ("ignored", None)],
+        "cancelled",
+    ),
+    "payments without names are payments of their own": (
+        [("success", None, None), ("success", None, None)],
+        [("applied", None), ("refund_due", "paid_twice")],
+        "paid",
+    ),
+    "wrong amounts, then the right one": (
+        [("success", "a", "199.99"), ("success", "b", "0"), ("success", "a", "200"), ("success", "c", "200.0")],
+        [("refund_due", "wrong_amount")] * 2 + [("ignored", None), ("applied", None)],
+        "paid",
+    ),
+    "a wrong amount, then a failure": (
+        [("success", "a", "200.01"), ("failed", "b", None), ("success", "c", "1.00")],
+        [("refund_due", "wrong_amount"), ("applied", None), ("refund_due", "too_late")],
+        "cancelled",
+    ),
+    "refunds that are due": (
+        [("canceled", None, None), ("success", "a", None), ("refunded", "a", None), ("refunded", "a", None)],
+        [("applied", None), ("refund_due", "too_late"), ("applied", None), ("ignored", None)],
+        "cancelled",
+    ),
+    "refunds of other payments": (
+        [("success", "a", None), ("refunded", "a", None), ("success", "b", None), ("refunded", None, None)],
+        [("applied", None), ("ignored", None), ("refund_due", "paid_twice"), ("ignored", None)],
+        "paid",
+    ),
+    "a refund reported before its payment": (
+        [("cancelled", None, None), ("refunded", "a", None), ("success", "a", None)],
+        [("applied", None), ("ignored", None), ("refund_due", "too_late")],
+        "cancelled",
+    ),
+}
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["after the order", "before the order"])
+@pytest.mark.parametrize("in_one_batch", [False, True], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize("name", STORIES)
+def test_events_are_settled_by_status_payment_and_amount(
+    session: Session, name: str, in_one_batch: bool, is_early: bool
+) -> None:
+    told, expected, order_status = STORIES[name]
+    product_id = session.create_product(stock=5)
+    order_id = session.create_order(product_id, 2) + is_early
+    events = [
+        event(f"{9 - number} of {order_id}", order_id, status, payment_id=payment_id, amount=amount)
+        for number, (status, payment_id, amount) in enumerate(told)
+    ]
+    for batch in [events] if in_one_batch else [[one] for one in events]:
+        rows = session.batch("apply_payments", batch)
+        assert is_early == ({row["outcome"] for row in rows} == {"waiting"})
+    if is_early:
+        assert session.create_order(product_id, 2) == order_id
+    rows = [session.call("get_payment", one["idempotency_key"])[0] for one in events]
+    assert [(row["outcome"], row["refund_reason"]) for row in rows] == expected
+    assert session.status_of("order", order_id) == order_status
+    redelivered = session.batch("apply_payments", events)
+    assert [(row["outcome"], row["replayed"]) for row in redelivered] == [(outcome, 1) for outcome, _ in expected]
+
+
+def test_a_repeated_payment_is_refunded_once_though_no_order_ever_came(session: Session) -> None:
+    order_id = 10**8 + 1
+    session.travel(-90_000)
+    for key in ("orphan told", "orphan told again"):
+        session.batch("apply_payments", [event(key, order_id, payment_id="orphan", amount="5.00")])
+    session.travel(0)
+    for is_written in (False, True):
+        if is_written:
+            session.call("settle_waiting_payments", 1000)
+        refunds = session.query("SELECT * FROM refunds_due WHERE order_id = %s", order_id)
+        assert [(row["idempotency_key"], row["reason"], row["amount"]) for row in refunds] == [
+            ("orphan told", "orphaned", Decimal("5.00"))
+        ]
+    assert session.errno("settle_refund", "orphan told again") == 30402
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_reported_refund_of_an_order_that_never_came_settles_it(session: Session, is_written: bool) -> None:
+    order_id = 10**8 + 2 + is_written
+    session.travel(-90_000)
+    session.batch("apply_payments", [event(f"orphan {order_id}", order_id, payment_id="orphan")])
+    session.travel(0)
+    if is_written:
+        session.call("settle_waiting_payments", 1000)
+    other, report = event(f"other {order_id}", order_id, "refunded"), event(f"report {order_id}", order_id, "refunded")
+    assert session.batch("apply_payments", [other])[0]["outcome"] == "waiting"
+    (row,) = session.batch("apply_payments", [{**report, "payment_id": "orphan"}])
+    assert (row["status"], row["outcome"]) == (None, "applied")
+    assert session.query("SELECT * FROM refunds_due WHERE order_id = %s", order_id) == []
+
+
+def test_a_free_order_gives_back_only_money_that_an_event_names(session: Session) -> None:
+    order_id = session.create_order(session.create_product(stock=1, price="0.00"))
+    session.call("apply_payment", f"free {order_id}", order_id, "success")
+    events = [event(f"{amount} for {order_id}", order_id, amount=amount) for amount in (None, "0.00", "0.01")]
+    rows = session.batch("apply_payments", events)
+    assert [row["outcome"] for row in rows] == ["ignored", "ignored", "refund_due"]
+    (refund,) = session.query("SELECT * FROM refunds_due WHERE order_id = %s", order_id)
+    assert (refund["amount"], refund["reason"]) == (Decimal("0.01"), "paid_twice")
+
+
+def test_a_redelivery_is_compared_by_order_and_status_only(session: Session) -> None:
+    order_id = session.create_order(session.create_product(stock=1))
+    first = event("redelivered", order_id, "canceled", payment_id="a", amount="1.00")
+    assert session.errnos("apply_payments", [first]) == [None]
+    for again in ({"status": "failed"}, {"payment_id": "b"}, {"amount": "2"}, {"payment_id": None, "amount": None}):
+        (row,) = session.batch("apply_payments", [{**first, **again}])
+        assert (row["outcome"], row["replayed"]) == ("applied", 1)
+    assert session.errnos("apply_payments", [{**first, "status": "declined"}]) == [30002]
+
+
+def test_amounts_are_exact(session: Session) -> None:
+    order_id = session.create_order(session.create_product(stock=7501, price="9999999999.99"), 7501)
+    largest = "9" * 18 + ".99"
+    assert session.errnos("apply_payments", [event(f"largest {order_id}", order_id, amount=largest)]) == [None]
+    assert session.call("get_payment", f"largest {order_id}")[0]["amount"] == Decimal(largest)
+    events = [event(f"{digits} {order_id}", order_id, amount=f"75009999999924.{digits}") for digits in ("98", "990")]
+    assert [row["outcome"] for row in session.batch("apply_payments", events)] == ["refund_due", "applied"]
 
 
 def test_errors_hit_only_their_own_event(session: Session) -> None:

@@ -20,6 +20,7 @@ class Scene:
     hold_id: int
     order_id: int
     refund_key: str
+    review_key: str
 
 
 CALLS: dict[str, Callable[[Scene], list[Any]]] = {
@@ -50,6 +51,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "report_sweeps": lambda _: [1000],
     "set_selling_rules": lambda scene: [scene.product_id, None, None, None],
     "settle_refund": lambda scene: [scene.refund_key],
+    "settle_review": lambda scene: [scene.review_key],
     "settle_waiting_payments": lambda _: [1000],
     "start_payment": lambda scene: [scene.order_id],
     "start_payments": lambda scene: [[scene.order_id]],
@@ -68,6 +70,7 @@ REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "release_hold": lambda _: [10**8],
     "set_selling_rules": lambda _: [10**8, None, None, None],
     "settle_refund": lambda _: ["nobody's"],
+    "settle_review": lambda scene: [scene.refund_key],
     "start_payment": lambda _: [10**8],
 }
 READS = sorted(set(PUBLIC_PROCEDURES) - set(CALLS))
@@ -75,18 +78,20 @@ READS = sorted(set(PUBLIC_PROCEDURES) - set(CALLS))
 
 @pytest.fixture
 def scene(session: Session) -> Scene:
-    """A product with a hold, an order, two due holds, a waiting payment and a refund due."""
+    """A product with a hold, an order, two due holds, a waiting payment, a refund due and a payment to review."""
     product_id = session.create_product(stock=20)
     cancelled = session.create_order(product_id)
     session.call("cancel_order", cancelled)
     refund_key = f"refund {cancelled}"
     session.call("apply_payment", refund_key, cancelled, "success")
     session.call("apply_payment", f"waiting {cancelled}", 10**8, "success")
+    review_key = f"review {cancelled}"
+    session.call("apply_payment", review_key, cancelled, "disputed")
     for _ in range(2):
         due = session.create_hold(product_id)
         session.execute("UPDATE holds SET expires_at = UTC_TIMESTAMP() WHERE id = %s", due)
         session.execute("CREATE TABLE IF NOT EXISTS callers_work (id INT AUTO_INCREMENT PRIMARY KEY)")
-    return Scene(product_id, session.create_hold(product_id), session.create_order(product_id), refund_key)
+    return Scene(product_id, session.create_hold(product_id), session.create_order(product_id), refund_key, review_key)
 
 
 def arguments_of(procedure: str, scene: Scene) -> list[Any]:

@@ -8,7 +8,10 @@ from tests.support import Session
 def test_an_event_is_read_by_its_key(session: Session) -> None:
     session.call("apply_payment", "read me", 10**8, "failed")
     (event,) = session.call("get_payment", "read me")
-    assert list(event) == ["event_id", "order_id", "status", "outcome", "received_at", "refund_settled_at"]
+    assert list(event) == [
+        *("event_id", "order_id", "status", "outcome", "received_at", "refund_settled_at"),
+        *("payment_id", "amount", "refund_reason", "review_settled_at"),
+    ]
     assert (event["order_id"], event["status"], event["outcome"]) == (10**8, "failure", "waiting")
     assert event["refund_settled_at"] is None
 

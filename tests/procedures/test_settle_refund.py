@@ -19,8 +19,12 @@ def late_key(session: Session, request: pytest.FixtureRequest) -> str:
 
 def test_a_refund_stands_in_the_register_until_it_is_ticked_off(session: Session, late_key: str) -> None:
     (refund,) = session.query("SELECT * FROM refunds_due WHERE idempotency_key = %s", late_key)
-    assert list(refund) == ["event_id", "idempotency_key", "order_id", "amount", "outcome", "received_at"]
+    assert list(refund) == [
+        *("event_id", "idempotency_key", "order_id", "amount", "outcome", "received_at"),
+        *("reason", "payment_id"),
+    ]
     assert (refund["amount"], refund["outcome"]) == (Decimal("15.00"), "refund_due")
+    assert (refund["reason"], refund["payment_id"]) == ("too_late", None)
     (row,) = session.call("settle_refund", refund["idempotency_key"])
     assert list(row) == ["event_id", "order_id", "refund_settled_at", "replayed"]
     assert (row["event_id"], row["order_id"], row["replayed"]) == (refund["event_id"], refund["order_id"], 0)
@@ -41,6 +45,19 @@ def test_both_payments_for_one_order_are_told_apart(session: Session) -> None:
         session.call("apply_payment", key, order_id, "success")
     refunds = session.query("SELECT idempotency_key FROM refunds_due WHERE order_id = %s", order_id)
     assert refunds == [{"idempotency_key": "second of two"}]
+
+
+@pytest.mark.parametrize(("order_status", "reason"), [("cancelled", "too_late"), ("paid", "paid_twice")])
+def test_a_refund_that_an_earlier_release_decided_gets_its_reason_from_the_order(
+    session: Session, order_status: str, reason: str
+) -> None:
+    order_id = session.create_order(session.create_product(stock=1))
+    for status in ("success" if order_status == "paid" else "failure", "success"):
+        session.call("apply_payment", f"{status} of earlier {order_status}", order_id, status)
+    session.call("apply_payment", f"earlier {order_status}", order_id, "success")
+    session.execute("UPDATE payment_events SET refund_reason = NULL WHERE order_id = %s", order_id)
+    refunds = session.query("SELECT reason FROM refunds_due WHERE order_id = %s", order_id)
+    assert {row["reason"] for row in refunds} == {reason}
 
 
 @pytest.mark.parametrize("status", ["success", "failure"])

@@ -40,7 +40,18 @@ positions = st.integers(0, 11)  # of a thing among the latest ones
 keys = st.one_of(st.none(), st.integers(1, 12).map(str))
 quantities = st.sampled_from((1, 1, 1, 2, 3, 9, 0))
 customers = st.sampled_from((None, None, "ada", "bob"))
-statuses = st.sampled_from(("success", "success", "failure", "failed", "paid"))
+statuses = st.sampled_from(
+    (
+        *["success"] * 5,
+        *("failure", "failed", "expired", "canceled"),
+        *["refunded"] * 3,
+        *("declined", "pending", "processing", "authorized", "disputed", "paid"),
+    )
+)
+payments = st.sampled_from((None, None, "first card", "second card"))
+amounts = st.sampled_from((None, None, "the order's", "0", "99.999", "100.00", "1.5"))
+payment_events = st.tuples(st.integers(1, 20), statuses, payments, amounts)
+PaymentEvent = tuple[int, str, str | None, str | None]  # number of its key, status, payment_id, amount
 jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800, 90_000))
 days_s = st.sampled_from((0, 90_000, 2_700_000))
 
@@ -143,37 +154,40 @@ class Checkout(RuleBasedStateMachine):
         assert len(new) != 1 or new == [self.last_order_id + 1]
         self.last_order_id = self.session.next_id("orders") - 1
 
-    @rule(
-        wanted=st.lists(st.tuples(positions, st.integers(1, 20), statuses), min_size=1, max_size=8),
-        single=st.booleans(),
-    )
-    def apply_payments(self, wanted: list[tuple[int, int, str]], single: bool) -> None:
+    @rule(wanted=st.lists(st.tuples(positions, payment_events), min_size=1, max_size=8), single=st.booleans())
+    def apply_payments(self, wanted: list[tuple[int, PaymentEvent]], single: bool) -> None:
         """Payment events, of orders that exist or come next; each has its outcome when its batch is done."""
         self.wait(1)  # arrival order is by the clock
         self.see_what_was_swept()
         orders = and_next(self.model.orders, self.last_order_id)
-        events = [
-            {"idempotency_key": f"{self.prefix}{key}", "order_id": latest(orders, position), "status": status}
-            for position, key, status in wanted[: 1 if single else None]
-        ]
+        events = [self.event(latest(orders, position), *event) for position, event in wanted[: 1 if single else None]]
+        if single:  # which takes no payment and no amount
+            events = [dict(list(event.items())[:3]) for event in events]
         rows = self.ask("apply_payments", events, self.model.apply_payment, single=single)
         for event, row in zip(events, rows, strict=True):
             if row["errno"] is None:
                 assert row["outcome"] == self.model.outcome(self.model.events[event["idempotency_key"]])
 
+    def event(self, order_id: int, number: int, status: str, payment_id: str | None, amount: str | None) -> Row:
+        """An element of apply_payments."""
+        if amount == "the order's":
+            amount = str(self.model.orders[order_id].amount) if order_id in self.model.orders else "100.00"
+        event = {"idempotency_key": f"{self.prefix}{number}", "order_id": order_id, "status": status}
+        return {**event, "payment_id": payment_id, "amount": amount}
+
     @rule(
         position=st.integers(0, 2),
         quantity=quantities,
         customer=customers,
-        events=st.lists(st.tuples(st.integers(1, 20), statuses), max_size=3),
+        events=st.lists(payment_events, max_size=3),
     )
-    def buy(self, position: int, quantity: int, customer: str | None, events: list[tuple[int, str]]) -> None:
+    def buy(self, position: int, quantity: int, customer: str | None, events: list[PaymentEvent]) -> None:
         """A buyer who goes all the way, and whose payment may be reported more than once."""
         known = len(self.model.orders)
         self.create_holds([(position, quantity, customer, None)])
         self.create_orders([(0, None)], single=False)
         if events and len(self.model.orders) > known:
-            self.apply_payments([(ORDERS_TO_COME, number, status) for number, status in events], single=False)
+            self.apply_payments([(ORDERS_TO_COME, event) for event in events], single=False)
 
     @if_held
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
@@ -226,7 +240,11 @@ class Checkout(RuleBasedStateMachine):
             row = self.session.call("adjust_stock", product_id, units, "count")[0]
             assert row["total_stock"] == self.model.stock[product_id]
 
-    @rule(position=st.integers(0, 2), price=st.integers(0, 10**6), maximum=st.sampled_from((None, None, 1, 2, 5)))
+    @rule(
+        position=st.integers(0, 2),
+        price=st.sampled_from((0, 0, 1, 999, 10**6)),
+        maximum=st.sampled_from((None, None, 1, 2, 5)),
+    )
     def change_product(self, position: int, price: int, maximum: int | None) -> None:
         """Another price, and another maximum for one hold."""
         product_id = self.product(position)
@@ -257,13 +275,23 @@ class Checkout(RuleBasedStateMachine):
     @if_paid
     @rule(position=positions)
     def settle_refund(self, position: int) -> None:
-        """An operator ticks a refund off."""
+        """An operator settles a refund."""
+        self.settle_event("settle_refund", position, self.model.settle_refund)
+
+    @if_paid
+    @rule(position=positions)
+    def settle_review(self, position: int) -> None:
+        """An operator settles a review."""
+        self.settle_event("settle_review", position, self.model.settle_review)
+
+    def settle_event(self, procedure: str, position: int, answer: Callable[[str], int | None]) -> None:
+        """Settle one of the latest events."""
         key = str(latest(self.model.events, position))
-        errno = self.model.settle_refund(key)
+        errno = answer(key)
         if errno is None:
-            self.session.call("settle_refund", key)
+            self.session.call(procedure, key)
         else:
-            assert self.session.errno("settle_refund", key) == errno
+            assert self.session.errno(procedure, key) == errno
 
     @rule()
     def expire_due(self) -> None:
@@ -314,6 +342,28 @@ class Checkout(RuleBasedStateMachine):
             row = self.session.call("get_payment", key)[0]
             assert (row["order_id"], row["status"]) == (event.order_id, event.status)
             assert row["outcome"] == self.model.outcome(event)
+            assert row["refund_reason"] == event.refund_reason
+
+    @invariant()
+    def registers_list_what_is_due(self) -> None:
+        """Refunds due and payments to review are those of the model."""
+        events = self.model.events.items()
+        refunds = {
+            (key, "orphaned" if self.model.outcome(event) == "orphaned" else event.refund_reason)
+            for key, event in events
+            if self.model.is_refund_due(event)
+        }
+        reviews = {
+            (key, "disputed" if event.status == "disputed" else "wrong_amount")
+            for key, event in events
+            if event.to_review
+        }
+        for view, expected in (("refunds_due", refunds), ("payments_to_review", reviews)):
+            rows = self.session.query(
+                f"SELECT idempotency_key, reason FROM {view} WHERE idempotency_key LIKE %s", self.prefix + "%"
+            )
+            assert {(row["idempotency_key"], row["reason"]) for row in rows} == expected, view
+            assert len(rows) == len(expected)
 
     def compare_reads(self, procedure: str, things: dict[int, Any], expected: Callable[[Any], Row]) -> None:
         """Read things in one batch."""

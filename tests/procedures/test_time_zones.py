@@ -23,6 +23,7 @@ TABLES = (
     "orders",
     "order_lines",
     "payment_events",
+    "payment_reviews",
     "idempotency_keys",
     "stock_adjustments",
     "sweeps",
