@@ -37,12 +37,13 @@ OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
 MIGRATION_TABLE = "_yoyo_migration"
-# A routine that writes new columns or tables, and the procedure that then writes them for the rows that are there.
-# In this order, because each backfill relies on the ones before it. Routines that read them are replaced afterwards.
+# The routine that writes new columns or a new table, with a view that it needs, and the procedure that then writes them
+# for existing rows. In this order, because each backfill relies on those before it. Everything that reads the new
+# columns and tables is replaced afterwards.
 BACKFILLS = (
-    ("write_holds", "backfill_holds"),
-    ("insert_orders", "backfill_order_lines"),
-    ("settle_orders", "backfill_orders"),
+    (("write_holds",), "backfill_holds"),
+    (("insert_orders",), "backfill_order_lines"),
+    (("refunds_due", "settle_orders"), "backfill_orders"),
 )
 FIRST_MIGRATION = "0101"  # of the baseline, with which release 0.9.0 started the schema anew
 # MySQL's own default, whatever the server's is.
@@ -169,17 +170,15 @@ def migrate(url: MysqlUrl) -> int:
 def install_routines(cursor: Any, grants: list[str]) -> int:
     """Install changed objects and drop those without a file; return the number of both.
 
-    New routines come first, because changed ones call them; then views, which only gain columns; then the writers of
-    BACKFILLS, each with its backfill.
+    New routines come first, because changed ones call them; then those of BACKFILLS, each with its backfill.
     """
     routines = read_routines()
     present = find_present(cursor)
     touched = replace_changed(
         cursor, grants, [routine for routine in routines if (routine.kind, routine.name) not in present]
     )
-    touched += replace_changed(cursor, grants, [routine for routine in routines if routine.kind == "VIEW"])
-    for writer, backfill in BACKFILLS:
-        touched += replace_changed(cursor, grants, [routine for routine in routines if routine.name == writer])
+    for names, backfill in BACKFILLS:
+        touched += replace_changed(cursor, grants, [routine for routine in routines if routine.name in names])
         run_backfill(cursor, backfill)
     touched += replace_changed(cursor, grants, routines)
     return touched + drop_leftovers(cursor, routines)

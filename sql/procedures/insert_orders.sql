@@ -1,7 +1,8 @@
 -- insert_orders: insert the chosen orders of a batch, in array order, with one line per hold.
 --
--- INSERT ... SELECT reserves ids in powers of two: ids grow in array order and may leave gaps within a batch, but an
--- order that is created alone gets the next id. A new order is found again by its first hold.
+-- An order that costs nothing is paid at once. INSERT ... SELECT reserves ids in powers of two: ids grow in array order
+-- and may leave gaps within a batch, but an order that is created alone gets the next id. A new order is found again by
+-- its first hold.
 --
 -- In      in_requests        JSON           as create_orders
 --         in_verdicts        VARCHAR(1000)  chosen (+) ones are inserted
@@ -16,15 +17,18 @@ CREATE PROCEDURE insert_orders(
 )
 COMMENT 'insert the chosen orders of a batch, in array order, with one line per hold'
 BEGIN
-    INSERT INTO orders (hold_id, product_id, quantity, amount, payment_due_at, caller, customer_id)
+    INSERT INTO orders
+        (hold_id, product_id, quantity, amount, status, payment_due_at, caller, customer_id, paid_at)
     SELECT
         ANY_VALUE(COALESCE(request.hold_id, request.first_hold_id)),
         IF(COUNT(*) = 1, MIN(hold.product_id), NULL),
         IF(COUNT(*) = 1, MIN(hold.quantity), NULL),
         SUM(hold.quantity * hold.unit_price),
+        IF(SUM(hold.quantity * hold.unit_price) > 0, 'pending', 'paid'),
         in_payment_due_at,
         MIN(hold.caller),
-        MIN(customer.customer_id)
+        MIN(customer.customer_id),
+        IF(SUM(hold.quantity * hold.unit_price) > 0, NULL, UTC_TIMESTAMP())
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]',
         NESTED PATH '$.hold_ids[*]' COLUMNS (listed_id BIGINT PATH '$')

@@ -25,13 +25,14 @@ NOBODYS_ID = 10**9
 class Scene:
     """Two products of five units each. Of the first, a hold has two, a pending order has two, and one is available.
 
-    One payment came too late for a cancelled order, and one waits for an order that does not exist. A customer may have
-    one unit of the second product.
+    Another hold has two units of the second product. One payment came too late for a cancelled order, and one waits for
+    an order that does not exist. A customer may have one unit of the second product.
     """
 
     product_id: int
     one_each_id: int
     hold_id: int
+    other_hold_id: int
     order_id: int
     cancelled_order_id: int
 
@@ -39,6 +40,7 @@ class Scene:
         """A name for a hold or an order, instead of its id."""
         names = {
             ("hold", self.hold_id): "the hold",
+            ("hold", self.other_hold_id): "the other hold",
             ("order", self.order_id): "the order",
             ("order", self.cancelled_order_id): "the cancelled order",
             ("order", NOBODYS_ID): "nobody's order",
@@ -73,7 +75,7 @@ class Call:
             return error.errno
         if self.shows_state or self.skips_locked:
             return None
-        return [{name: value for name, value in row.items() if not name.endswith("id")} for row in rows]
+        return [{name: value for name, value in row.items() if not name.endswith(("id", "ids"))} for row in rows]
 
 
 def rows(*names: str) -> frozenset[str]:
@@ -108,6 +110,11 @@ CALLS = {
         rows("customer units"),
     ),
     "order": Call("create_order", lambda scene: [scene.hold_id, "a"], rows("hold", "new order", "keys")),
+    "order both": Call(
+        "create_orders",
+        lambda scene: [json.dumps([{"hold_ids": [scene.other_hold_id, scene.hold_id]}])],
+        rows("hold", "new order"),
+    ),
     "pay": Call("apply_payment", lambda scene: ["paid", scene.order_id, "success"], rows("order"), shows_state=True),
     "fail": Call(
         "apply_payment", lambda scene: ["failed", scene.order_id, "failure"], rows("order", "stock"), shows_state=True
@@ -116,6 +123,7 @@ CALLS = {
         "apply_payment", lambda scene: ["early", scene.order_id + 1, "failure"], rows("new order"), shows_state=True
     ),
     "release": Call("release_hold", lambda scene: [scene.hold_id], rows("hold", "stock")),
+    "reduce": Call("reduce_hold", lambda scene: [scene.hold_id, 1], rows("hold", "stock")),
     "extend": Call("extend_hold", lambda scene: [scene.hold_id], rows("hold")),
     "cancel": Call("cancel_order", lambda scene: [scene.order_id], rows("order", "stock")),
     "start payment": Call("start_payment", lambda scene: [scene.order_id], rows("order")),
@@ -190,7 +198,7 @@ def set_up(session: Session) -> Scene:
     product_id = insert("INSERT INTO products (name, price) VALUES ('Limited Edition Item', 100)")
     one_each_id = insert("INSERT INTO products (name, price, maximum_per_customer) VALUES ('One for each', 100, 1)")
     session.execute(
-        "INSERT INTO stock (product_id, total, available) VALUES (%s, 5, 1), (%s, 5, 5)", product_id, one_each_id
+        "INSERT INTO stock (product_id, total, available) VALUES (%s, 5, 1), (%s, 5, 3)", product_id, one_each_id
     )
     start, hold_expires_at, payment_due_at = (
         datetime.fromtimestamp(START_S + seconds, UTC).replace(tzinfo=None) for seconds in (0, 120, 900)
@@ -198,13 +206,14 @@ def set_up(session: Session) -> Scene:
     cancelled, ordered, hold_id = (
         insert(HOLD, product_id, status, hold_expires_at) for status in ("ordered", "ordered", "active")
     )
+    other_hold_id = insert(HOLD, one_each_id, "active", hold_expires_at)
     cancelled_order_id = insert(ORDER, cancelled, product_id, "cancelled", payment_due_at)
     order_id = insert(ORDER, ordered, product_id, "pending", payment_due_at)
     session.execute(LINES)
     insert(EVENT, "late", cancelled_order_id, "refund_due", start, "too_late")
     insert(EVENT, "waiting", NOBODYS_ID, "waiting", start, None)
     session.execute("COMMIT")
-    return Scene(product_id, one_each_id, hold_id, order_id, cancelled_order_id)
+    return Scene(product_id, one_each_id, hold_id, other_hold_id, order_id, cancelled_order_id)
 
 
 def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:

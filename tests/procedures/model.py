@@ -247,7 +247,9 @@ class Model:
             return {"errno": 30001}
         for hold in holds.values():
             hold.status = "ordered"
-        self.orders[new_id] = Order(holds, self.now + PAYMENT_TTL_S)
+        order = self.orders[new_id] = Order(holds, self.now + PAYMENT_TTL_S)
+        if order.amount == 0:
+            order.status = "paid"
         for event in self.events.values():
             if event.order_id == new_id and event.outcome == "waiting":
                 self.settle(event)

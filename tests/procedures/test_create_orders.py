@@ -1,6 +1,7 @@
 """create_orders: turn a batch of holds into orders, as if they were made one after another."""
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
@@ -274,3 +275,37 @@ def test_a_waiting_failure_returns_the_stock_of_every_hold(session: Session) -> 
     rows, touched = session.call_all("create_orders", json.dumps([order_of(holds)]))
     assert rows[0]["status"] == "cancelled"
     assert {row["id"]: row["available_stock"] for row in touched} == dict.fromkeys(products, 5)
+
+
+def test_an_order_that_costs_nothing_is_paid_at_once(session: Session) -> None:
+    free = [session.create_product(stock=5, price="0.00") for _ in range(2)]
+    cheap = session.create_product(stock=5, price="0.01")
+    session.stand_at("2000000000")
+    holds = [session.create_hold(product_id, 2) for product_id in (*free, free[0], cheap)]
+    requests = [order(holds[0], "free"), order_of([holds[1], holds[3]]), order_of([holds[2]])]
+    rows = session.batch("create_orders", requests)
+    assert [row["status"] for row in rows] == ["paid", "pending", "paid"]
+    assert session.batch("create_orders", requests[:1]) == [{**rows[0], "replayed": 1}]
+    assert session.errno("cancel_order", rows[0]["order_id"]) == 30302
+    session.stand_at("2000009999")
+    session.call("expire_due", 1000)
+    assert [session.available(product_id) for product_id in (*free, cheap)] == [1, 5, 5]
+    sold = session.query("SELECT * FROM sales_per_minute WHERE product_id = %s", free[0])
+    assert [(row["minute"], row["orders"], row["quantity"], row["amount"]) for row in sold] == [
+        (datetime(2033, 5, 18, 3, 33), 2, 4, 0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "amount", "outcome"),
+    [("success", None, "ignored"), ("failure", None, "ignored"), ("success", "0.01", "refund_due")],
+)
+def test_an_event_that_waited_for_a_free_order_changes_nothing(
+    session: Session, status: str, amount: str | None, outcome: str
+) -> None:
+    hold_id = session.create_hold(session.create_product(stock=5, price="0.00"))
+    key = f"{status} of {amount}"
+    event = {"idempotency_key": key, "order_id": session.next_id("orders"), "status": status, "amount": amount}
+    session.batch("apply_payments", [event])
+    assert session.batch("create_orders", [order(hold_id)])[0]["status"] == "paid"
+    assert session.call("get_payment", key)[0]["outcome"] == outcome
