@@ -26,8 +26,8 @@ BEGIN
             CASE
                 WHEN maximum_per_customer IS NULL OR verdict NOT IN ('+', 's') THEN verdict
                 WHEN is_recorded THEN '.'
-                WHEN customer_id IS NULL THEN 'd'
-                WHEN quantity + had > maximum_per_customer THEN 'm'
+                WHEN customer_id IS NULL THEN 'd' -- customer_id_required
+                WHEN quantity + had > maximum_per_customer THEN 'm' -- customer_limit_reached
                 -- Open: it is evaluated again once earlier requests of its customer are decided.
                 WHEN verdict = '+' AND SUM(IF(verdict = '+', quantity, 0)) OVER earlier + had > maximum_per_customer
                     THEN '.'

@@ -55,7 +55,7 @@ BEGIN
                             WHEN 'STRING' THEN REGEXP_LIKE(request.amount, '^[0-9]{1,18}([.][0-9]{1,2}0*)?\\z')
                         END,
                         FALSE
-                    ) THEN 'i'
+                    ) THEN 'i' -- invalid_request
                     WHEN recorded.id IS NULL THEN '.'
                     WHEN recorded.order_id <> request.order_id OR recorded.status <> known.status THEN 'k'
                     ELSE 'r'

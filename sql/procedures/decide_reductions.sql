@@ -29,10 +29,10 @@ BEGIN
         SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
             COALESCE(GROUP_CONCAT(
                 CASE
-                    WHEN quantity IS NULL THEN 'i'
+                    WHEN quantity IS NULL THEN 'i' -- invalid_request
                     WHEN verdict NOT IN ('+', 'r') THEN verdict
-                    WHEN quantity > LEAST(held, COALESCE(least_before, held)) THEN 'q'
-                    WHEN quantity = LEAST(held, COALESCE(least_before, held)) THEN 'r'
+                    WHEN quantity > LEAST(held, COALESCE(least_before, held)) THEN 'q' -- quantity_out_of_range
+                    WHEN quantity = LEAST(held, COALESCE(least_before, held)) THEN 'r' -- replay
                     ELSE 'a'
                 END
                 ORDER BY position SEPARATOR ''

@@ -55,15 +55,15 @@ BEGIN
                 CASE
                     WHEN SUBSTRING(io_verdicts, request.position, 1) <> '.'
                         THEN SUBSTRING(io_verdicts, request.position, 1)
-                    WHEN NOT request.is_valid THEN 'i'
+                    WHEN NOT request.is_valid THEN 'i' -- invalid_request
                     WHEN recorded.fingerprint = CONCAT_WS(
                         ':', request.product_id, request.quantity, request.customer_id
-                    ) THEN 'r'
-                    WHEN recorded.fingerprint IS NOT NULL THEN 'k'
-                    WHEN product.id IS NULL OR stock.product_id IS NULL THEN 'p'
-                    WHEN request.quantity > product.maximum_per_hold THEN 'q'
+                    ) THEN 'r' -- replay
+                    WHEN recorded.fingerprint IS NOT NULL THEN 'k' -- idempotency_key_reused
+                    WHEN product.id IS NULL OR stock.product_id IS NULL THEN 'p' -- product_not_found
+                    WHEN request.quantity > product.maximum_per_hold THEN 'q' -- quantity_out_of_range
                     WHEN product.starts_at > UTC_TIMESTAMP() OR product.ends_at <= UTC_TIMESTAMP() THEN 'n'
-                    WHEN request.quantity > stock.available THEN 's'
+                    WHEN request.quantity > stock.available THEN 's' -- insufficient_stock
                     ELSE '.'
                 END AS verdict
             FROM (

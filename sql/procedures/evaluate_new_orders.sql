@@ -61,13 +61,13 @@ BEGIN
                     CRC32(request.key_bytes) AS key_hash, hold.caller AS hold_caller, customer.customer_id,
                     CASE
                         WHEN request.verdict <> '.' THEN request.verdict
-                        WHEN request.place = 1 AND request.fingerprint IS NULL THEN 'i'
-                        WHEN recorded.fingerprint = request.fingerprint THEN 'r'
-                        WHEN recorded.fingerprint IS NOT NULL THEN 'k'
-                        WHEN hold.id IS NULL THEN 'h'
-                        WHEN hold.status = 'ordered' THEN 'u'
-                        WHEN hold.status = 'released' THEN 'l'
-                        WHEN hold.status = 'expired' OR hold.expires_at <= UTC_TIMESTAMP() THEN 'e'
+                        WHEN request.place = 1 AND request.fingerprint IS NULL THEN 'i' -- invalid_request
+                        WHEN recorded.fingerprint = request.fingerprint THEN 'r' -- replay
+                        WHEN recorded.fingerprint IS NOT NULL THEN 'k' -- idempotency_key_reused
+                        WHEN hold.id IS NULL THEN 'h' -- hold_not_found
+                        WHEN hold.status = 'ordered' THEN 'u' -- hold_already_used
+                        WHEN hold.status = 'released' THEN 'l' -- hold_released
+                        WHEN hold.status = 'expired' OR hold.expires_at <= UTC_TIMESTAMP() THEN 'e' -- hold_expired
                         ELSE '.'
                     END AS verdict
                 FROM (

@@ -35,12 +35,12 @@ BEGIN
                     JSON_TYPE(request.hold_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER') OR request.hold_id < 1
                     OR (JSON_TYPE(request.element) = 'ARRAY' AND request.caller IS NULL),
                     TRUE
-                ) THEN 'i'
-                WHEN hold.id IS NULL THEN 'h'
-                WHEN hold.status = 'ordered' THEN 'u'
+                ) THEN 'i' -- invalid_request
+                WHEN hold.id IS NULL THEN 'h' -- hold_not_found
+                WHEN hold.status = 'ordered' THEN 'u' -- hold_already_used
                 WHEN hold.status = 'released' THEN in_released
-                WHEN hold.status = 'expired' OR hold.expires_at <= v_now THEN 'e'
-                WHEN ROW_NUMBER() OVER (PARTITION BY hold.id ORDER BY request.position) > 1 THEN 'r'
+                WHEN hold.status = 'expired' OR hold.expires_at <= v_now THEN 'e' -- hold_expired
+                WHEN ROW_NUMBER() OVER (PARTITION BY hold.id ORDER BY request.position) > 1 THEN 'r' -- replay
                 ELSE '+'
             END AS verdict
         FROM JSON_TABLE(in_hold_ids, '$[*]' COLUMNS (

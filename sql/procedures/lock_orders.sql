@@ -32,11 +32,11 @@ BEGIN
                     JSON_TYPE(request.order_type) NOT IN ('INTEGER', 'UNSIGNED INTEGER') OR request.order_id < 1
                     OR (JSON_TYPE(request.element) = 'ARRAY' AND request.caller IS NULL),
                     TRUE
-                ) THEN 'i'
-                WHEN order_.id IS NULL THEN 'o'
-                WHEN order_.status IN ('paid', 'refunded') THEN 'b'
+                ) THEN 'i' -- invalid_request
+                WHEN order_.id IS NULL THEN 'o' -- order_not_found
+                WHEN order_.status IN ('paid', 'refunded') THEN 'b' -- order_already_paid
                 WHEN order_.status = 'cancelled' THEN in_cancelled
-                WHEN ROW_NUMBER() OVER (PARTITION BY order_.id ORDER BY request.position) > 1 THEN 'r'
+                WHEN ROW_NUMBER() OVER (PARTITION BY order_.id ORDER BY request.position) > 1 THEN 'r' -- replay
                 ELSE '+'
             END AS verdict
         FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (

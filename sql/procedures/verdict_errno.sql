@@ -16,19 +16,19 @@ DETERMINISTIC
 NO SQL
 COMMENT 'return the errno of a verdict letter'
 RETURN CASE in_verdict
-    WHEN 'i' THEN 30001
-    WHEN 'k' THEN 30002
-    WHEN 'p' THEN 30101
-    WHEN 's' THEN 30102
-    WHEN 'q' THEN 30103
-    WHEN 'n' THEN 30104
-    WHEN 'm' THEN 30105
-    WHEN 'd' THEN 30106
-    WHEN 'h' THEN 30201
-    WHEN 'e' THEN 30202
-    WHEN 'u' THEN 30203
-    WHEN 'l' THEN 30204
-    WHEN 'o' THEN 30301
-    WHEN 'b' THEN 30302
-    WHEN 'c' THEN 30303
+    WHEN 'i' THEN 30001 -- invalid_request
+    WHEN 'k' THEN 30002 -- idempotency_key_reused
+    WHEN 'p' THEN 30101 -- product_not_found
+    WHEN 's' THEN 30102 -- insufficient_stock
+    WHEN 'q' THEN 30103 -- quantity_out_of_range
+    WHEN 'n' THEN 30104 -- sale_not_open
+    WHEN 'm' THEN 30105 -- customer_limit_reached
+    WHEN 'd' THEN 30106 -- customer_id_required
+    WHEN 'h' THEN 30201 -- hold_not_found
+    WHEN 'e' THEN 30202 -- hold_expired
+    WHEN 'u' THEN 30203 -- hold_already_used
+    WHEN 'l' THEN 30204 -- hold_released
+    WHEN 'o' THEN 30301 -- order_not_found
+    WHEN 'b' THEN 30302 -- order_already_paid
+    WHEN 'c' THEN 30303 -- order_cancelled
 END
