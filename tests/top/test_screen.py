@@ -31,7 +31,15 @@ def test_once_prints_one_screen_of_figures(copy: Copy) -> None:
 
 def test_in_a_terminal_the_screen_is_redrawn_until_ctrl_c(copy: Copy) -> None:
     controller, terminal = pty.openpty()
-    top = subprocess.Popen(["script/top"], cwd=copy.folder, stdin=terminal, stdout=terminal, stderr=terminal)
+    # A background job of a shell ignores SIGINT, and so would its children; a program in a terminal does not.
+    top = subprocess.Popen(
+        ["script/top"],
+        cwd=copy.folder,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 no threads here
+    )
     os.close(terminal)
     shown = b""
     while shown.count(b"the last") < 2:
