@@ -31,8 +31,8 @@ def test_a_primary_that_is_killed_loses_nothing_and_rejoins(
         for _ in range(rounds):
             killed = group.primary()
             killed.kill()
+            killed.start()  # at once, as systemd does
             load.wait_until_served(within_s=PATIENCE_S)
-            killed.start()
             killed.wait_until_online()
             assert group.primary() is not killed
 
