@@ -236,5 +236,6 @@ def test_a_group_whose_members_all_stopped_is_formed_again_and_nothing_is_lost(
             member.start(joins_by_itself=False)
         said = operator.run("Restart a group that has stopped")
         load.wait_until_served(within_s=PATIENCE_S)
-    assert "db1 misses: nothing" in said
+    # Each of the two that were left has what the group acknowledged; one may also have what was still under way.
+    assert "db1 misses: nothing" in said or "db2 misses: nothing" in said
     assert "db3 misses: nothing" not in said
