@@ -69,8 +69,8 @@ def _arguments() -> argparse.Namespace:
         "--against",
         metavar="REV",
         help="compare the service of the working tree with that of another commit instead of the baselines; each "
-        "round measures both, and the run prints the ratios of rate and 99th percentile, working tree divided by REV, "
-        "as median (minimum to maximum)",
+        "round measures both, and the run prints the ratios of rate, 99th percentile and CPU time per request, "
+        "working tree divided by REV, as median (minimum to maximum)",
     )
     parser.add_argument(
         "--quick", action="store_true", help="measure everything roughly, in 3 minutes; write no results"

@@ -191,6 +191,17 @@ class ProductDatabase(Database):
             requests = [{"product_id": 1, "quantity": 1}] * min(HOLDS_PER_CALL, units - first)
             self.execute("CALL create_holds(%(requests)s)", requests=json.dumps(requests))
 
+    def order(self, hold_ids: list[int]) -> list[int]:
+        """Make an order of each hold; returns their ids."""
+        for first in range(0, len(hold_ids), HOLDS_PER_CALL):
+            requests = [{"hold_id": hold_id} for hold_id in hold_ids[first : first + HOLDS_PER_CALL]]
+            self.execute("CALL create_orders(%(requests)s)", requests=json.dumps(requests))
+        return self.ids_of("orders")
+
+    def ids_of(self, table: str) -> list[int]:
+        """Return the ids of all rows of a table, in order."""
+        return [row[0] for row in self.execute(f"SELECT id FROM `{table}` ORDER BY id")]
+
     def add_holds(self, rows: int, ttl_s: int) -> None:
         """Insert so many active holds of one unit of product 1; available stays the same."""
         for first in range(0, rows, ROWS_PER_INSERT):

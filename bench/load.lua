@@ -1,6 +1,6 @@
 -- Builds the requests that wrk sends, and prints the measurement as one line of JSON.
--- Arguments: kind (hold, read, mix, flow or webhook), products, keys (generated or client), delay_ms, API key, file of
--- events. bench/load.py explains them.
+-- Arguments: kind (hold, read, mix, flow, order, payment or webhook), products, keys (generated or client), delay_ms,
+-- API key, file. bench/load.py explains them.
 
 statuses = {} -- count of responses by status in one thread; global, so that done() can read it
 
@@ -74,7 +74,7 @@ local function queue_next_request(status, body)
   return status
 end
 
-local events, next_event = {}, 0
+local requests, next_request = {}, 0 -- those of a file
 
 -- Each event has four lines: webhook-id, webhook-timestamp, webhook-signature, body.
 local function read_events(path)
@@ -82,7 +82,7 @@ local function read_events(path)
   for line in io.lines(path) do
     lines[#lines + 1] = line
     if #lines == 4 then
-      events[#events + 1] = wrk.format("POST", "/api/payments/webhook", {
+      requests[#requests + 1] = wrk.format("POST", "/api/payments/webhook", {
         ["Content-Type"] = "application/json", ["webhook-id"] = lines[1],
         ["webhook-timestamp"] = lines[2], ["webhook-signature"] = lines[3],
       }, lines[4])
@@ -91,12 +91,21 @@ local function read_events(path)
   end
 end
 
-local function webhook()
-  next_event = next_event % #events + 1
-  return events[next_event]
+local function read_bodies(path, target)
+  for line in io.lines(path) do
+    requests[#requests + 1] = post(target, line)
+  end
 end
 
-local kinds = { hold = hold, read = read, mix = mix, flow = flow, webhook = webhook }
+local function from_file()
+  next_request = next_request % #requests + 1
+  return requests[next_request]
+end
+
+local targets = { order = "/api/orders", payment = "/api/payments/webhook" }
+local kinds = {
+  hold = hold, read = read, mix = mix, flow = flow, order = from_file, payment = from_file, webhook = from_file,
+}
 
 function init(arguments)
   seed()
@@ -107,6 +116,8 @@ function init(arguments)
   end
   if kind == "webhook" then
     read_events(arguments[6])
+  elseif targets[kind] then
+    read_bodies(arguments[6], targets[kind])
   end
   request = kinds[kind]
   if products == 1 and not has_client_keys and (kind == "hold" or kind == "read") then

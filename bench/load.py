@@ -1,7 +1,9 @@
 """The load generator wrk: what it sends, and what it measured."""
 
+import os
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +25,8 @@ class LoadError(Exception):
 class Load:
     """What the load generator sends.
 
-    - `kind`: hold, read, mix (nine reads per hold), flow (hold, order and payment) or webhook (signed events from the
-      file `events`, see bench/webhooks.py).
+    - `kind`: hold, read, mix (nine reads per hold), flow (hold, order and payment), order or payment (one after the
+      other, with the bodies of `file`), or webhook (the signed events of `file`, see bench/webhooks.py).
     - `keys`: "generated" if the service generates the idempotency keys of holds, "client" if the load generator sends
       random ones.
     - `delay_ms`: how long each connection waits before each request.
@@ -38,11 +40,14 @@ class Load:
     delay_ms: int = 0
     expected: frozenset[str] = frozenset({"200", "201"})
     api_key: str = ""
-    events: str = ""
+    file: str = ""
 
 
 class Measurement(msgspec.Struct):
-    """The result of one run of wrk, and the memory of the server processes in the middle of it."""
+    """The result of one run of wrk, the memory of the server processes in the middle of it, and their CPU time.
+
+    `cpu_us` is the CPU time per request in µs, by server: what the kernel counted for its processes.
+    """
 
     requests: int
     seconds: float
@@ -51,6 +56,7 @@ class Measurement(msgspec.Struct):
     connection_errors: int
     statuses: dict[str, int]
     memory: list["Memory"] = msgspec.field(default_factory=list)
+    cpu_us: dict[str, float] = msgspec.field(default_factory=dict)
 
     def rate(self, kind: str) -> float:
         """Requests per second; for the kind "flow", whole flows of three requests per second."""
@@ -92,7 +98,7 @@ class Wrk:
                 f"--timeout={TIMEOUT_S}s",
                 f"--script={SCRIPT}",
                 url,
-                *(load.kind, str(load.products), load.keys, str(load.delay_ms), load.api_key, load.events),
+                *(load.kind, str(load.products), load.keys, str(load.delay_ms), load.api_key, load.file),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -119,6 +125,15 @@ class Wrk:
         measurement = self.finish(process)
         measurement.memory = memory
         return measurement
+
+
+def cpu_seconds_of(processes: dict[int, str]) -> dict[str, float]:
+    """Return the CPU time that processes have used so far, in s, by name; `processes` maps process ids to names."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for process_id, name in processes.items():
+        fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+        seconds[name] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, see proc(5)
+    return seconds
 
 
 def memory_of(processes: dict[int, str]) -> list[Memory]:

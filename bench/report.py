@@ -62,7 +62,12 @@ class Report:
                     "targets": [{**asdict(target), "is_met": target.is_met} for target in scenario.targets],
                     "notes": scenario.notes,
                     "revision_ratios": [
-                        {"label": ratios.current.label, "rates": ratios.rates, "p99s": ratios.p99s}
+                        {
+                            "label": ratios.current.label,
+                            "rates": ratios.rates,
+                            "p99s": ratios.p99s,
+                            "cpus": ratios.cpus,
+                        }
                         for ratios in scenario.revision_ratios
                         if ratios.is_valid
                     ],
@@ -77,7 +82,8 @@ class Report:
         lines = ["", settings, *self._tuning_lines()]
         for name, scenario in self.scenarios.items():
             lines += ["", f"{name:<48}{'median/s':>10}{'min':>9}{'max':>9}{'p50 ms':>9}{'p99 ms':>9}  errors"]
-            lines += [_result_line(result) for result in scenario.results]
+            for result in scenario.results:
+                lines += [_result_line(result), *_cpu_lines(result)]
             lines += [_target_line(target) for target in scenario.targets]
             lines += [_ratios_line(ratios) for ratios in scenario.revision_ratios]
             lines += [f"  {note}" for note in scenario.notes]
@@ -105,6 +111,7 @@ def _result_document(result: Result) -> dict[str, Any]:
         "p50_ms": result.p50_ms,
         "p99_ms": result.p99_ms,
         "errors": result.errors,
+        "cpu_us": result.cpu_us,
         "memory": msgspec.to_builtins(result.memory),
     }
 
@@ -113,6 +120,11 @@ def _result_line(result: Result) -> str:
     rates = f"{result.rate:>10,.0f}{min(result.rates):>9,.0f}{max(result.rates):>9,.0f}"
     errors = f"INVALID {result.errors}" if result.errors else "none"
     return f"  {result.label:<46}{rates}{result.p50_ms:>9.1f}{result.p99_ms:>9.1f}  {errors}"
+
+
+def _cpu_lines(result: Result) -> list[str]:
+    texts = [f"{name} {cpu_us:,.0f}" for name, cpu_us in result.cpu_us.items() if cpu_us >= 1]
+    return [f"    CPU µs per request: {', '.join(texts)}"] if texts else []
 
 
 def _target_line(target: Target) -> str:
@@ -124,11 +136,11 @@ def _ratios_line(ratios: RevisionRatios) -> str:
     name = f"{ratios.current.label} / {ratios.other.label}"
     if not ratios.is_valid:
         return f"  → {name}: INVALID"
-    rates, p99s = (
+    rates, p99s, cpus = (
         f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-        for values in (ratios.rates, ratios.p99s)
+        for values in (ratios.rates, ratios.p99s, ratios.cpus)
     )
-    return f"  → {name}: rate {rates}, p99 {p99s}, {len(ratios.rates)} rounds"
+    return f"  → {name}: rate {rates}, p99 {p99s}, CPU time {cpus}, {len(ratios.rates)} rounds"
 
 
 def _memory_text(result: Result) -> str:

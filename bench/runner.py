@@ -11,7 +11,7 @@ import redis
 
 from bench.contenders import Contender, Gunicorn, ServerUrls, Variant
 from bench.database import AMPLE_STOCK, ClientSideDatabase, Database, ProductDatabase
-from bench.load import Load, Measurement, Memory, Wrk, memory_of
+from bench.load import Load, Measurement, Memory, Wrk, cpu_seconds_of, memory_of
 from bench.revision import WORKING_TREE, Revision
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
@@ -90,6 +90,12 @@ class Result:
     def p99_ms(self) -> float:
         """The median of the rounds' 99th percentiles."""
         return statistics.median(measurement.p99_ms for measurement in self.rounds)
+
+    @property
+    def cpu_us(self) -> dict[str, float]:
+        """The median of the rounds' CPU time per request, in µs, by server."""
+        names = self.rounds[0].cpu_us
+        return {name: statistics.median(measurement.cpu_us[name] for measurement in self.rounds) for name in names}
 
     @property
     def errors(self) -> dict[str, int]:
@@ -228,11 +234,15 @@ class Runner:
             case.prepare(database)
         else:
             self.reset(case.contender, case.load.products)
-        self._warm_up(gunicorn, case.load)
+        # The requests of a file can be sent once.
+        self._warm_up(gunicorn, TUNING_LOAD if case.load.file else case.load)
         with case.background(gunicorn.url, database):
+            before = cpu_seconds_of(self.processes(gunicorn))
             measurement = self.wrk.run(
                 gunicorn.url, case.load, self.parameters.seconds, lambda: memory_of(self.processes(gunicorn))
             )
+            after = cpu_seconds_of(self.processes(gunicorn))
+        measurement.cpu_us = {name: 1e6 * (after[name] - before[name]) / measurement.requests for name in after}
         self.check()
         return measurement
 

@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from bench.webhooks import write_events
 USUAL_CONNECTIONS = 256
 MANY_CONNECTIONS = 2048
 SOLD_OUT_HOLDS = 10_000
+BASKET = 10  # holds
+MOST_PER_SECOND = 20_000  # more orders or payments than the service accepts
 PRODUCTS = 1_000
 LISTENERS = 2_000
 OLD_ROWS_DATABASE = "bench_old"
@@ -120,6 +123,50 @@ def whole_flow(_runner: Runner) -> Comparison:
         return ScenarioResult(results, targets)
 
     return Comparison(cases, evaluate)
+
+
+def orders(runner: Runner) -> Comparison:
+    """Orders alone: of one hold, and of ten."""
+    bodies = {size: runner.folder / f"orders-of-{size}" for size in (1, BASKET)}
+
+    def hold_and_write(size: int, database: ProductDatabase) -> None:
+        hold_ids = _hold(runner, database, size)
+        baskets = [hold_ids[first : first + size] for first in range(0, len(hold_ids), size)]
+        # Releases before orders of several holds know `hold_id` only.
+        lines = [f'{{"hold_ids":{basket}}}\n' if size > 1 else f'{{"hold_id":{basket[0]}}}\n' for basket in baskets]
+        bodies[size].write_text("".join(lines))
+
+    def evaluate(results: list[Result]) -> ScenarioResult:
+        one, ten = results
+        is_valid = not one.errors and not ten.errors
+        text = f"an order of {BASKET} holds costs ≤ 3 x an order of one"
+        return ScenarioResult(results, [Target(text, one.rate / ten.rate, 3, at_most=True, is_valid=is_valid)])
+
+    cases = [
+        Case(f"orders of {size}", SERVICE, Load("order", file=str(file)), prepare=partial(hold_and_write, size))
+        for size, file in bodies.items()
+    ]
+    return Comparison(cases, evaluate)
+
+
+def payments(runner: Runner) -> Comparison:
+    """Payments alone, each of an order that is pending."""
+    bodies = runner.folder / "payments"
+
+    def order_and_write(database: ProductDatabase) -> None:
+        order_ids = database.order(_hold(runner, database))
+        event = '{{"idempotency_key":"{}","order_id":{},"status":"success"}}\n'
+        bodies.write_text("".join(event.format(uuid.uuid4(), order_id) for order_id in order_ids))
+
+    return Comparison([Case("service", SERVICE, Load("payment", file=str(bodies)), prepare=order_and_write)])
+
+
+def _hold(runner: Runner, database: ProductDatabase, per_request: int = 1) -> list[int]:
+    """Make more holds than a round's requests can use, so many per request; returns their ids."""
+    database.reset()
+    requests = runner.parameters.seconds * MOST_PER_SECOND
+    database.hold(requests * per_request)
+    return database.ids_of("holds")
 
 
 def product_read(_runner: Runner) -> Comparison:
@@ -314,7 +361,7 @@ def protections(runner: Runner) -> Comparison:
     with_limits = replace(SERVICE, name="service, API keys and rate limits", settings=keys + limits)
     with_signatures = replace(SERVICE, name="service, signatures", settings=(("WEBHOOK_SECRETS", secret),))
     hold = replace(HOT_HOLD, api_key=api_key)
-    webhook = Load("webhook", expected=frozenset({"200", "202"}), events=str(events))
+    webhook = Load("webhook", expected=frozenset({"200", "202"}), file=str(events))
     cases = [
         *(Case(f"hold: {contender.name}", contender, hold) for contender in (SERVICE, with_keys, with_limits)),
         *(Case(f"webhook: {contender.name}", contender, webhook) for contender in (SERVICE, with_signatures)),
@@ -415,8 +462,8 @@ def _start_and_wait(callers: Sequence["subprocess.Popen[str]"]) -> list[str]:
 COMPARISONS: dict[str, Callable[[Runner], Comparison]] = {
     comparison.__name__: comparison
     for comparison in (
-        *(hot_hold, single_connection, sold_out, whole_flow, product_read, mix, many_products, many_connections),
-        *(protections, hostile_connections, listeners),
+        *(hot_hold, single_connection, sold_out, whole_flow, orders, payments, product_read, mix),
+        *(many_products, many_connections, protections, hostile_connections, listeners),
     )
 }
 CUSTOM_SCENARIOS: dict[str, Callable[[Runner], ScenarioResult]] = {

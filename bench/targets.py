@@ -40,6 +40,12 @@ class RevisionRatios:
         return [current.p99_ms / other.p99_ms for current, other in rounds]
 
     @property
+    def cpus(self) -> list[float]:
+        """The ratios of the CPU time per request of all servers together; lower is better."""
+        rounds = zip(self.current.rounds, self.other.rounds, strict=True)
+        return [sum(current.cpu_us.values()) / sum(other.cpu_us.values()) for current, other in rounds]
+
+    @property
     def is_valid(self) -> bool:
         """Whether no round of either revision has errors."""
         return not self.current.errors and not self.other.errors

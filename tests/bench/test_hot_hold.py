@@ -37,6 +37,7 @@ def test_hot_hold_measures_the_service_and_every_baseline(runner: Runner, tmp_pa
     assert len(results) == 6
     assert all(result["rate"] > 0 for result in results)
     assert any("worker" in memory["process"] for memory in results[0]["memory"])
+    assert results[0]["cpu_us"].keys() == {"MySQL", "Redis", "gunicorn", "service, worker"}
     assert len(document["scenarios"]["hot_hold"]["targets"]) == 5
     (plot,) = plots.draw(report.scenarios, tmp_path)
     assert "client-side transactions" in plot.read_text()
@@ -48,6 +49,14 @@ def test_an_inconsistent_stock_fails_the_scenario(runner: Runner) -> None:
     runner.product.execute("UPDATE stock SET available = available - 1")
     with pytest.raises(InconsistentStock, match="check_stock"):
         runner.check()
+
+
+def test_payments_alone_are_each_applied_once(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenarios, "MOST_PER_SECOND", 10_000)
+    (result,) = measure("payments", runner).results
+    assert result.errors == {}
+    ((paid,),) = runner.product.execute("SELECT COUNT(*) FROM orders WHERE status = 'paid'")
+    assert paid >= result.rounds[0].requests  # wrk leaves without the answers to its last requests
 
 
 def test_listeners_stay_connected_and_receive_events_while_holds_are_measured(
