@@ -7,9 +7,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+
+import pytest
 
 from stack.servers import PROJECT
 
@@ -89,13 +90,16 @@ class Copy:
         )
 
 
-@contextmanager
-def running_copy(folder: Path) -> Iterator[Copy]:
-    """A copy whose stack runs; its webhooks need a signature, its other calls an API key."""
-    copy = Copy(folder)
+@pytest.fixture(scope="package")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    """A copy whose stack runs; its webhooks need a signature, its other calls an API key.
+
+    The tests of each folder whose conftest.py imports it share one.
+    """
+    running = Copy(tmp_path_factory.mktemp("copy"))
     digest = sha256(API_KEY.encode()).hexdigest()
     lines = (f"WEBHOOK_SECRETS={WEBHOOK_SECRET}", f"API_KEYS=shop:{digest}", f'API_KEY="{API_KEY}"')
-    (folder / ".env").write_text("".join(f"{line}\n" for line in lines))
-    copy.start()
-    yield copy
-    copy.stop()
+    (running.folder / ".env").write_text("".join(f"{line}\n" for line in lines))
+    running.start()
+    yield running
+    running.stop()

@@ -1,14 +1,5 @@
-"""A copy of the project whose stack runs."""
+"""A copy of the project whose stack runs, shared by the tests of this folder."""
 
-from collections.abc import Iterator
+from tests.project_copy import copy
 
-import pytest
-
-from tests.project_copy import Copy, running_copy
-
-
-@pytest.fixture(scope="package")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
-    """A copy of the project whose stack runs, shared by the tests of this folder."""
-    with running_copy(tmp_path_factory.mktemp("copy")) as running:
-        yield running
+__all__ = ["copy"]

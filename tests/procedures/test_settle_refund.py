@@ -74,7 +74,17 @@ def test_only_a_refund_that_is_due_is_ticked_off(session: Session, status: str, 
         assert session.errno("settle_refund", key) == 30402
 
 
-@pytest.mark.parametrize("key", [None, "", "nobody's", "LATE", "k" * 300])
+def test_keys_that_differ_in_case_are_refunds_of_their_own(session: Session) -> None:
+    order_id = session.create_order(session.create_product(stock=1))
+    session.call("cancel_order", order_id)
+    for key in ("capitals", "CAPITALS"):
+        session.call("apply_payment", key, order_id, "success")
+    assert session.call("settle_refund", "CAPITALS")[0]["replayed"] == 0
+    refunds = session.query("SELECT idempotency_key FROM refunds_due WHERE order_id = %s", order_id)
+    assert refunds == [{"idempotency_key": "capitals"}]
+
+
+@pytest.mark.parametrize("key", [None, "", "nobody's", "k" * 300])
 def test_an_unknown_key_is_not_found(session: Session, key: str | None) -> None:
     assert session.errno("settle_refund", key) == 30401
 

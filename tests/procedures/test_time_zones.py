@@ -13,22 +13,12 @@ from service.mysql_url import MysqlUrl
 from stack.programs import find_mysql_client
 from stack.serve import client_option_file
 from stack.servers import Servers
+from tests.procedures.arguments import TABLES
 from tests.support import Session, new_database
 
 VIEWS = sorted(path.stem for path in (ROOT / "sql" / "views").glob("*.sql"))
-TABLES = (
-    "products",
-    "stock",
-    "holds",
-    "orders",
-    "order_lines",
-    "payment_events",
-    "payment_reviews",
-    "idempotency_keys",
-    "stock_adjustments",
-    "sweeps",
-    "customer_units",
-)
+FILLED_BY_A_DEPLOY = {"installed_objects", "measurements", "payment_statuses", "schema_release", "settings"}
+SALE_TABLES = [table for table in TABLES if table not in FILLED_BY_A_DEPLOY]
 # set_selling_rules refuses a time in a session whose zone is not UTC.
 SALE_WITHOUT_TIMES = [(seconds, statement) for seconds, statement in SALE if "'2030-" not in statement]
 NEVER_FILLED = {"customer_units"}  # it has no time
@@ -57,7 +47,7 @@ def london(servers: Servers) -> Iterator[str]:
 
 def sell(session: Session, time_zone: str) -> list[Any]:
     """Run the sale in an empty database and a session of that time zone; returns each result, and all rows after it."""
-    for table in TABLES:
+    for table in SALE_TABLES:
         session.execute(f"TRUNCATE TABLE {table}")
     session.execute("UPDATE measurements SET holds_expired = 0, orders_expired = 0, stock_checked_at = NULL")
     session.execute("SET time_zone = %s", time_zone)
@@ -65,14 +55,14 @@ def sell(session: Session, time_zone: str) -> list[Any]:
     for seconds, statement in SALE_WITHOUT_TIMES:
         session.stand_at(str(START_S + seconds))
         seen.append((statement, session.execute(statement)))
-        seen += [(name, session.query(f"SELECT * FROM {name}")) for name in (*VIEWS, *TABLES, "measurements")]
+        seen += [(name, session.query(f"SELECT * FROM {name}")) for name in (*VIEWS, *SALE_TABLES, "measurements")]
     session.travel(0)
     return seen
 
 
 def test_every_procedure_returns_and_stores_the_same_in_any_time_zone(session: Session, london: str) -> None:
     expected = sell(session, "+00:00")
-    assert {name for name, rows in expected if rows} >= {*VIEWS, *TABLES} - NEVER_FILLED
+    assert {name for name, rows in expected if rows} >= {*VIEWS, *SALE_TABLES} - NEVER_FILLED
     for time_zone in ("+05:30", "-08:00", london):
         assert sell(session, time_zone) == expected
 
