@@ -126,6 +126,11 @@ def hold_request(product_id: int, quantity: int = 1, key: str | None = None, **m
     return _post("/api/holds", {"product_id": product_id, "quantity": quantity, **members}, key)
 
 
+def reduction_request(hold_id: int, quantity: int) -> dict[str, Any]:
+    """A request PATCH /api/holds/{id}."""
+    return {"method": "PATCH", "url": f"/api/holds/{hold_id}", "json": {"quantity": quantity}}
+
+
 def order_request(holds: int | list[int], key: str | None = None) -> dict[str, Any]:
     """POST /api/orders of a hold or of a list of holds, with a key if one is given."""
     return _post("/api/orders", {"hold_ids" if isinstance(holds, list) else "hold_id": holds}, key)

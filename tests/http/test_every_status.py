@@ -12,7 +12,7 @@ import schemathesis
 from service.openapi import DOCUMENT
 from service.requests import BODY_LIMIT_BYTES
 from stack.servers import Servers
-from tests.http.support import Service, Shop, hold_request, order_request, payment_request
+from tests.http.support import Service, Shop, hold_request, order_request, payment_request, reduction_request
 from tests.support import Session
 
 Request = dict[str, Any]
@@ -80,13 +80,13 @@ class Scene:
         return get(f"/api/holds/{self._hold()}")
 
     def _reduce_hold(self) -> Request:
-        return {"method": "PATCH", "url": f"/api/holds/{self._hold()}", "json": {"quantity": 1}}
+        return reduction_request(self._hold(), 1)
 
     def _reduce_hold_409(self) -> Request:
-        return {**self._reduce_hold(), "url": f"/api/holds/{self._ordered_hold()}"}
+        return reduction_request(self._ordered_hold(), 1)
 
     def _reduce_hold_410(self) -> Request:
-        return {**self._reduce_hold(), "url": f"/api/holds/{self._expired_hold()}"}
+        return reduction_request(self._expired_hold(), 1)
 
     def _release_hold(self) -> Request:
         return {**self._get_hold(), "method": "DELETE"}
@@ -143,9 +143,6 @@ class Scene:
     def _apply_payment_409(self) -> Request:
         order_id = self._paid_order()
         return payment_request(f"payment of {order_id}", order_id + 1)
-
-    def _metrics(self) -> Request:
-        return get("/metrics")
 
     def _healthz(self) -> Request:
         return get("/healthz")

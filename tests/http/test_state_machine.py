@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from service.errors import ERRORS
-from tests.http.support import hold_request, order_request, payment_request
+from tests.http.support import hold_request, order_request, payment_request, reduction_request
 from tests.procedures.model import AVAILABLE, ORDERS_TO_COME, Model, and_next, if_held, if_ordered, latest
 from tests.support import NOBODYS_ID, Row, Session
 
@@ -126,7 +126,7 @@ class Checkout(RuleBasedStateMachine):
     def reduce(self, position: int, quantity: int) -> None:
         """A hold of fewer units."""
         hold_id = latest(self.model.holds, position)
-        request = {"method": "PATCH", "url": f"/api/holds/{hold_id}", "json": {"quantity": quantity}}
+        request = reduction_request(hold_id, quantity)
         self.ask(request, 200, None, lambda _: self.model.reduce_hold([hold_id, "", quantity], 0))
 
     @if_held
