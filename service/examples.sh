@@ -46,6 +46,9 @@ other=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/ho
 curl -s http://127.0.0.1:8000/api/orders -H 'Content-Type: application/json' \
     -d '{"hold_ids":['${hold##*/}','${other##*/}']}'
 
+## list_orders
+curl -s 'http://127.0.0.1:8000/api/orders?customer_id=customer-7&limit=50&after=0'
+
 ## get_order
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')

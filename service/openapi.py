@@ -66,6 +66,17 @@ def _object(optional: tuple[str, ...] = (), **members: Json) -> Json:
 
 
 ORDER_LINE = _object(hold_id=ID, product_id=ID, quantity=UNITS, unit_price=MONEY, refunded_quantity=UNITS)
+ORDER = _object(
+    ("hold_id", "product_id", "quantity"),
+    order_id=ID,
+    hold_id={**ID, "description": "only where the order has one line, like product_id and quantity"},
+    product_id=ID,
+    quantity=UNITS,
+    amount={**MONEY, "description": "the sum of quantity times unit_price over the lines"},
+    status=ORDER_STATUS,
+    payment_due_at=MOMENT,
+    lines={"type": "array", "items": ORDER_LINE, "description": "one per hold, by hold_id"},
+)
 PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
@@ -143,17 +154,8 @@ SCHEMAS: dict[str, Json] = {
         hold_ids={"type": "array", "items": ID, "description": "where it has several; ascending"},
         status={"const": "cancelled"},
     ),
-    "Order": _object(
-        ("hold_id", "product_id", "quantity"),
-        order_id=ID,
-        hold_id={**ID, "description": "only where the order has one line, like product_id and quantity"},
-        product_id=ID,
-        quantity=UNITS,
-        amount={**MONEY, "description": "the sum of quantity times unit_price over the lines"},
-        status=ORDER_STATUS,
-        payment_due_at=MOMENT,
-        lines={"type": "array", "items": ORDER_LINE, "description": "one per hold, by hold_id"},
-    ),
+    "Order": ORDER,
+    "Orders": _object(items={"type": "array", "items": ORDER}, next={"type": ["integer", "null"]}),
     "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
         ("payment_id", "amount"),
@@ -227,6 +229,12 @@ PARAMETERS: dict[str, Json] = {
         "schema": {"type": "string"},
     },
     "after": {"name": "after", "in": "query", "schema": {**ID, "minimum": 0, "default": 0}},
+    "customer_id": {
+        "name": "customer_id",
+        "in": "query",
+        "description": "only the orders of this customer, whom their holds named; 1 to 64 bytes",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["customer-7"]},
+    },
     "limit": {
         "name": "limit",
         "in": "query",
@@ -389,6 +397,14 @@ PATHS: dict[str, Json] = {
         ),
     ),
     "/api/orders": _path(
+        get=_operation(
+            "list_orders",
+            "A page of the caller's orders in the order of their ids",
+            {"200": "Orders"},
+            parameters=("customer_id", "after", "limit"),
+            errnos=(INVALID_REQUEST,),
+            errors=UNAVAILABLE,
+        ),
         post=_operation(
             "create_order",
             "Turn one or several holds into an order: all of them or none",
@@ -397,7 +413,7 @@ PATHS: dict[str, Json] = {
             parameters=("IdempotencyKey",),
             errnos=ORDER_ERRNOS,
             errors=BODY_ERRORS + UNAVAILABLE,
-        )
+        ),
     ),
     "/api/orders/{order_id}": _path(
         "order_id",

@@ -27,7 +27,6 @@ from service.rows import (
     Member,
     Order,
     OrderRequest,
-    Page,
     Product,
     ReducedHold,
     ReleasedHold,
@@ -81,7 +80,8 @@ class ProcedureClient:
         self.get_order = self._read("get_orders", Order)
         self.get_product_body = self._batch("get_products", self._send_products, READ_BATCH_LIMIT)
         self.read_product = self._batch("read_products", self._send_values, READ_BATCH_LIMIT)
-        self.list_products = self._batch("list_products", self._send_page, 1)
+        self.list_orders = self._page("list_orders", Order)
+        self.list_products = self._page("list_products", Product)
         self.get_health = self._batch("get_health", self._send_health, READ_BATCH_LIMIT)
         self.get_metrics = self._batch("get_metrics", self._send_metrics, READ_BATCH_LIMIT)
         self._enable_sweep = self._batch("enable_sweep", self._send_enable_sweep, 1)
@@ -168,6 +168,16 @@ class ProcedureClient:
 
         return self._batch(procedure, send, READ_BATCH_LIMIT)
 
+    def _page(self, procedure: str, row_type: type[Row]) -> Callable[[Any], Entry[Any, list[Row]]]:
+        """A procedure that answers a page of rows, one page per call."""
+
+        async def send(connection: Connection, pages: list[Any]) -> list[list[Row]]:
+            (page,) = pages
+            rows, *_ = await connection.call(procedure, *page)
+            return [rows_of(row_type, rows)]
+
+        return self._batch(procedure, send, 1)
+
     async def _send_products(self, connection: Connection, product_ids: list[int]) -> list[bytes | None]:
         """The bodies of products, None for unknown ones: from the cache, and what is not fresh there from MySQL."""
         wanted = list(dict.fromkeys(product_ids))
@@ -198,11 +208,6 @@ class ProcedureClient:
         hits = sum(product_id in bodies for product_id in product_ids)
         CACHE_HITS.inc(hits)
         (CACHE_DEGRADED if self.cache.is_circuit_open() else CACHE_MISSES).inc(len(product_ids) - hits)
-
-    async def _send_page(self, connection: Connection, pages: list[Page]) -> list[list[Product]]:
-        (page,) = pages
-        rows, *_ = await connection.call("list_products", page.after, page.limit)
-        return [rows_of(Product, rows)]
 
     async def _send_health(self, connection: Connection, requests: list[None]) -> list[Health]:
         rows, *_ = await connection.call("get_health")

@@ -14,6 +14,7 @@ import uuid_utils
 from service.errors import INVALID_REQUEST, Problem, refusal
 
 BODY_LIMIT_BYTES = 16 * 1024
+NUMBER = re.compile(r"[0-9]{1,19}")
 ID = re.compile(r"[1-9][0-9]{0,18}")
 BIGINT_MAXIMUM = 2**63 - 1
 
@@ -102,6 +103,22 @@ def parse_id(text: str, not_found_errno: int) -> int:
     return int(text)
 
 
+def page_parameters(request: falcon.asgi.Request) -> tuple[int, int]:
+    """Return the parameters `after` and `limit` of a list. Raises Problem 422."""
+    after = number_parameter(request, "after", default=0, minimum=0, maximum=BIGINT_MAXIMUM)
+    limit = number_parameter(request, "limit", default=50, minimum=1, maximum=200)
+    return after, limit
+
+
+def number_parameter(request: falcon.asgi.Request, name: str, *, default: int, minimum: int, maximum: int) -> int:
+    """Return a parameter of the query as a number in its range. Raises Problem 422."""
+    text = request.params.get(name, str(default))
+    # A parameter that is given twice is a list.
+    if not isinstance(text, str) or not NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
+        raise refusal(INVALID_REQUEST, f"{name} is a number from {minimum} to {maximum}.")
+    return int(text)
+
+
 # Writes a Decimal as a number with its own digits: an amount never becomes a binary floating-point number.
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -123,3 +140,9 @@ def send_json(response: falcon.asgi.Response, document: Any, *, replayed: int = 
     response.data = encode(document)
     if replayed:
         response.set_header("Idempotent-Replayed", "true")
+
+
+def send_page(response: falcon.asgi.Response, rows: list[Any], limit: int) -> None:
+    """Answer with `limit` rows, whose first column is the id. One row more, if there is one, tells of a next page."""
+    items = [row.document() for row in rows[:limit]]
+    send_json(response, {"items": items, "next": rows[limit - 1][0] if len(rows) > limit else None})

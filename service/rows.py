@@ -59,9 +59,18 @@ class HoldReduction(NamedTuple):
     quantity: int
 
 
-class Page(NamedTuple):
+class ProductPage(NamedTuple):
     """The arguments of list_products."""
 
+    after: int
+    limit: int
+
+
+class OrderPage(NamedTuple):
+    """The arguments of list_orders."""
+
+    caller: str
+    customer_id: str | None
     after: int
     limit: int
 
@@ -173,7 +182,7 @@ class OrderLine(msgspec.Struct):
 
 
 class Order(NamedTuple):
-    """A row of get_orders; the hold, product and quantity are None where the order has several lines."""
+    """A row of get_orders and list_orders; hold, product and quantity are None where the order has several lines."""
 
     order_id: int
     hold_id: int | None

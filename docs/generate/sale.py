@@ -70,6 +70,7 @@ SALE = [
     (9, "CALL get_payment('payment-2')"),
     (9, "CALL get_product(1)"),
     (9, "CALL get_products('[1, 99]')"),
+    (9, "CALL list_orders('', NULL, 0, 10)"),
     (9, "CALL list_products(0, 10)"),
     (9, "SELECT * FROM stock_levels"),
     (9, "SELECT * FROM sales_per_minute"),

@@ -1,4 +1,4 @@
-"""Orders: create, read, cancel, start the payment."""
+"""Orders: create, read, list, cancel, start the payment."""
 
 from typing import Annotated, Any
 
@@ -6,11 +6,20 @@ import falcon.asgi
 import msgspec
 import structlog
 
-from service.errors import ORDER_NOT_FOUND
+from service.errors import INVALID_REQUEST, ORDER_NOT_FOUND, refusal
 from service.procedure_client import ProcedureClient
-from service.requests import BigInt, idempotency_key, parse_id, read_body, send_json, utc
+from service.requests import (
+    BigInt,
+    idempotency_key,
+    page_parameters,
+    parse_id,
+    read_body,
+    send_json,
+    send_page,
+    utc,
+)
 from service.resources.outcomes import accepted_row, require_accepted
-from service.rows import CancelledOrder, CreatedOrder, OrderRequest, ScopedId
+from service.rows import CancelledOrder, CreatedOrder, OrderPage, OrderRequest, ScopedId
 
 log = structlog.get_logger()
 
@@ -60,6 +69,17 @@ class OrdersResource:
             {"order_id": order.order_id, **_name_holds(order), "status": order.status},
             replayed=order.replayed,
         )
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Show a page of the caller's orders, of one customer if one is named, in the order of their ids."""
+        customer_id = req.params.get("customer_id")
+        if customer_id is not None and not (isinstance(customer_id, str) and 1 <= len(customer_id.encode()) <= 64):
+            raise refusal(INVALID_REQUEST, "customer_id is one text of 1 to 64 bytes.")
+        after, limit = page_parameters(req)
+        page = OrderPage(req.context.caller, customer_id, after, limit + 1)
+        send_page(resp, await self._procedures.list_orders(page), limit)
+
+    on_head = on_get
 
 
 class OrderResource:

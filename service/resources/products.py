@@ -1,16 +1,12 @@
 """Products: one from the cache, pages from MySQL, and streams of stock."""
 
-import re
-
 import falcon.asgi
 
-from service.errors import INVALID_REQUEST, PRODUCT_NOT_FOUND, refusal
+from service.errors import PRODUCT_NOT_FOUND, refusal
 from service.procedure_client import ProcedureClient
-from service.requests import parse_id, send_json
-from service.rows import Page
+from service.requests import page_parameters, parse_id, send_page
+from service.rows import ProductPage
 from service.streams import StockFeed
-
-NUMBER = re.compile(r"[0-9]{1,19}")
 
 
 class ProductResource:
@@ -56,19 +52,7 @@ class ProductsResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Show a page of products in the order of their ids."""
-        limit = _parameter(req, "limit", default=50, minimum=1, maximum=200)
-        after = _parameter(req, "after", default=0, minimum=0, maximum=2**63 - 1)
-        # One row more than asked for shows whether there is a next page.
-        products = await self._procedures.list_products(Page(after, limit + 1))
-        items = [product.document() for product in products[:limit]]
-        send_json(resp, {"items": items, "next": items[-1]["id"] if len(products) > limit else None})
+        after, limit = page_parameters(req)
+        send_page(resp, await self._procedures.list_products(ProductPage(after, limit + 1)), limit)
 
     on_head = on_get
-
-
-def _parameter(req: falcon.asgi.Request, name: str, *, default: int, minimum: int, maximum: int) -> int:
-    text = req.params.get(name, str(default))
-    # A parameter that is given twice is a list.
-    if not isinstance(text, str) or not NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
-        raise refusal(INVALID_REQUEST, f"{name} is a number from {minimum} to {maximum}.")
-    return int(text)

@@ -7,7 +7,7 @@ procedures are called, and the rows that they read are counted.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -16,10 +16,12 @@ from tests.support import Row, Session
 
 HOLDS = 3000
 ORDERS = 1200
+HISTORY, HISTORY_FROM = 100_000, 10**6  # paid orders, and the id before the first
 DUE = 20
 
 VALUES = {
     "in_after": "0",
+    "in_caller": "''",
     "in_events": '\'[{"idempotency_key": "paid 1", "order_id": 1, "status": "success", "payment_id": "p"}]\'',
     "in_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "in_hold_ids": "'[1, 2, 3]'",
@@ -31,6 +33,8 @@ VALUES = {
     "in_requests": '\'[{"product_id": 1, "quantity": 1, "hold_id": 1}, {"idempotency_key": "key"}]\'',
     "in_verdicts": "'..'",
     "io_verdicts": "'..'",
+    "v_caller": "''",
+    "v_customer_id": "NULL",
     "v_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "v_key_prefix": "'made-'",
     "v_now": "UTC_TIMESTAMP()",
@@ -47,6 +51,7 @@ class Query:
     begins: str
     indexes: dict[str, str]
     most_rows: int = 2 * DUE
+    values: dict[str, str] = field(default_factory=dict)
 
     @property
     def statement(self) -> str:
@@ -54,7 +59,7 @@ class Query:
         found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported|waiting)\b)", self._text, re.S)
         assert found, f"{self.routine} has no statement that begins {self.begins}"
         text = re.sub(r"\bINTO (?!\w+ \()[\w, ]+(?=\n)", "", found[0])
-        return re.sub(r"\b(?:in|io|out|v)_\w+", lambda name: VALUES[name[0]], text)
+        return re.sub(r"\b(?:in|io|out|v)_\w+", lambda name: {**VALUES, **self.values}[name[0]], text)
 
     @property
     def _text(self) -> str:
@@ -81,6 +86,20 @@ QUERIES = [
     Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "line": "order_lines_by_hold"}),
     Query("get_orders", r"SELECT /\*\+", {"order_": "PRIMARY", "line": "PRIMARY"}),
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
+    *(
+        Query(
+            "list_orders",
+            r"SELECT /\*\+ SET_VAR",
+            {table: index, "order_": "PRIMARY", "line": "PRIMARY"},
+            values={"v_caller": caller, "v_customer_id": customer, "in_after": str(HISTORY_FROM + HISTORY - DUE)},
+        )
+        for caller, customer, table, index in (
+            ("''", "NULL", "of_all", "PRIMARY"),
+            ("'web'", "NULL", "of_caller", "orders_by_caller"),
+            ("''", "'customer 7'", "of_customer", "orders_by_customer"),
+            ("'web'", "'customer 7'", "of_customer", "orders_by_customer"),
+        )
+    ),
     Query("list_products", r"SELECT product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}, 250),
     Query("purge_history", r"DELETE FROM idempotency_keys", {"idempotency_keys": "idempotency_keys_by_purge"}, 4 * DUE),
     Query("purge_history", r"DELETE FROM holds", {"holds": "holds_by_deadline"}),
@@ -110,11 +129,29 @@ def filled(database_url: str) -> Iterator[Session]:
     due = make(session, "create_holds", [{"product_id": product_id, "quantity": 1}] * 2 * DUE, "hold_id")
     make(session, "create_orders", [{"hold_id": hold} for hold in due[:DUE]], "order_id")
     session.travel(0)
+    add_history(session)
     session.execute(
         "ANALYZE TABLE products, stock, holds, orders, order_lines, payment_events, idempotency_keys, sweeps"
     )
     yield session
     session.close()
+
+
+def add_history(session: Session) -> None:
+    """Insert paid orders of two callers and 100 customers, with one line each."""
+    session.execute("SET cte_max_recursion_depth = %s", HISTORY)
+    numbers = "WITH RECURSIVE number AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM number WHERE n < %s)"
+    session.execute(
+        "INSERT INTO orders (id, hold_id, product_id, quantity, amount, status, payment_due_at, caller, customer_id)"
+        f" {numbers} SELECT %s + n, %s + n, 1, 1, 100, 'paid', UTC_TIMESTAMP(),"
+        " IF(MOD(n DIV 100, 2) = 0, 'web', 'app'), CONCAT('customer ', MOD(n, 100)) FROM number",
+        *(HISTORY, HISTORY_FROM, HISTORY_FROM),
+    )
+    session.execute(
+        "INSERT INTO order_lines (order_id, hold_id, product_id, quantity, unit_price)"
+        " SELECT id, hold_id, product_id, quantity, amount FROM orders WHERE id > %s",
+        HISTORY_FROM,
+    )
 
 
 def make(session: Session, procedure: str, requests: list[Row], column: str) -> list[int]:
@@ -159,6 +196,10 @@ def rows_read(session: Session, procedure: str, *arguments: object) -> int:
         ("get_payment", ("paid 1",), 10),
         ("get_product", (1,), 10),
         ("apply_payment", ("paid 1", 1, "success"), 60),
+        ("list_orders", ("", None, HISTORY_FROM + HISTORY // 2, 20), 120),
+        ("list_orders", ("web", None, HISTORY_FROM + HISTORY // 2, 20), 120),
+        ("list_orders", ("", "customer 7", HISTORY_FROM + HISTORY // 2, 20), 120),
+        ("list_orders", ("web", "customer 7", HISTORY_FROM + HISTORY // 2, 20), 120),
         ("list_products", (100, 20), 80),
         ("settle_waiting_payments", (1000,), 20 * DUE),
         ("report_sweeps", (1000,), 20),

@@ -118,6 +118,13 @@ class Scene:
     def _create_order_410(self) -> Request:
         return order_request(self._expired_hold())
 
+    def _list_orders(self) -> Request:
+        self._order()
+        return get("/api/orders")
+
+    def _list_orders_422(self) -> Request:
+        return get("/api/orders?customer_id=")
+
     def _get_order(self) -> Request:
         return get(f"/api/orders/{self._order()}")
 

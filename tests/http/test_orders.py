@@ -1,4 +1,4 @@
-"""Orders over HTTP: made from holds, read, cancelled."""
+"""Orders over HTTP: made from holds, read, listed, cancelled."""
 
 import re
 
@@ -96,6 +96,51 @@ def test_a_paid_order_cannot_be_cancelled(client: httpx.Client, session: Session
     assert_problem(response, 409, "order_already_paid", 30302)
     assert client.get(f"/api/orders/{order_id}").json()["status"] == "paid"
     assert shop.available(product_id) == 3
+
+
+def test_pages_list_a_customers_orders_as_they_are_shown_one_by_one(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    product_id = session.create_product(stock=9)
+    holds = [
+        client.request(**hold_request(product_id, customer_id=customer)).json()["hold_id"]
+        for customer in ("é&+ 7", "another", "é&+ 7", "é&+ 7")
+    ]
+    first, _, last = shop.order(holds[0]), shop.order(holds[1]), shop.order(holds[2:])
+    shown = [client.get(f"/api/orders/{order_id}").json() for order_id in (first, last)]
+    page, rest, whole = (
+        client.get("/api/orders", params={"customer_id": "é&+ 7", **parameters})
+        for parameters in ({"limit": 1}, {"limit": 1, "after": first}, {"limit": 2})
+    )
+    assert page.json() == {"items": shown[:1], "next": first}
+    assert rest.json() == {"items": shown[1:], "next": None}
+    assert whole.json() == {"items": shown, "next": None}
+    assert_common_headers(page)
+
+
+def test_without_a_customer_the_orders_of_all_customers_are_listed(
+    client: httpx.Client, session: Session, shop: Shop
+) -> None:
+    product_id = session.create_product(stock=9)
+    hold = client.request(**hold_request(product_id, customer_id="somebody")).json()["hold_id"]
+    order_ids = [shop.order(hold), shop.ordered(product_id)]
+    items = client.get("/api/orders", params={"after": order_ids[0] - 1}).json()["items"]
+    assert [item["order_id"] for item in items] == order_ids
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "customer_id=",
+        "customer_id=" + "x" * 65,
+        "customer_id=" + "%C3%A9" * 33,
+        "customer_id=a&customer_id=b",
+        "limit=201",
+        "after=-1",
+    ],
+)
+def test_invalid_parameters_of_a_list_of_orders_are_422(client: httpx.Client, query: str) -> None:
+    assert_problem(client.get(f"/api/orders?{query}"), 422, "invalid_request", 30001)
 
 
 @pytest.mark.parametrize("order_id", ["999999999", "abc", "0", "-1", "9999999999999999999999"])

@@ -81,6 +81,22 @@ def test_an_order_of_another_caller_is_404(
     assert callers["web, rotated"].ask(method, url).is_success
 
 
+def test_a_list_has_only_the_callers_own_orders(
+    callers: dict[str, Caller], client: httpx.Client, session: Session
+) -> None:
+    """A service without API keys lists the orders of all callers."""
+    product_id = session.create_product(stock=9)
+    web, app = ([caller.order(product_id) for _ in range(2)] for caller in (callers["web"], callers["app"]))
+    page = {"url": "/api/orders", "params": {"after": web[0] - 1}}
+
+    def listed(answer: httpx.Response) -> list[int]:
+        return [item["order_id"] for item in answer.json()["items"]]
+
+    assert listed(callers["web"].ask("GET", **page)) == listed(callers["web, rotated"].ask("GET", **page)) == web
+    assert listed(callers["app"].ask("GET", **page)) == app
+    assert listed(client.request("GET", **page)) == [*web, *app]
+
+
 def test_a_hold_of_another_caller_cannot_be_ordered(callers: dict[str, Caller], session: Session) -> None:
     hold_id = callers["web"].hold(session.create_product(stock=2))
     assert_problem(callers["app"].ask(**order_request(hold_id)), 404, "hold_not_found", 30201)

@@ -261,7 +261,7 @@ def test_an_unknown_path_is_404(client: httpx.Client, path: str) -> None:
         ("PUT", HOLDS, {"POST"}),
         ("GET", HOLDS, {"POST"}),
         ("POST", f"{HOLDS}/1", {"GET", "DELETE", "PATCH"}),
-        ("GET", ORDERS, {"POST"}),
+        ("DELETE", ORDERS, {"GET", "POST"}),
         ("DELETE", f"{ORDERS}/1", {"GET"}),
         ("GET", f"{ORDERS}/1/cancel", {"POST"}),
         ("GET", WEBHOOK, {"POST"}),

@@ -10,6 +10,7 @@ from tests.support import Session
 READS = {
     "get_product": (1,),
     "get_products": ("[1]",),
+    "list_orders": ("", None, 0, 1),
     "list_products": (0, 1),
     "get_holds": ("[1]",),
     "get_orders": ("[1]",),

@@ -176,6 +176,7 @@ def test_a_read_joins_the_callers_transaction_and_locks_nothing(
         "get_payment": [scene.refund_key],
         "get_product": [scene.product_id],
         "get_products": [f"[{scene.product_id}]"],
+        "list_orders": ["", None, 0, 10],
         "list_products": [0, 10],
     }
     session.execute("START TRANSACTION")
