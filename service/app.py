@@ -31,10 +31,11 @@ from service.resources.metrics import MetricsResource
 from service.resources.orders import OrderCancellationResource, OrderResource, OrdersResource, PaymentStartResource
 from service.resources.payments import PaymentWebhookResource
 from service.resources.products import ProductResource, ProductsResource, StockStreamResource
+from service.resources.refunds import RefundsResource
 from service.settings import Settings, load_settings
 from service.streams import StockFeed
 
-KEYED_PATHS = ("/api/holds", "/api/orders")  # whose POST takes an Idempotency-Key
+KEYED_PATHS = ("/api/holds", "/api/orders", "/api/orders/{order_id}/refunds")  # whose POST takes an Idempotency-Key
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 log = structlog.get_logger()
@@ -129,6 +130,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/api/orders/{order_id}", OrderResource(procedures))
     app.add_route("/api/orders/{order_id}/cancel", OrderCancellationResource(procedures))
     app.add_route("/api/orders/{order_id}/start-payment", PaymentStartResource(procedures))
+    app.add_route("/api/orders/{order_id}/refunds", RefundsResource(procedures))
     app.add_route("/api/payments/webhook", PaymentWebhookResource(procedures, settings.verifiers()))
     app.add_route("/openapi.json", OpenApiResource(settings.path_prefix))
     app.add_route("/docs", DocsResource(settings.path_prefix))

@@ -26,6 +26,8 @@ HOLD_RELEASED = 30204
 ORDER_NOT_FOUND = 30301
 ORDER_ALREADY_PAID = 30302
 ORDER_CANCELLED = 30303
+ORDER_NOT_PAID = 30304
+REFUND_EXCEEDS_ORDER = 30305
 PAYMENT_NOT_FOUND = 30401
 REFUND_NOT_DUE = 30402
 REVIEW_NOT_DUE = 30403
@@ -72,6 +74,10 @@ ERRORS = {
     ORDER_ALREADY_PAID: Error("order_already_paid", 409, "The order is paid and cannot be cancelled."),
     ORDER_CANCELLED: Error(
         "order_cancelled", 409, "The order is cancelled and its units are available again; make a new hold."
+    ),
+    ORDER_NOT_PAID: Error("order_not_paid", 409, "Only a paid order can be refunded."),
+    REFUND_EXCEEDS_ORDER: Error(
+        "refund_exceeds_order", 409, "Fewer units of the order are left to refund; its lines show what was refunded."
     ),
     PAYMENT_NOT_FOUND: Error("payment_not_found", 404, "There is no payment event with this key."),
     REFUND_NOT_DUE: Error("refund_not_due", 409, "No refund is due for this payment event."),

@@ -84,6 +84,22 @@ signature=$(printf %s "message-1.$now.$body" | openssl dgst -sha256 -mac HMAC -m
 curl -s http://127.0.0.1:8000/api/payments/webhook -H 'Content-Type: application/json' -d "$body" \
     -H 'webhook-id: message-1' -H "webhook-timestamp: $now" -H "webhook-signature: v1,$signature"
 
+## refund_order
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":2}')
+order=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/orders \
+    -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}')
+# The payment, signed as in the example of the webhook.
+body='{"idempotency_key":"payment-'${order##*/}'","order_id":'${order##*/}',"status":"success"}'
+secret=${WEBHOOK_SECRET:-whsec_AAAA}
+now=$(date +%s)
+hexkey=$(printf %s "${secret#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+signature=$(printf %s "message-1.$now.$body" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$hexkey" -binary | base64)
+curl -s -o /dev/null http://127.0.0.1:8000/api/payments/webhook -H 'Content-Type: application/json' -d "$body" \
+    -H 'webhook-id: message-1' -H "webhook-timestamp: $now" -H "webhook-signature: v1,$signature"
+curl -s "http://127.0.0.1:8000$order/refunds" -H 'Content-Type: application/json' \
+    -d '{"restock":true,"lines":[{"hold_id":'${hold##*/}',"quantity":1}]}'
+
 ## healthz
 curl -s http://127.0.0.1:8000/healthz
 

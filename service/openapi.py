@@ -22,8 +22,10 @@ from service.errors import (
     ORDER_ALREADY_PAID,
     ORDER_CANCELLED,
     ORDER_NOT_FOUND,
+    ORDER_NOT_PAID,
     PRODUCT_NOT_FOUND,
     QUANTITY_OUT_OF_RANGE,
+    REFUND_EXCEEDS_ORDER,
     SALE_NOT_OPEN,
 )
 from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES
@@ -156,6 +158,30 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Order": ORDER,
     "Orders": _object(items={"type": "array", "items": ORDER}, next={"type": ["integer", "null"]}),
+    "RefundBody": _object(
+        ("lines",),
+        restock={
+            "type": "boolean",
+            "description": "true: the units become available again; false: they leave the product's total stock",
+        },
+        lines={
+            "type": ["array", "null"],
+            "items": _object(hold_id=ID, quantity={**UNITS, "minimum": 1}),
+            "minItems": 1,
+            "maxItems": 50,
+            "examples": [[{"hold_id": 1, "quantity": 1}]],
+            "description": "units by hold, each hold once; under a key they are a set; missing: all that are left",
+        },
+    ),
+    "CreatedRefund": _object(
+        refund_id=ID,
+        order_id=ID,
+        amount={**MONEY, "description": "the sum of quantity times unit_price over the refunded units"},
+        status={
+            "enum": ["paid", "refunded"],
+            "description": "the order's after this refund; refunded: no unit is left",
+        },
+    ),
     "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
         ("payment_id", "amount"),
@@ -316,6 +342,7 @@ HOLD_ERRNOS = (
     CUSTOMER_ID_REQUIRED,
 )
 ORDER_ERRNOS = (INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED, HOLD_RELEASED)
+REFUND_ERRNOS = (INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, ORDER_NOT_FOUND, ORDER_NOT_PAID, REFUND_EXCEEDS_ORDER)
 PATHS: dict[str, Json] = {
     "/api/products": _path(
         get=_operation(
@@ -437,6 +464,18 @@ PATHS: dict[str, Json] = {
             {"200": "StartedPayment"},
             errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID, ORDER_CANCELLED),
             errors=UNAVAILABLE,
+        ),
+    ),
+    "/api/orders/{order_id}/refunds": _path(
+        "order_id",
+        post=_operation(
+            "refund_order",
+            "Refund units of a paid order, or all that are left; the money moves at the payment provider",
+            {"201": "CreatedRefund"},
+            body="RefundBody",
+            parameters=("IdempotencyKey",),
+            errnos=REFUND_ERRNOS,
+            errors=BODY_ERRORS + UNAVAILABLE,
         ),
     ),
     "/api/payments/webhook": _path(

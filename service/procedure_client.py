@@ -19,6 +19,7 @@ from service.rows import (
     CancelledOrder,
     CreatedHold,
     CreatedOrder,
+    CreatedRefund,
     DatabaseMetrics,
     ExtendedHold,
     Figures,
@@ -75,6 +76,7 @@ class ProcedureClient:
         self.reduce_hold = self._mutation("reduce_holds", ReducedHold, lambda request: request.id)
         self.extend_hold = self._mutation("extend_holds", ExtendedHold, lambda request: request.id)
         self.cancel_order = self._mutation("cancel_orders", CancelledOrder, lambda request: request.id)
+        self.refund_order = self._mutation("refund_orders", CreatedRefund, lambda request: request.order_id)
         self.start_payment = self._mutation("start_payments", StartedPayment, lambda request: request.id)
         self.get_hold = self._read("get_holds", Hold)
         self.get_order = self._read("get_orders", Order)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.requests import encode, money, utc
+from service.requests import BigInt, encode, money, utc
 
 
 class HoldRequest(msgspec.Struct, omit_defaults=True):
@@ -42,6 +42,24 @@ class PaymentEvent(msgspec.Struct, omit_defaults=True):
     status: str
     payment_id: str | None = None
     amount: str | None = None
+
+
+class RefundLine(msgspec.Struct):
+    """One of the `lines` of a refund; `quantity` is in units."""
+
+    hold_id: BigInt
+    quantity: BigInt
+
+
+class RefundRequest(msgspec.Struct, omit_defaults=True):
+    """An element of refund_orders; without lines, all units that are left are refunded."""
+
+    order_id: int
+    restock: bool
+    idempotency_key: str
+    is_generated_key: bool
+    caller: str = ""
+    lines: list[RefundLine] | None = None
 
 
 class ScopedId(NamedTuple):
@@ -147,6 +165,17 @@ class CancelledOrder(NamedTuple):
     replayed: int
     errno: int | None
     hold_ids: str | None
+
+
+class CreatedRefund(NamedTuple):
+    """A row of refund_orders; `status` is that of the order."""
+
+    refund_id: int
+    order_id: int
+    amount: Decimal
+    status: str
+    replayed: int
+    errno: int | None
 
 
 class StartedPayment(NamedTuple):

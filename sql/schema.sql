@@ -27,13 +27,13 @@ CREATE TABLE `holds` (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units reserved until a deadline';
 
 CREATE TABLE `idempotency_keys` (
-  `operation` enum('hold','order') COLLATE utf8mb4_0900_bin NOT NULL,
+  `operation` enum('hold','order','refund') COLLATE utf8mb4_0900_bin NOT NULL,
   `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty where no API keys are used',
   `idempotency_key` varbinary(255) NOT NULL,
-  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request: product:quantity:customer, or the hold, or the SHA-256 of several holds',
-  `result_id` bigint NOT NULL COMMENT 'hold or order',
+  `fingerprint` varbinary(255) NOT NULL COMMENT 'the request, as the routine that records it writes it; SHA-256 where it is long',
+  `result_id` bigint NOT NULL COMMENT 'hold, order or refund',
   `result_expires_at` datetime DEFAULT NULL COMMENT 'of a hold, as first answered',
-  `result_status` enum('pending','paid','cancelled') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of an order, as first answered',
+  `result_status` enum('pending','paid','cancelled','refunded') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of an order, or of the order of a refund, as first answered',
   `purge_after` datetime NOT NULL COMMENT 'UTC',
   `is_list` tinyint(1) DEFAULT NULL COMMENT 'of an order: its request named hold_ids',
   PRIMARY KEY (`operation`,`caller`,`idempotency_key`),
@@ -136,6 +136,27 @@ CREATE TABLE `products` (
   CONSTRAINT `products_window_not_empty` CHECK ((`starts_at` < `ends_at`))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='products on sale';
 
+CREATE TABLE `refund_lines` (
+  `refund_id` bigint NOT NULL,
+  `hold_id` bigint NOT NULL COMMENT 'names the line of the order',
+  `quantity` int NOT NULL COMMENT 'units',
+  PRIMARY KEY (`refund_id`,`hold_id`),
+  CONSTRAINT `refund_lines_quantity_positive` CHECK ((`quantity` >= 1))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='the units of each refund, one row per line of its order';
+
+CREATE TABLE `refunds` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `order_id` bigint NOT NULL,
+  `amount` decimal(20,2) NOT NULL COMMENT 'the sum of quantity times unit_price over its lines',
+  `is_restocked` tinyint(1) NOT NULL COMMENT 'its units became available; otherwise they left the total',
+  `caller` varbinary(64) NOT NULL COMMENT 'who asked for it; empty where no API keys are used',
+  `idempotency_key` varbinary(255) NOT NULL,
+  `account` varchar(288) COLLATE utf8mb4_0900_bin NOT NULL COMMENT 'who called',
+  `refunded_at` datetime NOT NULL COMMENT 'UTC',
+  PRIMARY KEY (`id`),
+  KEY `refunds_by_order` (`order_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='refunds of paid orders; the money moves at the payment provider';
+
 CREATE TABLE `schema_release` (
   `only_row` tinyint NOT NULL DEFAULT '1',
   `schema_version` int NOT NULL COMMENT 'how far the migrations have come',
@@ -215,6 +236,19 @@ CREATE TABLE `sweeps` (
 --   customer_id varchar(64)
 --   payment_started_at datetime
 --   payment_due_at datetime
+
+-- view refunded_lines:
+--   refund_id bigint
+--   refunded_at datetime
+--   order_id bigint
+--   hold_id bigint
+--   product_id bigint
+--   quantity int
+--   amount decimal(22,2)
+--   is_restocked tinyint(1)
+--   account varchar(288)
+--   caller varchar(64)
+--   idempotency_key varchar(255)
 
 -- view refunds_due:
 --   event_id bigint

@@ -98,6 +98,12 @@ class Session:
         order_id: int = self.call("create_order", hold_id, None)[0]["order_id"]
         return order_id
 
+    def create_paid_order(self, product_id: int, quantity: int = 1) -> int:
+        """Hold, order and pay units of a product; returns the order's id."""
+        order_id = self.create_order(product_id, quantity)
+        assert self.call("apply_payment", f"payment of {order_id}", order_id, "success")[0]["status"] == "paid"
+        return order_id
+
     def status_of(self, kind: str, row_id: int) -> str:
         """The status of a hold or an order."""
         status: str = self.call(f"get_{kind}", row_id)[0]["status"]
@@ -132,7 +138,7 @@ class Session:
             "LEFT JOIN holds AS hold ON hold.id = counted.hold_id "
             "LEFT JOIN order_lines AS line ON line.hold_id = hold.id "
             "LEFT JOIN orders AS order_ ON order_.id = line.order_id "
-            "WHERE COALESCE(hold.quantity, 0) <> counted.quantity "
+            "WHERE COALESCE(hold.quantity - COALESCE(line.refunded_quantity, 0), 0) <> counted.quantity "
             "OR NOT COALESCE(hold.status = 'active' OR order_.status IN ('pending', 'paid'), FALSE)"
         )
 

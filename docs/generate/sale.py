@@ -61,6 +61,15 @@ SALE = [
     (6, "SELECT * FROM refunds_due"),
     (7, "CALL settle_refund('payment-2')"),
     (7, "CALL settle_review('payment-11')"),
+    (
+        8,
+        """CALL refund_orders('[
+    {"order_id": 1, "restock": true, "lines": [{"hold_id": 1, "quantity": 1}], "idempotency_key": "refund-1"},
+    {"order_id": 2, "restock": true, "idempotency_key": "refund-2"}
+]')""",
+    ),
+    (8, "CALL refund_order(1, FALSE, 'refund-3')"),
+    (8, "SELECT * FROM refunded_lines"),
     (8, "CALL release_hold(4)"),
     (8, "CALL release_holds('[5, 1]')"),
     (9, "CALL get_hold(1)"),

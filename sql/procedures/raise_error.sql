@@ -26,6 +26,8 @@ BEGIN
         WHEN 30301 THEN 'order_not_found'
         WHEN 30302 THEN 'order_already_paid'
         WHEN 30303 THEN 'order_cancelled'
+        WHEN 30304 THEN 'order_not_paid'
+        WHEN 30305 THEN 'refund_exceeds_order'
         WHEN 30401 THEN 'payment_not_found'
         WHEN 30402 THEN 'refund_not_due'
         WHEN 30403 THEN 'review_not_due'

@@ -31,4 +31,6 @@ RETURN CASE in_verdict
     WHEN 'o' THEN 30301 -- order_not_found
     WHEN 'b' THEN 30302 -- order_already_paid
     WHEN 'c' THEN 30303 -- order_cancelled
+    WHEN 'w' THEN 30304 -- order_not_paid
+    WHEN 'x' THEN 30305 -- refund_exceeds_order
 END

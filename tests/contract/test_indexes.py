@@ -35,6 +35,7 @@ VALUES = {
     "io_verdicts": "'..'",
     "v_caller": "''",
     "v_customer_id": "NULL",
+    "v_first_refund_id": "1",
     "v_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "v_key_prefix": "'made-'",
     "v_now": "UTC_TIMESTAMP()",
@@ -81,6 +82,9 @@ QUERIES = [
         r"SELECT event_\.id\s+FROM JSON_TABLE\(in_order_ids",
         {"event_": "payment_events_by_outcome"},
     ),
+    Query("evaluate_refunds", r"SELECT /\*\+", {"recorded": "PRIMARY", "order_": "PRIMARY", "line": "PRIMARY"}),
+    Query("write_refunds", r"SELECT JSON_ARRAYAGG", {"refund": "refunds_by_order"}),
+    Query("refund_orders", r"SELECT\s+refund\.id", {"recorded": "PRIMARY", "refund": "PRIMARY"}),
     Query("decide_outcomes", r"SELECT /\*\+", {"order_": "PRIMARY", "settled": "payment_events_by_payment"}),
     Query("classify_payments", r"SELECT /\*\+", {"recorded": "payment_events_by_key"}),
     Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "line": "order_lines_by_hold"}),
@@ -122,6 +126,7 @@ def filled(database_url: str) -> Iterator[Session]:
         {"idempotency_key": f"paid {order}", "order_id": order, "status": "success"} for order in orders[: -2 * DUE]
     ]
     make(session, "apply_payments", events, "order_id")
+    make(session, "refund_orders", [{"order_id": order, "restock": True} for order in orders[100:400]], "refund_id")
     for number in range(DUE):
         session.call("apply_payment", f"waiting {number}", 10**8 + number, "success")
         session.call("apply_payment", f"refund {number}", orders[number], "success")
@@ -131,7 +136,7 @@ def filled(database_url: str) -> Iterator[Session]:
     session.travel(0)
     add_history(session)
     session.execute(
-        "ANALYZE TABLE products, stock, holds, orders, order_lines, payment_events, idempotency_keys, sweeps"
+        "ANALYZE TABLE products, stock, holds, orders, order_lines, refunds, payment_events, idempotency_keys, sweeps"
     )
     yield session
     session.close()
@@ -200,6 +205,7 @@ def rows_read(session: Session, procedure: str, *arguments: object) -> int:
         ("list_orders", ("web", None, HISTORY_FROM + HISTORY // 2, 20), 120),
         ("list_orders", ("", "customer 7", HISTORY_FROM + HISTORY // 2, 20), 120),
         ("list_orders", ("web", "customer 7", HISTORY_FROM + HISTORY // 2, 20), 120),
+        ("refund_order", (1, True, None), 100),
         ("list_products", (100, 20), 80),
         ("settle_waiting_payments", (1000,), 20 * DUE),
         ("report_sweeps", (1000,), 20),

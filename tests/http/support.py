@@ -136,6 +136,16 @@ def order_request(holds: int | list[int], key: str | None = None) -> dict[str, A
     return _post("/api/orders", {"hold_ids" if isinstance(holds, list) else "hold_id": holds}, key)
 
 
+def refund_request(
+    order_id: int, lines: dict[int, int] | None = None, *, restock: bool = True, key: str | None = None
+) -> dict[str, Any]:
+    """POST /api/orders/{id}/refunds; `lines` has the quantity by hold, None: all that is left."""
+    body: dict[str, Any] = {"restock": restock}
+    if lines is not None:
+        body["lines"] = [{"hold_id": hold_id, "quantity": quantity} for hold_id, quantity in lines.items()]
+    return _post(f"/api/orders/{order_id}/refunds", body, key)
+
+
 def payment_request(key: str, order_id: int, status: str = "success", **members: Any) -> dict[str, Any]:
     """A request POST /api/payments/webhook, with further members of the body."""
     event = {"idempotency_key": key, "order_id": order_id, "status": status, **members}
@@ -164,6 +174,12 @@ class Shop:
     def ordered(self, product_id: int, quantity: int = 1) -> int:
         """Hold and order units; returns the order's id."""
         return self.order(self.hold(product_id, quantity))
+
+    def paid(self, product_id: int, quantity: int = 1) -> int:
+        """Hold, order and pay units; returns the order's id."""
+        order_id = self.ordered(product_id, quantity)
+        assert self.pay(f"payment of {order_id}", order_id)["status"] == "paid"
+        return order_id
 
     def pay(self, key: str, order_id: int, status: str = "success", **members: Any) -> dict[str, Any]:
         """Deliver a payment event for an order that exists; returns the document."""

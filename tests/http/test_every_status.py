@@ -12,7 +12,15 @@ import schemathesis
 from service.openapi import DOCUMENT
 from service.requests import BODY_LIMIT_BYTES
 from stack.servers import Servers
-from tests.http.support import Service, Shop, hold_request, order_request, payment_request, reduction_request
+from tests.http.support import (
+    Service,
+    Shop,
+    hold_request,
+    order_request,
+    payment_request,
+    reduction_request,
+    refund_request,
+)
 from tests.support import Session
 
 Request = dict[str, Any]
@@ -139,6 +147,12 @@ class Scene:
 
     def _start_payment_409(self) -> Request:
         return post(f"/api/orders/{self._paid_order()}/start-payment")
+
+    def _refund_order(self) -> Request:
+        return refund_request(self._paid_order())
+
+    def _refund_order_409(self) -> Request:
+        return refund_request(self._order())
 
     def _apply_payment(self) -> Request:
         order_id = self._order()

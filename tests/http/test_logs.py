@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.support import Service, hold_request, order_request, payment_request
+from tests.http.support import Service, hold_request, order_request, payment_request, refund_request
 from tests.support import PASSWORDS, Session, eventually
 
 
@@ -94,6 +94,19 @@ def test_an_order_and_its_payments_leave_a_line_each(session: Session, witness: 
     assert_line(line, "payment_rejected", order_id=order_id, reason="idempotency_key_reused")
     _, line = witness.ask(payment_request("too early", order_id + 1000))
     assert_line(line, "payment_waiting", order_id=order_id + 1000, outcome="waiting")
+
+
+def test_a_refund_and_a_refused_one_leave_a_line_each(session: Session, witness: Witness) -> None:
+    hold, _ = witness.ask(hold_request(session.create_product(stock=5, price="0.10"), 3))
+    order, _ = witness.ask(order_request(hold["hold_id"]))
+    order_id = order["order_id"]
+    members = {"order_id": order_id, "restock": False}
+    _, line = witness.ask(refund_request(order_id, restock=False))
+    assert_line(line, "refund_rejected", reason="order_not_paid", **members)
+    witness.ask(payment_request("paid before its refund", order_id))
+    refund, line = witness.ask(refund_request(order_id, {hold["hold_id"]: 3}, restock=False))
+    members |= {"refund_id": refund["refund_id"], "amount": 0.3, "status": "refunded", "replayed": False}
+    assert_line(line, "refund_created", **members)
 
 
 def test_a_release_and_a_cancellation_leave_a_line_each(session: Session, witness: Witness) -> None:

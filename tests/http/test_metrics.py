@@ -87,6 +87,8 @@ def test_outcomes_are_counted_by_procedure_and_slug(shop: Shop, session: Session
                 ("apply_payments", "replayed"),
                 ("apply_payments", "waiting"),
                 ("cancel_orders", "order_already_paid"),
+                ("refund_orders", "accepted"),
+                ("refund_orders", "refund_exceeds_order"),
             )
         ]
 
@@ -103,7 +105,9 @@ def test_outcomes_are_counted_by_procedure_and_slug(shop: Shop, session: Session
     shop.pay("metrics", order_id)
     shop.client.request(**payment_request("metrics waits", 10**9))
     shop.client.post(f"/api/orders/{order_id}/cancel")
-    assert [after - earlier for after, earlier in zip(outcomes(), before, strict=True)] == [1] * 10
+    for _ in range(2):
+        shop.client.post(f"/api/orders/{order_id}/refunds", json={"restock": True})
+    assert [after - earlier for after, earlier in zip(outcomes(), before, strict=True)] == [1] * 12
 
 
 def test_batches_are_observed_by_size_wait_and_duration(service: Service, session: Session, metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.support import Service, assert_problem, hold_request, order_request, payment_request
+from tests.http.support import Service, assert_problem, hold_request, order_request, payment_request, refund_request
 from tests.support import Session
 
 KEYS = {"web": "a key of the web shop", "web, rotated": "the next key of the web shop", "app": "a key of the app"}
@@ -106,6 +106,21 @@ def test_a_hold_of_another_caller_cannot_be_ordered(callers: dict[str, Caller], 
     assert_problem(callers["app"].ask(**order_request(hold_id)), 404, "hold_not_found", 30201)
     again = callers["web"].ask(**order_request(hold_id))
     assert_problem(again, 409, "hold_already_used", 30203, order_id=ordered.json()["order_id"])
+
+
+def test_an_order_of_another_caller_cannot_be_refunded(
+    callers: dict[str, Caller], keyed: Service, session: Session
+) -> None:
+    order_id = callers["web"].order(session.create_product(stock=2))
+    with keyed.client() as provider:
+        provider.request(**payment_request("paid before a stranger asks", order_id))
+    request = refund_request(order_id, key="refund of mine")
+    assert_problem(callers["app"].ask(**request), 404, "order_not_found", 30301)
+    refund = callers["web"].ask(**request)
+    assert refund.status_code == 201
+    assert callers["web, rotated"].ask(**request).json() == refund.json()
+    (line,) = session.query("SELECT caller FROM refunded_lines WHERE order_id = %s", order_id)
+    assert line["caller"] == "web"
 
 
 def test_an_idempotency_key_of_another_caller_replays_nothing(callers: dict[str, Caller], session: Session) -> None:

@@ -264,6 +264,7 @@ def test_an_unknown_path_is_404(client: httpx.Client, path: str) -> None:
         ("DELETE", ORDERS, {"GET", "POST"}),
         ("DELETE", f"{ORDERS}/1", {"GET"}),
         ("GET", f"{ORDERS}/1/cancel", {"POST"}),
+        ("GET", f"{ORDERS}/1/refunds", {"POST"}),
         ("GET", WEBHOOK, {"POST"}),
         ("POST", "/api/products", {"GET"}),
         ("PATCH", "/api/products/1", {"GET"}),

@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "purge_history": [10],
     "record_stock_check": [0],
     "reduce_hold": [NOBODYS_ID, 1],
+    "refund_order": [NOBODYS_ID, 1, "key"],
     "release_hold": [NOBODYS_ID],
     "report_sweeps": [10],
     "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
@@ -50,6 +51,7 @@ BATCHES: dict[str, Any] = {
     "get_orders": NOBODYS_ID,
     "get_products": NOBODYS_ID,
     "reduce_holds": [NOBODYS_ID, "", 1],
+    "refund_orders": {"order_id": NOBODYS_ID, "restock": True},
     "release_holds": NOBODYS_ID,
     "start_payments": NOBODYS_ID,
 }
@@ -74,6 +76,8 @@ NOT_FOUND = {
     "get_products": 30101,
     "reduce_hold": 30201,
     "reduce_holds": 30201,
+    "refund_order": 30301,
+    "refund_orders": 30301,
     "release_hold": 30201,
     "release_holds": 30201,
     "set_selling_rules": 30101,
@@ -141,6 +145,20 @@ WRONG_MEMBERS: dict[str, dict[str, list[Any]]] = {
             *([wrong, "", 1] for wrong in WRONG_IDS),
             *([NOBODYS_ID, "", wrong] for wrong in WRONG_IDS),
         ]
+    },
+    "refund_orders": {
+        "": [None, 1, "x", True, [], {}, [{"order_id": 1, "restock": True}]],
+        "order_id": WRONG_IDS,
+        "restock": [None, 0, 1, 2, 1.0, "true", "", [True], {}],
+        "lines": [
+            *(1, "x", True, {}, [], [1], [None], [[]], [{}], {"hold_id": 1, "quantity": 1}),
+            *([{"hold_id": wrong, "quantity": 1}] for wrong in WRONG_IDS),
+            *([{"hold_id": 1, "quantity": 1}, {"hold_id": 2, "quantity": wrong}] for wrong in WRONG_IDS),
+            [{"hold_id": 1, "quantity": 1}, {"hold_id": 1, "quantity": 2}],
+            [{"hold_id": number, "quantity": 1} for number in range(1, 52)],
+        ],
+        "idempotency_key": WRONG_KEYS,
+        "caller": ["x" * 65, "é" * 33],
     },
     **{name: {"": [*WRONG_IDS, []]} for name in ("cancel_orders", "extend_holds", "release_holds", "start_payments")},
 }

@@ -88,6 +88,8 @@ def is_valid(procedure: str, place: int, wrong: Any) -> bool:
         ("list_products", 0): [0, *BEYOND_EVERY_ID],
         ("record_stock_check", 0): [0],
         ("reduce_hold", 1): BEYOND_EVERY_ID,
+        ("refund_order", 1): [0],
+        ("refund_order", 2): [None],
         ("set_selling_rules", 1): [None],
         ("set_selling_rules", 2): [None],
         ("set_selling_rules", 3): [None],

@@ -19,6 +19,7 @@ class Scene:
     product_id: int
     hold_id: int
     order_id: int
+    paid_order_id: int
     refund_key: str
     review_key: str
 
@@ -46,6 +47,8 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "record_stock_check": lambda _: [0],
     "reduce_hold": lambda scene: [scene.hold_id, 1],
     "reduce_holds": lambda scene: [[[scene.hold_id, "", 1]]],
+    "refund_order": lambda scene: [scene.paid_order_id, 1, None],
+    "refund_orders": lambda scene: [[{"order_id": scene.paid_order_id, "restock": True}]],
     "release_hold": lambda scene: [scene.hold_id],
     "release_holds": lambda scene: [[scene.hold_id]],
     "report_sweeps": lambda _: [1000],
@@ -67,6 +70,7 @@ REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "record_stock_check": lambda _: [-1],
     "extend_hold": lambda _: [10**8],
     "reduce_hold": lambda _: [10**8, 1],
+    "refund_order": lambda scene: [scene.order_id, 1, None],
     "release_hold": lambda _: [10**8],
     "set_selling_rules": lambda _: [10**8, None, None, None],
     "settle_refund": lambda _: ["nobody's"],
@@ -78,7 +82,7 @@ READS = sorted(set(PUBLIC_PROCEDURES) - set(CALLS))
 
 @pytest.fixture
 def scene(session: Session) -> Scene:
-    """A product with a hold, an order, two due holds, a waiting payment, a refund due and a payment to review."""
+    """A product with a hold, an order, a paid one, two due holds, a waiting payment, a refund due, a review."""
     product_id = session.create_product(stock=20)
     cancelled = session.create_order(product_id)
     session.call("cancel_order", cancelled)
@@ -91,7 +95,14 @@ def scene(session: Session) -> Scene:
         due = session.create_hold(product_id)
         session.execute("UPDATE holds SET expires_at = UTC_TIMESTAMP() WHERE id = %s", due)
         session.execute("CREATE TABLE IF NOT EXISTS callers_work (id INT AUTO_INCREMENT PRIMARY KEY)")
-    return Scene(product_id, session.create_hold(product_id), session.create_order(product_id), refund_key, review_key)
+    return Scene(
+        product_id,
+        session.create_hold(product_id),
+        session.create_order(product_id),
+        session.create_paid_order(product_id),
+        refund_key,
+        review_key,
+    )
 
 
 def arguments_of(procedure: str, scene: Scene) -> list[Any]:
