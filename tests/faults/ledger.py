@@ -17,17 +17,21 @@ from typing import Any, NamedTuple
 import httpx
 import mysql.connector
 
-from tests.http.support import Service, async_client, hold_request, order_request, payment_request
+from tests.http.support import Service, async_client, hold_request, order_request, payment_request, reduction_request
 from tests.support import PATIENCE_S, POLL_INTERVAL_S, Row, Session, eventually_async
 
 BUYERS = 16
 THINK_S = (0.02, 0.15)  # between two requests of a buyer
+BASKETS = (1, 1, 1, 2, 3)  # how many holds a buyer orders at once; one of these at random
+REDUCED = 0.3  # the share of the holds of several units that a buyer reduces
 BACK_WITHIN_S = 3
 PLENTY, SCARCE = 1_000_000, 60  # units of a product that never sells out, and of one that often does
 REPLAYS = 60  # accepted requests that are repeated at the end
 UNKNOWN_THREAD = 1094
 INSUFFICIENT_STOCK, HOLD_EXPIRED = 30102, 30202
-RESULT = {"hold": "hold_id", "order": "order_id", "payment": "order_id"}  # a payment has no id
+KEYED = ("hold", "order")  # kinds of requests that carry an Idempotency-Key
+# The member that names what a request made or changed; a payment has no id.
+RESULT = {"hold": "hold_id", "reduction": "hold_id", "order": "order_id", "payment": "order_id"}
 
 
 class Answer(NamedTuple):
@@ -51,7 +55,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class Entry:
-    """One request under one key, and all its responses in order."""
+    """One request, and all its responses in order; `key` tells it from all other requests of its kind."""
 
     kind: str
     key: str
@@ -117,9 +121,9 @@ class Ledger:
             self._read_statuses.append(response.status_code)
 
     async def settle(self, url: str) -> None:
-        """Repeat requests under their keys until each has an outcome: all without one, and some accepted ones."""
+        """Repeat requests until each has an outcome: all without one, and some that were accepted under a key."""
         unsettled = [entry for entry in self.entries if not entry.is_settled]
-        accepted = [entry for entry in self.entries if entry.told]
+        accepted = [entry for entry in self.entries if entry.told and entry.kind != "reduction"]
         entries = unsettled + random.sample(accepted, min(REPLAYS, len(accepted)))
         queue = iter(entries)
 
@@ -143,8 +147,8 @@ class Ledger:
 
     def untold(self, session: Session) -> list[Entry]:
         """The requests that took effect although their first response did not say so."""
-        results = _State(session, self.products).results
-        recorded = [entry for entry in self.entries if (entry.kind, entry.key) in results]
+        state = _State(session, self.products)
+        recorded = [entry for entry in self.entries if state.result(entry) is not None]
         return [entry for entry in recorded if not (entry.answers and entry.answers[0].accepts)]
 
     def breaches(self, session: Session, *, settled: bool) -> list[str]:
@@ -165,15 +169,16 @@ class Ledger:
         """Check the headers that every response of its kind has."""
         if response.status_code == 503 and "Retry-After" not in response.headers:
             self._breaches.append(f"503 without Retry-After: {entry}")
-        if entry.kind != "payment" and response.headers.get("Idempotency-Key") != entry.key:
+        if entry.kind in KEYED and response.headers.get("Idempotency-Key") != entry.key:
             self._breaches.append(f"{response.status_code} without its Idempotency-Key: {entry}")
 
     def _entry_breaches(self, entry: Entry, state: "_State", *, settled: bool) -> Iterator[str]:
-        result = state.results.get((entry.kind, entry.key))
+        result = state.result(entry)
         if entry.refusals - self._refusals:
             yield "refused without a reason"
         if entry.told is None:
-            if entry.refusals and result is not None:
+            # A repeated reduction is refused once its hold has expired, even if it took effect the first time.
+            if entry.refusals and result is not None and (entry.kind != "reduction" or entry.answers[0].settles):
                 yield f"refused, and yet MySQL has {result}"
             if settled and not entry.is_settled:
                 yield "never settled"
@@ -200,8 +205,9 @@ def _contradictions(entry: Entry, state: "_State") -> Iterator[str]:
     elif any(document != told[0] for document in told):
         yield "told two things"
     if entry.kind == "order":
-        lines = state.lines.get(told[0]["order_id"])
-        if lines and [line["hold_id"] for line in lines] != [entry.request["json"]["hold_id"]]:
+        lines = state.lines.get(told[0]["order_id"], [])
+        asked = entry.request["json"]
+        if {line["hold_id"] for line in lines} != set(asked.get("hold_ids") or [asked["hold_id"]]):
             yield f"of other holds: {lines}"
 
 
@@ -229,15 +235,22 @@ class _State:
         self.results = {(row["operation"], row["k"]): row["result_id"] for row in keys}
         self.results |= {("payment", row["k"]): row["order_id"] for row in events}
         # Other tests share the database, and their payments may have waited for an order of this load.
-        made = {"hold": self.holds, "order": self.orders}
-        own = [row for row in keys if row["result_id"] in made[row["operation"]]]
+        self._made = {"hold": self.holds, "order": self.orders}
+        own = [row for row in keys if row["result_id"] in self._made.get(row["operation"], ())]
         self.own_results = {(row["operation"], row["k"]): row["result_id"] for row in own}
+
+    def result(self, entry: Entry) -> int | None:
+        """The id of what a request made or changed, if MySQL has recorded it."""
+        if entry.kind != "reduction":
+            return self.results.get((entry.kind, entry.key))
+        hold = self.holds.get(int(entry.request["url"].rpartition("/")[2]))
+        return hold["id"] if hold and hold["quantity"] == entry.request["json"]["quantity"] else None
 
     def breaches(self, *, settled: bool) -> Iterator[str]:
         """The contradictions within MySQL."""
         if self.differences:
             yield f"check_stock() says {self.differences}"
-        for kind, made in (("hold", self.holds), ("order", self.orders)):
+        for kind, made in self._made.items():
             ids = Counter(result for (of, _), result in self.own_results.items() if of == kind)
             yield from (f"{kind} {made[one]} has no key" for one in made.keys() - ids.keys())
             yield from (f"{kind} {one} has {number} keys" for one, number in ids.items() if number > 1)
@@ -245,6 +258,7 @@ class _State:
             taken = self._taken(row["product_id"])
             if row["available"] + taken != row["total"]:
                 yield f"{taken} units are taken of {row}"
+        yield from self._order_breaches()
         yield from self._payment_breaches(settled=settled)
 
     def _taken(self, product_id: int) -> int:
@@ -256,14 +270,28 @@ class _State:
             for line in lines
             if self.orders[line["order_id"]]["status"] != "cancelled"
         ]
-        return sum(row["quantity"] for row in held + bought if row["product_id"] == product_id)
+        return sum(
+            row["quantity"] - row.get("refunded_quantity", 0)
+            for row in held + bought
+            if row["product_id"] == product_id
+        )
+
+    def _order_breaches(self) -> Iterator[str]:
+        ordered = {line["hold_id"]: line["quantity"] for lines in self.lines.values() for line in lines}
+        used = {number: hold["quantity"] for number, hold in self.holds.items() if hold["status"] == "ordered"}
+        if used != ordered:
+            yield f"ordered holds and order lines differ in {set(used.items()) ^ set(ordered.items())}"
+        for number, order in self.orders.items():
+            amount = sum(line["quantity"] * line["unit_price"] for line in self.lines[number])
+            if order["amount"] != amount:
+                yield f"the lines of {order} cost {amount}"
 
     def _payment_breaches(self, *, settled: bool) -> Iterator[str]:
         applied = Counter(
             (event["order_id"], event["status"]) for event in self.events.values() if event["outcome"] == "applied"
         )
         for number, order in self.orders.items():
-            if applied[number, "success"] != (order["status"] == "paid"):
+            if applied[number, "success"] != (order["status"] in ("paid", "refunded")):
                 yield f"{applied[number, 'success']} payments were applied to {order}"
             if applied[number, "failure"] > (order["status"] == "cancelled"):
                 yield f"{applied[number, 'failure']} failures were applied to {order}"
@@ -278,7 +306,7 @@ def _by_id(rows: list[Row]) -> dict[int, Row]:
 
 
 class Load:
-    """Simulated buyers in a thread, who hold, order and pay until they are stopped.
+    """Simulated buyers in a thread, who hold, reduce holds, order and pay until they are stopped.
 
     Every second buyer repeats a request without an outcome at once, under the same key. The others give up, and their
     requests are settled at the end. One more client delivers payments of orders that do not exist yet, and another one
@@ -352,20 +380,33 @@ class Load:
                 await self._buy(number, client)
 
     async def _buy(self, number: int, client: httpx.AsyncClient) -> None:
-        """Read a product, hold, order and pay, until a step is not accepted."""
-        product_id = random.choice(self.ledger.products)
-        await self.ledger.look(client, product_id)
-        key = str(uuid.uuid4())
-        hold = await self._ask(number, client, "hold", key, hold_request(product_id, random.randint(1, 3), key))
-        if hold is None:
+        """Hold units of one to three products, order those holds and pay, until a step is not accepted."""
+        products = random.choices(self.ledger.products, k=random.choice(BASKETS))
+        held = [await self._hold(number, client, product_id) for product_id in products]
+        hold_ids = [hold_id for hold_id in held if hold_id is not None]
+        if not hold_ids:
             return
-        order = await self._ask(number, client, "order", key, order_request(hold["hold_id"], key))
+        key, holds = str(uuid.uuid4()), hold_ids if len(hold_ids) > 1 else hold_ids[0]
+        order = await self._ask(number, client, "order", key, order_request(holds, key))
         if order is None:
             return
         self._newest_order_id = max(self._newest_order_id, order["order_id"])
         # Failed payments return the units of the scarce product.
-        status = "success" if product_id == self.ledger.products[0] else "failure"
+        status = "failure" if self.ledger.products[1] in products else "success"
         await self._ask(number, client, "payment", key, payment_request(key, order["order_id"], status))
+
+    async def _hold(self, number: int, client: httpx.AsyncClient, product_id: int) -> int | None:
+        """Read a product, hold units of it, and give some of them up now and then; returns the hold's id."""
+        await self.ledger.look(client, product_id)
+        key, quantity = str(uuid.uuid4()), random.randint(1, 3)
+        hold = await self._ask(number, client, "hold", key, hold_request(product_id, quantity, key))
+        if hold is None:
+            return None
+        hold_id: int = hold["hold_id"]
+        if quantity > 1 and random.random() < REDUCED:
+            reduced = await self._ask(number, client, "reduction", key, reduction_request(hold_id, quantity - 1))
+            return hold_id if reduced else None
+        return hold_id
 
     async def _ask(
         self, number: int, client: httpx.AsyncClient, kind: str, key: str, request: dict[str, Any]

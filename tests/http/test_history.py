@@ -16,6 +16,7 @@ LEGAL = {
     "the second of two came first": [took(3, 0, 10), was_refused(3, 5, 20), gave(3, 8, 30), took(3, 9, 40)],
     "a hold of what is being returned": [took(3, 0, 1), gave(3, 2, 10), took(3, 3, 4)],
     "a refusal beside a hold that was released": [took(3, 0, 5), gave(3, 6, 9), was_refused(1, 1, 7)],
+    "a hold of what a reduction returns": [took(3, 0, 1), gave(2, 2, 9), took(2, 3, 4), gave(1, 5, 6), saw(1, 7, 8)],
     "an expiry that somebody met at its deadline": [took(3, 0, 1), gave(3, 5, 8), took(1, 5, 6), saw(2, 7, 7)],
 }
 ILLEGAL = {
@@ -24,6 +25,7 @@ ILLEGAL = {
     "a unit came from nowhere": [took(2, 0, 1), saw(2, 2, 3)],
     "a unit was lost": [took(2, 0, 1), gave(2, 2, 3), saw(2, 4, 5)],
     "units came back twice": [took(2, 0, 1), gave(2, 2, 3), took(3, 4, 5), took(1, 6, 7)],
+    "the release of a reduced hold returned all of it": [took(3, 0, 1), gave(2, 2, 3), gave(1, 4, 5), saw(5, 6, 7)],
     "units came back before their hold's deadline": [took(3, 0, 1), took(1, 2, 3), gave(3, 4, 5)],
     "units were not back long after their hold's deadline": [took(3, 0, 1), gave(3, 4, 5), was_refused(1, 6, 7)],
     "refused while there was enough": [took(1, 0, 1), was_refused(2, 2, 3)],

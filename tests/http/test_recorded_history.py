@@ -1,8 +1,9 @@
 """Concurrent clients trade over HTTP; the history of each product's stock must be linearizable.
 
-Each product has two histories. The decided one has all holds, refusals, the stock that refusals name, and all acts that
-return units, at the time when MySQL executed them. The shown one has the same changes and every GET; a change by a
-direct CALL may show one second later. All processes use this machine's clock.
+A request that changes several products, such as the cancellation of an order of several holds, is one act on each of
+them, all in its interval. Each product has two histories. The decided one has all holds, refusals, the stock that
+refusals name, and all acts that return units, at the time when MySQL executed them. The shown one has the same changes
+and every GET; a change by a direct CALL may show one second later. All processes use this machine's clock.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import httpx
 import mysql.connector
 
 from tests.http.history import Act, gave, saw, took, unexplained, was_refused
-from tests.http.support import Service, async_client, hold_request, order_request, payment_request
+from tests.http.support import Service, async_client, hold_request, order_request, payment_request, reduction_request
 from tests.support import Session
 
 CLIENTS = 32
@@ -31,6 +32,8 @@ CACHE_LAG_S = 1  # the most by which a change by direct CALL may show late
 SEED = 1
 
 Item = tuple[str, int]  # "hold" or "order", and its id
+Units = list[tuple[int, int]]  # products and quantities
+NOTHING: tuple[int, Units] = (10**9, [])  # the id of no hold and no order
 
 
 @dataclass
@@ -51,6 +54,12 @@ class Sale:
         self.decided[product_id].append(act)
         self.shown[product_id].append(act)
 
+    def note_return(self, item: Item, units: Units, start: float, end: float) -> None:
+        """Record that a client returned all units of a hold or an order."""
+        self.given_back.add(item)
+        for product_id, quantity in units:
+            self.note(product_id, gave(quantity, start, end))
+
     def note_behind_the_back(self, product_id: int, act: Act) -> None:
         """Record a change by direct CALL, which the service shows when its cached value is stale."""
         self.decided[product_id].append(act)
@@ -63,14 +72,14 @@ class Client:
     def __init__(self, sale: Sale, http: httpx.AsyncClient, number: int) -> None:
         self.sale, self.http = sale, http
         self.chosen = random.Random(f"{SEED} {number}")
-        self.holds: list[tuple[int, int, int]] = []  # id, product, quantity
-        self.orders: list[tuple[int, int, int]] = []
+        self.holds: list[tuple[int, Units]] = []
+        self.orders: list[tuple[int, Units]] = []
         self.keys = map(f"{number}/{{}}".format, count())
 
     async def run(self) -> None:
         """Send random requests."""
-        acts: dict[Callable[[], Any], int] = {self.look: 6, self.hold: 6, self.release: 2, self.order: 3}
-        acts |= {self.extend: 1, self.cancel: 1, self.pay: 2}
+        acts: dict[Callable[[], Any], int] = {self.look: 6, self.hold: 8, self.release: 1, self.order: 3}
+        acts |= {self.reduce: 2, self.extend: 1, self.cancel: 1, self.pay: 2}
         for _ in range(ACTS):
             await self.chosen.choices(list(acts), list(acts.values()))[0]()
 
@@ -81,9 +90,9 @@ class Client:
             pass
         return response, start, time.time()
 
-    def one_of(self, own: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+    def one_of(self, own: list[tuple[int, Units]]) -> tuple[int, Units]:
         """Remove and return one of the client's holds or orders; an unknown one if there is none."""
-        return own.pop(self.chosen.randrange(len(own))) if own else (10**9, 0, 0)
+        return own.pop(self.chosen.randrange(len(own))) if own else NOTHING
 
     async def look(self) -> None:
         """GET a product."""
@@ -97,7 +106,7 @@ class Client:
         response, start, end = await self.ask(hold_request(product_id, quantity, next(self.keys)))
         if response.status_code == 201:
             self.sale.note(product_id, took(quantity, start, end))
-            self.holds.append((response.json()["hold_id"], product_id, quantity))
+            self.holds.append((response.json()["hold_id"], [(product_id, quantity)]))
         else:
             assert response.status_code == 409, response.text
             self.sale.decided[product_id] += [
@@ -105,13 +114,22 @@ class Client:
                 saw(response.json()["available_stock"], start, end),
             ]
 
+    async def reduce(self) -> None:
+        """Give up units of a hold, or none."""
+        if self.holds:
+            hold_id, ((product_id, quantity),) = self.one_of(self.holds)
+            kept = self.chosen.randint(1, quantity)
+            response, start, end = await self.ask(reduction_request(hold_id, kept))
+            if response.status_code == 200:
+                self.sale.note(product_id, gave(quantity - kept, start, end))
+                self.holds.append((hold_id, [(product_id, kept)]))
+
     async def release(self) -> None:
         """Give a hold back."""
-        hold_id, product_id, quantity = self.one_of(self.holds)
+        hold_id, units = self.one_of(self.holds)
         response, start, end = await self.ask({"method": "DELETE", "url": f"/api/holds/{hold_id}"})
         if response.status_code == 204:
-            self.sale.given_back.add(("hold", hold_id))
-            self.sale.note(product_id, gave(quantity, start, end))
+            self.sale.note_return(("hold", hold_id), units, start, end)
 
     async def extend(self) -> None:
         """Extend a hold."""
@@ -119,32 +137,33 @@ class Client:
             await self.ask({"method": "POST", "url": f"/api/holds/{self.chosen.choice(self.holds)[0]}/extend"})
 
     async def order(self) -> None:
-        """Order a hold."""
-        hold_id, product_id, quantity = self.one_of(self.holds)
-        response, _, _ = await self.ask(order_request(hold_id, next(self.keys)))
+        """Order up to three holds; those that did not refuse remain the client's."""
+        holds = dict(self.one_of(self.holds) for _ in range(max(1, min(3, len(self.holds)))))
+        response, _, _ = await self.ask(order_request(list(holds), next(self.keys)))
         if response.status_code == 201:
-            self.orders.append((response.json()["order_id"], product_id, quantity))
+            self.orders.append((response.json()["order_id"], [line for units in holds.values() for line in units]))
+        else:
+            del holds[response.json()["hold_id"]]
+            self.holds += holds.items()
 
     async def cancel(self) -> None:
         """Cancel an order. If its deadline has passed meanwhile, a sweep may have cancelled it."""
-        order_id, product_id, quantity = self.one_of(self.orders)
+        order_id, units = self.one_of(self.orders)
         document = (await self.http.get(f"/api/orders/{order_id}")).json()
         response, start, end = await self.ask({"method": "POST", "url": f"/api/orders/{order_id}/cancel"})
         if response.status_code == 200 and seconds(document["payment_due_at"]) <= end:
             self.sale.cancelled_from["order", order_id] = start
         elif response.status_code == 200:
-            self.sale.given_back.add(("order", order_id))
-            self.sale.note(product_id, gave(quantity, start, end))
+            self.sale.note_return(("order", order_id), units, start, end)
 
     async def pay(self) -> None:
         """Deliver a payment, mostly a failure, so that units stay in play."""
-        order_id, product_id, quantity = self.one_of(self.orders)
+        order_id, units = self.one_of(self.orders)
         status = self.chosen.choices(("failure", "success"), (19, 1))[0]
         response, start, end = await self.ask(payment_request(next(self.keys), order_id, status))
         assert response.status_code in (200, 202), response.text
         if response.json()["outcome"] == "applied" and status == "failure":
-            self.sale.given_back.add(("order", order_id))
-            self.sale.note(product_id, gave(quantity, start, end))
+            self.sale.note_return(("order", order_id), units, start, end)
 
 
 def seconds(timestamp: str) -> float:
@@ -184,7 +203,9 @@ def note_what_fell_due(sale: Sale, session: Session) -> None:
     """Record the return of what no client returned: between its deadline and when it was first seen."""
     rows = session.query(
         "SELECT 'hold' AS kind, id, product_id, quantity, expires_at AS due_at FROM holds WHERE status = 'expired' "
-        "UNION ALL SELECT 'order', id, product_id, quantity, payment_due_at FROM orders WHERE status = 'cancelled'"
+        "UNION ALL SELECT 'order', order_.id, line.product_id, line.quantity, order_.payment_due_at "
+        "FROM orders AS order_ INNER JOIN order_lines AS line ON line.order_id = order_.id "
+        "WHERE order_.status = 'cancelled'"
     )
     for row in rows:
         item = row["kind"], row["id"]
