@@ -65,6 +65,13 @@ CLIENT_SIDE = Contender(
     GUNICORN_WITH_C_DRIVER,
     "client_side",
 )
+ONE_ROW_PER_UNIT = Contender(
+    "one row per unit",
+    "bench.baselines.one_row_per_unit:create_app()",
+    _THREAD_VARIANTS,
+    GUNICORN_WITH_C_DRIVER,
+    "one_row_per_unit",
+)
 ONE_CALL_THREADS = Contender(
     "one CALL, threads",
     "bench.baselines.one_call_threads:create_app()",

@@ -20,7 +20,8 @@ IDLE_TIMEOUT_S = 60
 IDLE_POLLS = 4
 IDLE_POLL_INTERVAL_S = 0.05
 LONG_TTL_S = 86_400  # no hold falls due during a run; the scenario `expiry` measures what expiring costs
-CLIENT_SIDE_TABLES = Path(__file__).with_name("baselines") / "client_side.sql"
+BASELINES = Path(__file__).with_name("baselines")
+UNITS_PER_PRODUCT = 200_000  # more than a round can hold
 
 NUMBERS = """
 WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %(rows)s)
@@ -76,6 +77,17 @@ LEFT JOIN (SELECT product_id, SUM(quantity) AS held FROM holds WHERE status = 'a
 LEFT JOIN (SELECT product_id, SUM(quantity) AS sold FROM orders GROUP BY product_id) AS ordered
     ON ordered.product_id = products.id
 WHERE total <> available + COALESCE(held, 0) + COALESCE(sold, 0)
+"""
+
+
+UNITS = f"""
+INSERT INTO units (product_id, id)
+{NUMBERS} products.id, n FROM numbers JOIN products
+"""
+UNIT_DIFFERENCES = """
+SELECT holds.id, IF(status = 'active', quantity, 0) AS promised, COUNT(units.id) AS units
+FROM holds LEFT JOIN units ON units.product_id = holds.product_id AND units.hold_id = holds.id
+GROUP BY holds.id HAVING units <> promised
 """
 
 
@@ -227,13 +239,16 @@ class ProductDatabase(Database):
 class ClientSideDatabase(Database):
     """The database of the client-side transactions."""
 
+    files: tuple[str, ...] = ("client_side.sql",)
+
     def __init__(self, server: MysqlUrl, name: str) -> None:
         """Create the database and its tables."""
         super().__init__(server, name)
         self.execute(f"CREATE DATABASE `{name}`")
         self.execute(f"USE `{name}`")
-        for statement in filter(str.strip, CLIENT_SIDE_TABLES.read_text().split(";")):
-            self.execute(statement)
+        for file in self.files:
+            for statement in filter(str.strip, (BASELINES / file).read_text().split(";")):
+                self.execute(statement)
         self.record_empty_tables()
 
     def add_products(self, products: int, stock: int) -> None:
@@ -244,3 +259,19 @@ class ClientSideDatabase(Database):
         """Raise InconsistentStock unless each unit is in exactly one state."""
         if differences := self.execute(CLIENT_SIDE_DIFFERENCES):
             raise InconsistentStock(f"{self.name}: stock differs: {differences}")
+
+
+class UnitDatabase(ClientSideDatabase):
+    """The database of the baseline with one row per unit."""
+
+    files = ("client_side.sql", "one_row_per_unit.sql")
+
+    def add_products(self, products: int, stock: int) -> None:
+        """Add so many products with 200,000 units each, or `stock` if that is less; their ids start at 1."""
+        super().add_products(products, stock)
+        self.execute(UNITS, rows=min(stock, UNITS_PER_PRODUCT))
+
+    def check(self) -> None:
+        """Raise InconsistentStock unless each active hold has as many units as it says, and no other hold has any."""
+        if differences := self.execute(UNIT_DIFFERENCES):
+            raise InconsistentStock(f"{self.name}: units differ: {differences[:5]}")

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import redis
 
 from bench.contenders import Contender, Gunicorn, ServerUrls, Variant
-from bench.database import AMPLE_STOCK, ClientSideDatabase, Database, ProductDatabase
+from bench.database import AMPLE_STOCK, ClientSideDatabase, Database, ProductDatabase, UnitDatabase
 from bench.load import Load, Measurement, Memory, Wrk, cpu_seconds_of, memory_of
 from bench.revision import WORKING_TREE, Revision
 from service.mysql_url import MysqlUrl
@@ -142,6 +142,7 @@ class Runner:
         self.databases: dict[str, Database] = {
             "product": self.product,
             "client_side": ClientSideDatabase(self.server, "bench_client_side"),
+            "one_row_per_unit": UnitDatabase(self.server, "bench_one_row_per_unit"),
         }
         if against:
             self.databases[AGAINST] = ProductDatabase(self.server, "bench_against", against)

@@ -80,13 +80,7 @@ class Holds:
         if row[0] < body.quantity:
             raise refusal(INSUFFICIENT_STOCK, available_stock=row[0])
         cursor.execute("UPDATE products SET available = available - %s WHERE id = %s", (body.quantity, body.product_id))
-        cursor.execute(
-            "INSERT INTO holds (product_id, quantity, status, expires_at) VALUES (%s, %s, 'active', %s)",
-            (body.product_id, body.quantity, expires_at),
-        )
-        hold_id: int = cursor.lastrowid
-        _record_key(cursor, "hold", key, hold_id)
-        return hold_id
+        return record_hold(cursor, body, expires_at, key)
 
 
 class Orders:
@@ -151,6 +145,17 @@ def _first(cursor: Any, statement: str, *arguments: Any) -> Any:
     cursor.execute(statement, arguments)
     rows = cursor.fetchall()
     return rows[0] if rows else None
+
+
+def record_hold(cursor: Any, body: web.HoldBody, expires_at: Any, key: str) -> int:
+    """Insert a hold and its key; returns the hold's id."""
+    cursor.execute(
+        "INSERT INTO holds (product_id, quantity, status, expires_at) VALUES (%s, %s, 'active', %s)",
+        (body.product_id, body.quantity, expires_at),
+    )
+    hold_id: int = cursor.lastrowid
+    _record_key(cursor, "hold", key, hold_id)
+    return hold_id
 
 
 def _record_key(cursor: Any, operation: str, key: str, result_id: int) -> None:

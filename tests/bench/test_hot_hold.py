@@ -27,18 +27,18 @@ def runner(servers: Servers) -> Iterator[Runner]:
 
 
 def test_hot_hold_measures_the_service_and_every_baseline(runner: Runner, tmp_path: Path) -> None:
-    """All six contenders make holds without errors; the results are written as JSON and plotted."""
+    """All seven contenders make holds without errors; the results are written as JSON and plotted."""
     report = Report(runner.mysql_settings(), asdict(runner.parameters), runner.tunings)
     report.scenarios["hot_hold"] = measure("hot_hold", runner)
     assert report.is_valid, report.table()
 
     document = json.loads(report.write(tmp_path).read_text())
     results = document["scenarios"]["hot_hold"]["results"]
-    assert len(results) == 6
+    assert len(results) == 7
     assert all(result["rate"] > 0 for result in results)
     assert any("worker" in memory["process"] for memory in results[0]["memory"])
     assert results[0]["cpu_us"].keys() == {"MySQL", "Redis", "gunicorn", "service, worker"}
-    assert len(document["scenarios"]["hot_hold"]["targets"]) == 5
+    assert len(document["scenarios"]["hot_hold"]["targets"]) == 6
     (plot,) = plots.draw(report.scenarios, tmp_path)
     assert "client-side transactions" in plot.read_text()
 
