@@ -13,7 +13,9 @@ SALE = [
     (0, "CALL change_setting('hold_ttl_s', 120)"),
     (0, "CALL set_selling_rules(1, '2030-01-01 12:00:00', '2030-01-01 14:00:00', 4)"),
     (0, "CALL set_selling_rules(1, NULL, NULL, NULL)"),
-    (0, "CALL adjust_stock(1, 5, 'restock')"),
+    (0, "CALL adjust_stock(1, 5, 'delivery 77', 'delivery 77')"),
+    (0, "CALL archive_product(1)"),
+    (0, "CALL restore_product(1)"),
     (0, "CALL create_hold(1, 2, 'cart-1')"),
     (
         0,

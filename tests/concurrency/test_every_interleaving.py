@@ -128,7 +128,7 @@ CALLS = {
     "cancel": Call("cancel_order", lambda scene: [scene.order_id], rows("order", "stock")),
     "start payment": Call("start_payment", lambda scene: [scene.order_id], rows("order")),
     "expire": Call("expire_due", lambda _: [1000], rows("hold", "order", "stock"), ahead_s=2_000, skips_locked=True),
-    "take away": Call("adjust_stock", lambda scene: [scene.product_id, -1, "counted"], rows("stock")),
+    "take away": Call("adjust_stock", lambda scene: [scene.product_id, -1, "counted", "a"], rows("stock", "keys")),
     "change": Call(
         "change_product", lambda scene: [scene.product_id, "Renamed", "9.99", None], rows("product", "stock")
     ),
@@ -227,8 +227,8 @@ def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
         "orders": "SELECT id AS order_id, hold_id, amount, status, payment_due_at, payment_started_at FROM orders",
         "lines": "SELECT order_id, hold_id, quantity, unit_price, refunded_quantity FROM order_lines",
         "events": "SELECT idempotency_key, order_id, status, outcome, refund_settled_at FROM payment_events",
-        "keys": "SELECT operation, idempotency_key, result_expires_at, result_status FROM idempotency_keys"
-        " WHERE LENGTH(idempotency_key) = 1",
+        "keys": "SELECT operation, idempotency_key, result_expires_at, result_status, result_available"
+        " FROM idempotency_keys WHERE LENGTH(idempotency_key) = 1",
         "setting": "SELECT value FROM settings WHERE name = 'hold_ttl_s'",
     }
     state = {}

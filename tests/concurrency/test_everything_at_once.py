@@ -116,7 +116,7 @@ def administer(sale: Sale, session: Session, retries: Retries, chosen: random.Ra
     while sale.is_on():
         product_id = chosen.choice(sale.products)
         acts: list[tuple[Any, ...]] = [
-            ("adjust_stock", product_id, chosen.choice((-3, 3)), "counted"),
+            ("adjust_stock", product_id, chosen.choice((-3, 3)), "counted", None),
             ("change_product", product_id, "Limited Edition Item", "9.99", None),
             ("change_setting", "hold_ttl_s", chosen.randint(1, 2)),
             ("create_hold", product_id, 1, None),

@@ -64,8 +64,8 @@ ON_AN_ORDER = {
 ON_STOCK = {
     "hold": Act("create_hold", lambda scene: [scene.product_id, UNITS, None]),
     "hold all": Act("create_hold", lambda scene: [scene.product_id, STOCK, None]),
-    "take away": Act("adjust_stock", lambda scene: [scene.product_id, -UNITS, "counted"]),
-    "take all away": Act("adjust_stock", lambda scene: [scene.product_id, -STOCK, "counted"]),
+    "take away": Act("adjust_stock", lambda scene: [scene.product_id, -UNITS, "counted", None]),
+    "take all away": Act("adjust_stock", lambda scene: [scene.product_id, -STOCK, "counted", None]),
 }
 
 GATES = {
@@ -189,7 +189,10 @@ def test_exactly_one_act_on_the_last_units_takes_effect(
 
 @pytest.mark.parametrize(
     ("name", "tables"),
-    [("hold", {"holds", "idempotency_keys", "stock"}), ("take away", {"stock_adjustments", "stock"})],
+    [
+        ("hold", {"holds", "idempotency_keys", "stock"}),
+        ("take away", {"stock_adjustments", "idempotency_keys", "stock"}),
+    ],
 )
 def test_a_session_that_waits_for_stock_has_locked_no_row_that_it_only_reads(
     connect: Connect, scene: Scene, name: str, tables: set[str]
@@ -274,7 +277,7 @@ def adas(scene: Scene) -> str:
 def test_a_customer_never_has_more_than_the_maximum(
     session: Session, connect: Connect, scene: Scene, gate: str, names: tuple[str, ...]
 ) -> None:
-    session.call("adjust_stock", scene.product_id, 100, "restock")
+    session.call("adjust_stock", scene.product_id, 100, "restock", None)
     session.call("set_selling_rules", scene.product_id, None, None, UNITS)
     (row,) = session.call("create_holds", adas(scene))
     scene = Scene(scene.product_id, row["hold_id"], 0)

@@ -89,7 +89,7 @@ def test_changes_by_direct_calls_show_within_a_second(session: Session, shops: l
 
     before = [documents(shop) for shop in shops]
     session.call("create_hold", held, 1, None)
-    session.call("adjust_stock", restocked, 7, "restock")
+    session.call("adjust_stock", restocked, 7, "restock", None)
     session.call("expire_due", 1000)
     session.call("change_product", renamed, "Another Name", "100.00", None)
 

@@ -179,7 +179,7 @@ def administer(sale: Sale, session: Session, chosen: random.Random) -> None:
         product_id, quantity = chosen.choice(list(sale.stock)), chosen.choice((-2, 1, 1))
         start = time.time()
         try:
-            session.call("adjust_stock", product_id, quantity, "counted")
+            session.call("adjust_stock", product_id, quantity, "counted", None)
         except mysql.connector.Error as error:
             if error.errno != 30102:
                 raise

@@ -115,7 +115,7 @@ async def test_a_change_by_direct_call_is_sent_within_a_second(
     service: Service, session: Session, product_id: int
 ) -> None:
     async def restock() -> int:
-        return int(session.call("adjust_stock", product_id, 1, "restock")[0]["available_stock"])
+        return int(session.call("adjust_stock", product_id, 1, "restock", None)[0]["available_stock"])
 
     async with listening(service, product_id) as (stream,):
         assert await is_told_within_a_second(stream, restock)

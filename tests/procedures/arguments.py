@@ -12,7 +12,7 @@ TABLES = re.findall(r"^CREATE TABLE `(\w+)`", (ROOT / "sql" / "schema.sql").read
 
 # Procedures with plain arguments. Product 1 exists in the tests that use them.
 ARGUMENTS: dict[str, list[Any]] = {
-    "adjust_stock": [1, 1, "reason"],
+    "adjust_stock": [1, 1, "reason", "key"],
     "apply_payment": ["key", NOBODYS_ID, "success"],
     "cancel_order": [NOBODYS_ID],
     "change_product": [1, "Limited Edition Item", "100.00", 5],

@@ -206,6 +206,19 @@ class Model:
         return 30102 if quantity > self.available(product_id) else None
 
     def extend_hold(self, hold_id: int, _new_id: int) -> Row:
+    def adjust_stock(self, request: Row, new_id: int) -> Row:
+        """Add units, or take available ones away."""
+        product_id, quantity, key = request["product_id"], request["quantity"], request["idempotency_key"]
+        if answer := self.replay("adjustment", key, (product_id, quantity)):
+            return answer
+        if product_id not in self.stock:
+            return {"errno": 30101}
+        if self.available(product_id) + quantity < 0:
+            return {"errno": 30102}
+        self.stock[product_id] += quantity
+        self.record("adjustment", key, (product_id, quantity), new_id)
+        return {"id": new_id, "total_stock": self.stock[product_id]}
+
         """Give a hold more time."""
         hold = self.holds.get(hold_id)
         if hold is None:

@@ -118,7 +118,7 @@ def test_keys_of_255_bytes_that_differ_in_the_last_are_two_keys(session: Session
 def test_a_rejection_is_not_recorded(session: Session) -> None:
     product_id = session.create_product(stock=1)
     assert session.errno("create_hold", product_id, 2, "later") == 30102
-    session.call("adjust_stock", product_id, 1, "restock")
+    session.call("adjust_stock", product_id, 1, "restock", None)
     (hold,) = session.call("create_hold", product_id, 2, "later")
     assert hold["replayed"] == 0
 

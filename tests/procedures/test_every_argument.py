@@ -74,6 +74,7 @@ def is_valid(procedure: str, place: int, wrong: Any) -> bool:
         ("apply_payment", 1): BEYOND_EVERY_ID,
         ("adjust_stock", 1): [-1],
         ("adjust_stock", 2): ["ä" * 128],
+        ("adjust_stock", 3): [None],
         ("change_product", 1): ["ä" * 128],
         ("change_product", 2): [0],
         ("change_product", 3): [None],

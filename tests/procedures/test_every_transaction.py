@@ -25,7 +25,7 @@ class Scene:
 
 
 CALLS: dict[str, Callable[[Scene], list[Any]]] = {
-    "adjust_stock": lambda scene: [scene.product_id, 1, "restock"],
+    "adjust_stock": lambda scene: [scene.product_id, 1, "restock", None],
     "apply_payment": lambda scene: [f"single {scene.order_id}", scene.order_id, "success"],
     "apply_payments": lambda scene: [
         [{"idempotency_key": f"batch {scene.order_id}", "order_id": scene.order_id, "status": "success"}]
@@ -60,7 +60,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "start_payments": lambda scene: [[scene.order_id]],
 }
 REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
-    "adjust_stock": lambda scene: [scene.product_id, -1000, "too many"],
+    "adjust_stock": lambda scene: [scene.product_id, -1000, "too many", "key"],
     "apply_payment": lambda scene: [scene.refund_key, scene.order_id, "failure"],
     "cancel_order": lambda _: [10**8],
     "change_product": lambda _: [10**8, "Other", "1.00", None],

@@ -48,8 +48,8 @@ def assert_nothing_else_happened(session: Session, witness: int) -> None:
     ],
 )
 def test_a_hostile_argument_is_taken_as_text(session: Session, witness: int, procedure: str, place: int) -> None:
-    for text in HOSTILE:
-        arguments = list(ARGUMENTS[procedure])
+    for number, text in enumerate(HOSTILE):
+        arguments = [f"{procedure} {number}" if good == "key" else good for good in ARGUMENTS[procedure]]
         arguments[place] = text
         assert errno_of(session, procedure, arguments) in {None, *REGISTRY}, text
     assert_nothing_else_happened(session, witness)

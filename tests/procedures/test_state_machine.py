@@ -226,19 +226,20 @@ class Checkout(RuleBasedStateMachine):
         ids = [latest(self.model.orders, position) for position in wanted[: 1 if single else None]]
         self.ask("start_payments", ids, self.model.start_payment, single=single)
 
-    @rule(position=positions, units=st.integers(-5, 5).filter(bool))
-    def adjust_stock(self, position: int, units: int) -> None:
+    @rule(position=positions, units=st.integers(-5, 5).filter(bool), number=keys)
+    def adjust_stock(self, position: int, units: int, number: str | None) -> None:
         """A DBA adds units, or takes available ones away."""
         self.expire_due()
+        key = self.key(number).get("idempotency_key")
+        request = {"product_id": self.product(position), "quantity": units, "reason": "count", "idempotency_key": key}
+        self.ask("adjust_stock", [request], self.model.adjust_stock, single=True)
+
+    @rule(position=st.integers(0, 2), is_archived=st.sampled_from((True, False, False)))
+    def archive_or_restore_product(self, position: int, is_archived: bool) -> None:
+        """A product is archived, or sold again."""
         product_id = self.product(position)
-        if product_id == NOBODYS_ID:
-            assert self.session.errno("adjust_stock", product_id, units, "count") == 30101
-        elif self.model.available(product_id) + units < 0:
-            assert self.session.errno("adjust_stock", product_id, units, "count") == 30102
-        else:
-            self.model.stock[product_id] += units
-            row = self.session.call("adjust_stock", product_id, units, "count")[0]
-            assert row["total_stock"] == self.model.stock[product_id]
+        (self.model.archived.add if is_archived else self.model.archived.discard)(product_id)
+        self.session.call("archive_product" if is_archived else "restore_product", product_id)
 
     @rule(
         position=st.integers(0, 2),
