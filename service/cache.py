@@ -2,6 +2,9 @@
 
 One hash a product holds the answer's bytes, the `version` of the row and `fresh_until`. Redis's own clock decides what
 is fresh, so that no host's clock matters. A value that went stale still refuses an older one for an hour.
+
+Keys and channels name the format of the bodies, so that workers and cron programs of two releases can share a Redis:
+neither reads, replaces or refreshes a body of the other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +17,8 @@ from service.redis import CircuitBreaker, RedisUnavailable, connection_pool
 
 FRESH_MS = 1000
 KEPT_MS = 3_600_000
-KEY_PREFIX = "product:"
+# 2 is the format: a release that changes Product.body takes the next number. A pattern of one number matches no other.
+KEY_PREFIX = "product.2:"
 SCAN_COUNT = 1000
 SUBSCRIBE_TIMEOUT_S = 1.0
 

@@ -79,7 +79,22 @@ ORDER = _object(
     payment_due_at=MOMENT,
     lines={"type": "array", "items": ORDER_LINE, "description": "one per hold, by hold_id"},
 )
-PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
+SALE_WINDOW = {
+    "sale_starts_at": {**MOMENT, "description": "UTC; holds are accepted from this second on; missing: at once"},
+    "sale_ends_at": {
+        **MOMENT,
+        "description": "UTC; holds are refused from this second on; missing: the sale has no end",
+    },
+}
+PRODUCT = _object(
+    (*SALE_WINDOW, "maximum_per_customer"),
+    id=ID,
+    name=TEXT,
+    price=MONEY,
+    available_stock=UNITS,
+    **SALE_WINDOW,
+    maximum_per_customer={**UNITS, "minimum": 1, "description": "units; missing: no maximum"},
+)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
     "Products": _object(items={"type": "array", "items": PRODUCT}, next={"type": ["integer", "null"]}),
@@ -226,7 +241,7 @@ SCHEMAS: dict[str, Json] = {
         sweep_event={"enum": ["enabled", "disabled"], "description": "whether MySQL's own EVENT sweeps"},
     ),
     "Problem": _object(
-        ("available_stock", "hold_id", "order_id", "missing"),
+        ("available_stock", *SALE_WINDOW, "hold_id", "order_id", "missing"),
         type=TEXT,
         title=TEXT,
         status={"type": "integer"},
@@ -235,6 +250,7 @@ SCHEMAS: dict[str, Json] = {
         errno={"type": ["integer", "null"]},
         available_stock=UNITS,
         hold_id={**ID, "description": "where the request named hold_ids: the hold that refused"},
+        **SALE_WINDOW,
         order_id={**ID, "description": "with hold_already_used: the order that the hold became"},
         missing=TEXT,
     ),

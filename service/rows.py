@@ -101,6 +101,8 @@ class CreatedHold(NamedTuple):
     replayed: int
     errno: int | None
     available_stock: int | None
+    sale_starts_at: datetime | None
+    sale_ends_at: datetime | None
 
 
 class CreatedOrder(NamedTuple):
@@ -251,6 +253,10 @@ class Product(NamedTuple):
     price: Decimal
     available_stock: int
     version: int
+    errno: int | None
+    sale_starts_at: datetime | None
+    sale_ends_at: datetime | None
+    maximum_per_customer: int | None
 
     def body(self) -> bytes:
         """The answer to GET /api/products/{id}."""
@@ -258,12 +264,19 @@ class Product(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """The members of that answer."""
-        return {
+        document = {
             "id": self.id,
             "name": self.name,
             "price": money(self.price),
             "available_stock": self.available_stock,
         }
+        if self.sale_starts_at is not None:
+            document["sale_starts_at"] = utc(self.sale_starts_at)
+        if self.sale_ends_at is not None:
+            document["sale_ends_at"] = utc(self.sale_ends_at)
+        if self.maximum_per_customer is not None:
+            document["maximum_per_customer"] = self.maximum_per_customer
+        return document
 
 
 class Health(NamedTuple):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -171,7 +172,7 @@ def start_service(
     """A function that starts a service on the file's database, with further settings; its log must show no defect."""
     services: list[Service] = []
 
-    def start(**settings: str) -> Service:
+    def start(**settings: Any) -> Service:
         variables = {"mysql_url": app_url, "redis_url": redis_url, **settings}
         services.append(Service(tmp_path_factory.mktemp("service"), **variables))
         services[-1].start()

@@ -1,6 +1,7 @@
 """What every resource does with the row of its request: refuse, and log the outcome."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 import falcon.asgi
@@ -8,9 +9,10 @@ import structlog
 
 from service.batching import Entry
 from service.errors import ERRORS, refusal
+from service.requests import utc
 
 # Columns that a problem shows where the refused row has them.
-PROBLEM_COLUMNS = ("available_stock", "hold_id", "order_id")
+PROBLEM_COLUMNS = ("available_stock", "sale_starts_at", "sale_ends_at", "hold_id", "order_id")
 
 log = structlog.get_logger()
 
@@ -18,7 +20,10 @@ log = structlog.get_logger()
 def require_accepted(row: Any) -> None:
     """Raise the Problem of a refused row, with the columns that say more about the refusal."""
     if row.errno is not None:
-        members = {name: getattr(row, name, None) for name in PROBLEM_COLUMNS}
+        members: dict[str, Any] = {name: getattr(row, name, None) for name in PROBLEM_COLUMNS}
+        for name, value in members.items():
+            if isinstance(value, datetime):
+                members[name] = utc(value)
         raise refusal(row.errno, **{name: value for name, value in members.items() if value is not None})
 
 

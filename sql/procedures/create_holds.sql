@@ -8,7 +8,8 @@
 --                            customer_id 1 to 64 bytes, the buyer; may be missing where the product has no
 --                            maximum per customer
 -- Out     one row per request, in order: hold_id, expires_at (DATETIME, UTC), replayed (0|1), errno (NULL: accepted),
---         available_stock (of a product with too few units);
+--         available_stock (of a product with too few units), sale_starts_at, sale_ends_at (DATETIME, UTC; of a
+--         product that is not on sale; NULL: none);
 --         then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30101 product_not_found,
@@ -34,7 +35,9 @@ BEGIN
             SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),
             NULL, verdict_errno(SUBSTRING(v_verdicts, request.position, 1))
         ) AS errno,
-        stock.available AS available_stock
+        stock.available AS available_stock,
+        product.starts_at AS sale_starts_at,
+        product.ends_at AS sale_ends_at
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
         product_id BIGINT PATH '$.product_id',
@@ -48,6 +51,8 @@ BEGIN
         AND SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r')
     LEFT JOIN stock
         ON stock.product_id = request.product_id AND SUBSTRING(v_verdicts, request.position, 1) = 's'
+    LEFT JOIN products AS product
+        ON product.id = request.product_id AND SUBSTRING(v_verdicts, request.position, 1) = 'n'
     ORDER BY request.position;
 
     CALL read_touched(v_touched);

@@ -1,7 +1,8 @@
 -- get_product: read one product and its stock.
 --
 -- In      in_product_id  BIGINT
--- Out     one row: id, name, price (DECIMAL), available_stock (units), version (goes up with every change)
+-- Out     one row: id, name, price (DECIMAL), available_stock (units), version (goes up with every change),
+--         sale_starts_at, sale_ends_at (DATETIME, UTC; NULL: none), maximum_per_customer (units; NULL: none)
 -- Errors  30101 product_not_found
 -- Locks   none
 -- Retry   safe
@@ -18,7 +19,15 @@ BEGIN
         CALL end_read(v_is_own);
         CALL raise_error(30101);
     END IF;
-    SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version
+    SELECT
+        product.id,
+        product.name,
+        product.price,
+        stock.available AS available_stock,
+        stock.version,
+        product.starts_at AS sale_starts_at,
+        product.ends_at AS sale_ends_at,
+        product.maximum_per_customer
     FROM products AS product
     INNER JOIN stock ON stock.product_id = product.id
     WHERE product.id = in_product_id;

@@ -2,7 +2,7 @@
 --
 -- In      in_after  BIGINT  the last id seen; 0 for the first page
 --         in_limit  BIGINT  rows, 1 to 1,000
--- Out     one row per product: as get_product; fewer rows than in_limit mean the end
+-- Out     one row per product: as get_products; fewer rows than in_limit mean the end
 -- Errors  30001 invalid_request
 -- Locks   none
 -- Retry   safe
@@ -16,7 +16,16 @@ BEGIN
         CALL raise_error(30001);
     END IF;
     CALL begin_read(v_is_own);
-    SELECT product.id, product.name, product.price, stock.available AS available_stock, stock.version
+    SELECT
+        product.id,
+        product.name,
+        product.price,
+        stock.available AS available_stock,
+        stock.version,
+        NULL AS errno,
+        product.starts_at AS sale_starts_at,
+        product.ends_at AS sale_ends_at,
+        product.maximum_per_customer
     FROM products AS product
     INNER JOIN stock ON stock.product_id = product.id
     WHERE product.id > in_after

@@ -16,7 +16,10 @@ BEGIN
             product.price,
             stock.available AS available_stock,
             stock.version,
-            NULL AS errno
+            NULL AS errno,
+            product.starts_at AS sale_starts_at,
+            product.ends_at AS sale_ends_at,
+            product.maximum_per_customer
         FROM (
             SELECT DISTINCT id
             FROM JSON_TABLE(in_product_ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS element

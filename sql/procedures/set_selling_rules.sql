@@ -12,7 +12,7 @@
 --         in_maximum_per_customer  BIGINT    units, 1 to 1,000,000; NULL: no limit
 -- Out     one row: product_id, starts_at, ends_at, maximum_per_customer
 -- Errors  30001 invalid_request, 30003 transaction_in_progress, 30101 product_not_found
--- Locks   the product; until COMMIT
+-- Locks   the product, then its stock; until COMMIT
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE set_selling_rules(
@@ -20,8 +20,6 @@ CREATE PROCEDURE set_selling_rules(
 )
 COMMENT 'set a product''s sale window and its maximum per customer'
 BEGIN
-    DECLARE v_found BIGINT;
-
     IF
         COALESCE(in_product_id < 1, TRUE)
         -- A MySQL that is not strict converts an invalid date to the year 0.
@@ -52,12 +50,13 @@ BEGIN
         UPDATE products
         SET starts_at = in_starts_at, ends_at = in_ends_at, maximum_per_customer = in_maximum_per_customer
         WHERE id = in_product_id;
-        SELECT COUNT(*) INTO v_found FROM products WHERE id = in_product_id;
+        -- The version tells caches that the product has changed.
+        UPDATE stock SET version = version + 1 WHERE product_id = in_product_id;
+        IF ROW_COUNT() = 0 THEN
+            CALL raise_error(30101);
+        END IF;
         COMMIT;
     END;
-    IF v_found = 0 THEN
-        CALL raise_error(30101);
-    END IF;
     SELECT id AS product_id, starts_at, ends_at, maximum_per_customer FROM products WHERE id = in_product_id;
 
     COMMIT; -- the transaction that the SELECTs above may have opened, see begin_transaction

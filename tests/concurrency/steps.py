@@ -30,7 +30,7 @@ STEPS = {
     "write_orders": ("CALL settle_new_orders(",),
     "purge_history": ("CALL purge_orders(",),
     "return_stock": ("UPDATE /*+",),
-    "set_selling_rules": ("SELECT COUNT(*)",),
+    "set_selling_rules": ("UPDATE stock",),
     "lock_waiting_payments": ("SET out_events",),
     "settle_refund": ("UPDATE payment_events",),
     "settle_waiting_payments": ("CALL settle_orders(", "CALL orphan_payments("),

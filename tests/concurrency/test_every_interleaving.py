@@ -133,7 +133,9 @@ CALLS = {
         "change_product", lambda scene: [scene.product_id, "Renamed", "9.99", None], rows("product", "stock")
     ),
     "close": Call(
-        "set_selling_rules", lambda scene: [scene.product_id, None, "2033-05-18 03:33:20", None], rows("product")
+        "set_selling_rules",
+        lambda scene: [scene.product_id, None, "2033-05-18 03:33:20", None],
+        rows("product", "stock"),
     ),
     "shorten holds": Call("change_setting", lambda _: ["hold_ttl_s", 60], rows("setting")),
     "settle refund": Call("settle_refund", lambda _: ["late"], rows("events")),

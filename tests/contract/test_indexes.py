@@ -75,7 +75,11 @@ QUERIES = [
     Query("evaluate_holds", r"SELECT /\*\+", {"recorded": "PRIMARY", "product": "PRIMARY", "stock": "PRIMARY"}),
     Query("apply_customer_limit", r"SELECT /\*\+", {"recorded": "PRIMARY", "units": "customer_units_by_customer"}),
     Query("evaluate_new_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "hold": "PRIMARY", "customer": "PRIMARY"}),
-    Query("create_holds", r"SELECT\s+recorded\.result_id", {"recorded": "PRIMARY", "stock": "PRIMARY"}),
+    Query(
+        "create_holds",
+        r"SELECT\s+recorded\.result_id",
+        {"recorded": "PRIMARY", "stock": "PRIMARY", "product": "PRIMARY"},
+    ),
     Query("create_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "used": "order_lines_by_hold", "line": "PRIMARY"}),
     Query(
         "lock_waiting_payments",

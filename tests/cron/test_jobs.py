@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from service.cache import KEY_PREFIX
 from service.deploy import OWNER
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
@@ -127,23 +128,23 @@ def test_refresh_publishes_changed_products_that_somebody_reads(
     run: Run, session: Session, cache: "redis.Redis[bytes]"
 ) -> None:
     wanted_id, unwanted_id = session.create_product(stock=10), session.create_product(stock=10)
-    cache.hset(f"product:{wanted_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
+    cache.hset(f"{KEY_PREFIX}{wanted_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
 
     exit_code, events = run("refresh_availability")
 
     assert exit_code == 0
     assert events[-1]["products"] == 1
-    body = cache.hget(f"product:{wanted_id}", "body")
+    body = cache.hget(f"{KEY_PREFIX}{wanted_id}", "body")
     assert body is not None
     assert json.loads(body)["available_stock"] == 10
-    assert not cache.exists(f"product:{unwanted_id}")
+    assert not cache.exists(f"{KEY_PREFIX}{unwanted_id}")
 
 
 def test_refresh_publishes_every_second_until_its_minute_ends(
     environment: dict[str, str], session: Session, cache: "redis.Redis[bytes]"
 ) -> None:
     product_id = session.create_product(stock=10)
-    cache.hset(f"product:{product_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
+    cache.hset(f"{KEY_PREFIX}{product_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
     while time.time() % 60 > 55:  # too little of the minute would remain for several refreshes
         time.sleep(0.1)
     process = subprocess.Popen([sys.executable, "-m", "cron.refresh_availability"], env=environment)
@@ -151,7 +152,7 @@ def test_refresh_publishes_every_second_until_its_minute_ends(
         seen: set[bytes | None] = set()
         gives_up_at = time.monotonic() + WAIT_S
         while len(seen) < 4 and time.monotonic() < gives_up_at:
-            seen.add(cache.hget(f"product:{product_id}", "fresh_until"))
+            seen.add(cache.hget(f"{KEY_PREFIX}{product_id}", "fresh_until"))
             time.sleep(0.05)
         assert len(seen) >= 4
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from service.cache import KEY_PREFIX
 from stack import programs
 from stack.process import Server
 from stack.redis import RedisServer
@@ -114,7 +115,7 @@ def test_no_client_notices_a_failover_of_redis_and_everything_uses_the_new_prima
         new.admin.flushall()  # everything in it from now on was written by the service, not replicated
         # A worker closes its old connections only when it needs one.
         eventually(lambda: service.at_once(reads) and not old.has_clients())
-        eventually(lambda: new.admin.keys("rate:*") and new.admin.exists(f"product:{product_id}"))
+        eventually(lambda: new.admin.keys("rate:*") and new.admin.exists(f"{KEY_PREFIX}{product_id}"))
         eventually(lambda: subscribers(new, product_id))
         with service.client() as other:
             eventually(lambda: other.get("/readyz").json()["redis"] == "ok")
@@ -124,4 +125,4 @@ def test_no_client_notices_a_failover_of_redis_and_everything_uses_the_new_prima
 
 def subscribers(node: RedisNode, product_id: int) -> int:
     """Return how many workers receive changes of a product."""
-    return int(node.admin.pubsub_numsub(f"0:product:{product_id}")[0][1])
+    return int(node.admin.pubsub_numsub(f"0:{KEY_PREFIX}{product_id}")[0][1])

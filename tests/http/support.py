@@ -12,6 +12,7 @@ import httpx
 
 from stack.gunicorn import GunicornServer
 from stack.process import free_port
+from stack.servers import PROJECT
 from tests.support import PATIENCE_S, eventually
 
 CLIENTS = 64
@@ -21,8 +22,10 @@ DEFECTS = ("Traceback", "unexpected_error", "batcher_failed")
 class Service(GunicornServer):
     """The service under gunicorn, whose output goes to a file."""
 
-    def __init__(self, folder: Path, mysql_url: str, redis_url: str, **settings: str) -> None:
-        """Choose a port; `settings` are further variables of the environment."""
+    def __init__(
+        self, folder: Path, mysql_url: str, redis_url: str, *, release: Path = PROJECT, **settings: str
+    ) -> None:
+        """Choose a port; `release` has the code, `settings` are further variables of the environment."""
         port = free_port()
         self._output = folder / "log"
         environment = {
@@ -35,7 +38,9 @@ class Service(GunicornServer):
             **settings,
         }
         self._workers = int(environment["WEB_CONCURRENCY"])
-        super().__init__("The service", folder, ("127.0.0.1", port), environment, log=self._output)
+        super().__init__(
+            "The service", folder, ("127.0.0.1", port), environment, log=self._output, working_directory=release
+        )
 
     def answers(self) -> bool:
         """Whether every worker listens and the service is ready."""

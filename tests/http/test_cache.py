@@ -7,6 +7,7 @@ import httpx
 import pytest
 import redis
 
+from service.cache import KEY_PREFIX
 from stack.process import Server
 from tests.http.support import Service, Shop, assert_problem, hold_request, order_request, payment_request
 from tests.support import Session, eventually
@@ -79,7 +80,7 @@ def test_concurrent_reads_show_no_value_that_is_older_than_the_request(
 
 
 def test_changes_by_direct_calls_show_within_a_second(session: Session, shops: list[Shop]) -> None:
-    held, restocked, swept, renamed = products = [session.create_product(stock=5) for _ in range(4)]
+    held, restocked, swept, renamed, limited = products = [session.create_product(stock=5) for _ in range(5)]
     session.travel(-180)
     session.call("create_hold", swept, 1, None)
     session.travel(0)
@@ -92,12 +93,13 @@ def test_changes_by_direct_calls_show_within_a_second(session: Session, shops: l
     session.call("adjust_stock", restocked, 7, "restock", None)
     session.call("expire_due", 1000)
     session.call("change_product", renamed, "Another Name", "100.00", None)
+    session.call("set_selling_rules", limited, None, None, 2)
 
     def is_seen(shop: Shop, before: list[str]) -> bool:
         return all(now != then for now, then in zip(documents(shop), before, strict=True))
 
     eventually(lambda: all(map(is_seen, shops, before)), within_s=3)
-    assert [shops[1].available(product_id) for product_id in products] == [4, 12, 5, 5]
+    assert [shops[1].available(product_id) for product_id in products] == [4, 12, 5, 5, 5]
 
 
 def test_an_unknown_product_is_not_cached(session: Session, shops: list[Shop]) -> None:
@@ -114,7 +116,7 @@ def test_a_wrong_value_in_the_cache_does_not_decide_a_hold(
 ) -> None:
     product_id = session.create_product(stock=1)
     shop = shops[0]
-    key = f"product:{product_id}"
+    key = f"{KEY_PREFIX}{product_id}"
     for claimed, accepted in ((0, 201), (1_000_000, 409)):
         document = {"id": product_id, "name": "x", "price": 1.0, "available_stock": claimed}
         store.hset(
@@ -133,17 +135,17 @@ def test_reads_fill_a_flushed_redis(session: Session, shops: list[Shop], store: 
         store.flushdb()
         assert shops[1].available(product_id) == 50 - number
         assert shops[0].available(product_id) == 50 - number
-    assert store.exists(f"product:{product_id}")
+    assert store.exists(f"{KEY_PREFIX}{product_id}")
 
 
 def test_a_redis_key_of_another_type_does_not_disturb_reads(
     session: Session, shops: list[Shop], store: "redis.Redis[bytes]"
 ) -> None:
     product_id = session.create_product(stock=5)
-    store.set(f"product:{product_id}", "not a hash")
+    store.set(f"{KEY_PREFIX}{product_id}", "not a hash")
     shops[0].hold(product_id)
     assert [shop.available(product_id) for shop in shops] == [4, 4]
-    store.delete(f"product:{product_id}")
+    store.delete(f"{KEY_PREFIX}{product_id}")
 
 
 def assert_everything_works(session: Session, shops: list[Shop]) -> None:

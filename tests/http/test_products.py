@@ -1,10 +1,19 @@
 """Products over HTTP: single products and pages."""
 
+import json
+from typing import Any
+
 import httpx
 import pytest
 
 from tests.http.support import Shop, assert_common_headers, assert_problem
 from tests.support import Session
+
+RULES = {
+    "sale_starts_at": "2020-01-01T00:00:00Z",
+    "sale_ends_at": "2099-01-01T12:30:00Z",
+    "maximum_per_customer": 2,
+}
 
 
 def test_a_product_has_its_members_and_headers(client: httpx.Client, session: Session) -> None:
@@ -104,7 +113,10 @@ def test_a_page_has_50_items_by_default(client: httpx.Client, session: Session) 
     assert page["next"] == page["items"][-1]["id"]
 
 
-def test_a_page_s_items_equal_the_single_products(client: httpx.Client, session: Session, shop: Shop) -> None:
+@pytest.mark.parametrize("rules", [{}, {"sale_starts_at": "2020-01-01T00:00:00Z"}, RULES])
+def test_a_product_shows_the_rules_that_it_has_in_every_response(
+    client: httpx.Client, session: Session, rules: dict[str, Any]
+) -> None:
     product_id = session.create_product(stock=5, price="12.50")
     shop.hold(product_id, 2)
     page = client.get("/api/products", params={"after": product_id - 1}).json()

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from service import streams
+from service.cache import KEY_PREFIX
 from stack.servers import Servers
 from tests.http.support import Service, Shop, assert_common_headers, assert_problem, hold_request
 from tests.support import PATIENCE_S, Session, eventually, eventually_async
@@ -197,7 +198,7 @@ async def test_hundreds_of_listeners_share_one_subscription_per_worker_which_end
     with redis.Redis.from_url(redis_url) as store:
 
         def subscriptions() -> list[int]:
-            channels = store.pubsub_channels(f"*:product:{product_id}")
+            channels = store.pubsub_channels(f"*:{KEY_PREFIX}{product_id}")
             return [number for _, number in store.pubsub_numsub(*channels)] if channels else []
 
         async with listening(service, product_id, 300) as clients:

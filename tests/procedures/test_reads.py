@@ -7,7 +7,10 @@ import pytest
 from tests.support import Session
 
 KINDS = {
-    "product": (["id", "name", "price", "available_stock", "version"], 30101),
+    "product": (
+        ["id", "name", "price", "available_stock", "version", "sale_starts_at", "sale_ends_at", "maximum_per_customer"],
+        30101,
+    ),
     "hold": (["hold_id", "product_id", "quantity", "status", "expires_at", "order_id", "unit_price"], 30201),
     "order": (
         ["order_id", "hold_id", "product_id", "quantity", "amount", "status", "payment_due_at", "lines"],

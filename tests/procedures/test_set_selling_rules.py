@@ -24,6 +24,26 @@ def test_the_rules_are_stored_and_returned(session: Session) -> None:
     ]
 
 
+def test_the_product_shows_its_rules_under_a_higher_version(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    (before,) = session.call("get_product", product_id)
+    session.call("set_selling_rules", product_id, OPENS, CLOSES, 2)
+    (after,) = session.call("get_product", product_id)
+    rules = {"sale_starts_at": OPENS, "sale_ends_at": CLOSES, "maximum_per_customer": 2}
+    assert after == {**before, **rules, "version": before["version"] + 1}
+
+
+def test_a_refused_hold_of_a_batch_shows_the_sale_window(session: Session) -> None:
+    closed_id, open_id = session.create_product(stock=5), session.create_product(stock=5)
+    session.call("set_selling_rules", closed_id, OPENS, None, None)
+    session.call("set_selling_rules", open_id, None, CLOSES, None)
+    rows = session.batch("create_holds", [{"product_id": id_, "quantity": 1} for id_ in (closed_id, open_id)])
+    assert [(row["errno"], row["sale_starts_at"], row["sale_ends_at"]) for row in rows] == [
+        (30104, OPENS, None),
+        (None, None, None),
+    ]
+
+
 def test_a_sale_is_open_from_starts_at_until_just_before_ends_at(session: Session) -> None:
     product_id = session.create_product(stock=5)
     session.call("set_selling_rules", product_id, OPENS, CLOSES, None)

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from decimal import Decimal
 
 import pytest
 import redis
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from service.cache import FRESH_MS, ProductCache, Value, connect_redis
+from service.cache import FRESH_MS, KEY_PREFIX, ProductCache, Value, connect_redis
+from service.rows import Product
 from stack.process import Server
 from tests.support import eventually_async
 
@@ -25,7 +28,7 @@ def value(version: int, body: bytes = b"") -> Value:
 def store(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
     """A client of Redis, from which the product under test is deleted."""
     with redis.Redis.from_url(redis_url) as client:
-        client.delete(f"product:{PRODUCT_ID}")
+        client.delete(f"{KEY_PREFIX}{PRODUCT_ID}")
         yield client
 
 
@@ -98,9 +101,9 @@ async def test_an_older_read_of_the_same_version_does_not_shorten_its_freshness(
     cache: ProductCache, store: "redis.Redis[bytes]"
 ) -> None:
     await publish(cache, value(10))
-    before = store.hget(f"product:{PRODUCT_ID}", "fresh_until")
+    before = store.hget(f"{KEY_PREFIX}{PRODUCT_ID}", "fresh_until")
     await publish(cache, value(10), age_s=NEARLY_A_SECOND_S)
-    assert store.hget(f"product:{PRODUCT_ID}", "fresh_until") == before
+    assert store.hget(f"{KEY_PREFIX}{PRODUCT_ID}", "fresh_until") == before
 
 
 async def test_a_value_is_stale_after_a_second(cache: ProductCache) -> None:
@@ -116,7 +119,7 @@ async def test_a_stale_value_is_kept_for_an_hour_to_refuse_older_ones(
     cache: ProductCache, store: "redis.Redis[bytes]"
 ) -> None:
     await publish(cache, value(1))
-    assert 3500 < store.ttl(f"product:{PRODUCT_ID}") <= 3600
+    assert 3500 < store.ttl(f"{KEY_PREFIX}{PRODUCT_ID}") <= 3600
 
 
 async def test_versions_are_compared_as_numbers(cache: ProductCache) -> None:
@@ -143,6 +146,16 @@ async def test_a_body_is_returned_byte_for_byte(cache: ProductCache) -> None:
     body = b'{"name":"\xe9\x99\x90\x00\r\n"}'
     assert await publish(cache, value(1, body)) == body
     assert await held(cache) == body
+
+
+def test_keys_name_the_format_of_the_body() -> None:
+    """A release that changes the body changes the number in the keys, too."""
+    product = Product(1, "Item", Decimal("100.00"), 5, 7, None, datetime(2026, 1, 2, 18), datetime(2026, 1, 2, 19), 2)
+    assert (KEY_PREFIX, product.body()) == (
+        "product.2:",
+        b'{"id":1,"name":"Item","price":100.0,"available_stock":5,"sale_starts_at":"2026-01-02T18:00:00Z",'
+        b'"sale_ends_at":"2026-01-02T19:00:00Z","maximum_per_customer":2}',
+    )
 
 
 async def test_scripts_are_sent_again_after_a_script_flush(cache: ProductCache, store: "redis.Redis[bytes]") -> None:
