@@ -37,11 +37,12 @@ OWNER = "checkout_owner@localhost"
 ACCOUNTS = ("checkout_app", "checkout_cron", "checkout_dba")
 LOCK_TIMEOUT_S = 60
 MIGRATION_TABLE = "_yoyo_migration"
-# The routine that writes new columns or a new table, with a view that it needs, and the procedure that then writes them
+# The routine that writes new columns or a new table, with those that it needs, and the procedure that then writes them
 # for existing rows. In this order, because each backfill relies on those before it. Everything that reads the new
-# columns and tables is replaced afterwards.
+# columns and tables is replaced afterwards. evaluate_holds refuses what write_holds leaves open: with an older one, a
+# hold of an archived product would never be decided.
 BACKFILLS = (
-    (("write_holds",), "backfill_holds"),
+    (("raise_error", "verdict_errno", "evaluate_holds", "write_holds"), "backfill_holds"),
     (("insert_orders",), "backfill_order_lines"),
     (("refunds_due", "settle_orders"), "backfill_orders"),
 )

@@ -19,6 +19,7 @@ QUANTITY_OUT_OF_RANGE = 30103
 SALE_NOT_OPEN = 30104
 CUSTOMER_LIMIT_REACHED = 30105
 CUSTOMER_ID_REQUIRED = 30106
+PRODUCT_ARCHIVED = 30107
 HOLD_NOT_FOUND = 30201
 HOLD_EXPIRED = 30202
 HOLD_ALREADY_USED = 30203
@@ -64,6 +65,7 @@ ERRORS = {
     CUSTOMER_ID_REQUIRED: Error(
         "customer_id_required", 422, "This product has a maximum per customer; send customer_id."
     ),
+    PRODUCT_ARCHIVED: Error("product_archived", 410, "The product is archived and is not sold any more."),
     HOLD_NOT_FOUND: Error("hold_not_found", 404, "There is no such hold."),
     HOLD_EXPIRED: Error(
         "hold_expired", 410, "The hold has expired and its units are available again; make a new hold."

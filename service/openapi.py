@@ -23,6 +23,7 @@ from service.errors import (
     ORDER_CANCELLED,
     ORDER_NOT_FOUND,
     ORDER_NOT_PAID,
+    PRODUCT_ARCHIVED,
     PRODUCT_NOT_FOUND,
     QUANTITY_OUT_OF_RANGE,
     REFUND_EXCEEDS_ORDER,
@@ -249,8 +250,8 @@ SCHEMAS: dict[str, Json] = {
         code=TEXT,
         errno={"type": ["integer", "null"]},
         available_stock=UNITS,
-        hold_id={**ID, "description": "where the request named hold_ids: the hold that refused"},
         **SALE_WINDOW,
+        hold_id={**ID, "description": "where the request named hold_ids: the hold that refused"},
         order_id={**ID, "description": "with hold_already_used: the order that the hold became"},
         missing=TEXT,
     ),
@@ -356,6 +357,7 @@ HOLD_ERRNOS = (
     SALE_NOT_OPEN,
     CUSTOMER_LIMIT_REACHED,
     CUSTOMER_ID_REQUIRED,
+    PRODUCT_ARCHIVED,
 )
 ORDER_ERRNOS = (INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED, HOLD_RELEASED)
 REFUND_ERRNOS = (INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, ORDER_NOT_FOUND, ORDER_NOT_PAID, REFUND_EXCEEDS_ORDER)
@@ -363,7 +365,7 @@ PATHS: dict[str, Json] = {
     "/api/products": _path(
         get=_operation(
             "list_products",
-            "A page of products in the order of their ids",
+            "A page of the products that are not archived, in the order of their ids",
             {"200": "Products"},
             parameters=("after", "limit"),
             errnos=(INVALID_REQUEST,),

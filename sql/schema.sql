@@ -27,15 +27,17 @@ CREATE TABLE `holds` (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units reserved until a deadline';
 
 CREATE TABLE `idempotency_keys` (
-  `operation` enum('hold','order','refund') COLLATE utf8mb4_0900_bin NOT NULL,
+  `operation` enum('hold','order','refund','adjustment') COLLATE utf8mb4_0900_bin NOT NULL,
   `caller` varbinary(64) NOT NULL DEFAULT '' COMMENT 'empty where no API keys are used',
   `idempotency_key` varbinary(255) NOT NULL,
   `fingerprint` varbinary(255) NOT NULL COMMENT 'the request, as the routine that records it writes it; SHA-256 where it is long',
-  `result_id` bigint NOT NULL COMMENT 'hold, order or refund',
+  `result_id` bigint NOT NULL COMMENT 'hold, order, refund or adjustment',
   `result_expires_at` datetime DEFAULT NULL COMMENT 'of a hold, as first answered',
   `result_status` enum('pending','paid','cancelled','refunded') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of an order, or of the order of a refund, as first answered',
   `purge_after` datetime NOT NULL COMMENT 'UTC',
   `is_list` tinyint(1) DEFAULT NULL COMMENT 'of an order: its request named hold_ids',
+  `result_total` bigint DEFAULT NULL COMMENT 'units after an adjustment, as first answered',
+  `result_available` bigint DEFAULT NULL COMMENT 'units after an adjustment, as first answered',
   PRIMARY KEY (`operation`,`caller`,`idempotency_key`),
   KEY `idempotency_keys_by_purge` (`purge_after`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='accepted requests and their first answers';
@@ -180,7 +182,9 @@ CREATE TABLE `stock` (
   `total` bigint NOT NULL COMMENT 'units: available + held + pending + sold',
   `available` bigint NOT NULL COMMENT 'units that may be held',
   `version` bigint NOT NULL DEFAULT '1' COMMENT 'goes up with every change of the product or its stock',
+  `archived_at` datetime DEFAULT NULL COMMENT 'UTC; holds have been refused since then; NULL: not archived',
   PRIMARY KEY (`product_id`),
+  KEY `stock_by_archiving` (`archived_at`,`product_id`),
   CONSTRAINT `stock_available_within_total` CHECK ((`available` between 0 and `total`))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units of each product, one row per product';
 
@@ -279,6 +283,7 @@ CREATE TABLE `sweeps` (
 --   held decimal(32,0)
 --   pending decimal(32,0)
 --   sold decimal(33,0)
+--   archived_at datetime
 
 -- view waiting_payments:
 --   event_id bigint

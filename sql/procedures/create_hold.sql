@@ -6,7 +6,7 @@
 -- Out     one row: hold_id, expires_at (DATETIME, UTC), replayed (0|1)
 -- Errors  30001 invalid_request, 30002 idempotency_key_reused, 30003 transaction_in_progress,
 --         30101 product_not_found, 30102 insufficient_stock, 30103 quantity_out_of_range, 30104 sale_not_open,
---         30106 customer_id_required (create_holds takes one)
+--         30106 customer_id_required (create_holds takes one), 30107 product_archived
 -- Locks   idempotency key, then stock by primary key; until COMMIT
 -- Retry   safe: the same key and arguments return the first answer
 -- Txn     its own; refused inside another

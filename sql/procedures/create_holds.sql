@@ -14,7 +14,7 @@
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused, 30101 product_not_found,
 --         30102 insufficient_stock, 30103 quantity_out_of_range, 30104 sale_not_open,
---         30105 customer_limit_reached, 30106 customer_id_required
+--         30105 customer_limit_reached, 30106 customer_id_required, 30107 product_archived
 -- Locks   idempotency keys ascending, then stock by primary key, ascending; until each round's COMMIT
 -- Retry   safe: the same keys and arguments return the first answers
 -- Txn     its own, one per round; refused inside another

@@ -61,6 +61,7 @@ BEGIN
                     ) THEN 'r' -- replay
                     WHEN recorded.fingerprint IS NOT NULL THEN 'k' -- idempotency_key_reused
                     WHEN product.id IS NULL OR stock.product_id IS NULL THEN 'p' -- product_not_found
+                    WHEN stock.archived_at IS NOT NULL THEN 'v' -- product_archived
                     WHEN request.quantity > product.maximum_per_hold THEN 'q' -- quantity_out_of_range
                     WHEN product.starts_at > UTC_TIMESTAMP() OR product.ends_at <= UTC_TIMESTAMP() THEN 'n'
                     WHEN request.quantity > stock.available THEN 's' -- insufficient_stock

@@ -1,4 +1,4 @@
--- list_products: read a page of products in the order of their ids.
+-- list_products: read a page of the products that are not archived, in the order of their ids.
 --
 -- In      in_after  BIGINT  the last id seen; 0 for the first page
 --         in_limit  BIGINT  rows, 1 to 1,000
@@ -8,7 +8,7 @@
 -- Retry   safe
 -- Txn     joins the caller's
 CREATE PROCEDURE list_products(IN in_after BIGINT, IN in_limit BIGINT)
-COMMENT 'read a page of products in the order of their ids'
+COMMENT 'read a page of the products that are not archived, in the order of their ids'
 BEGIN
     DECLARE v_is_own BOOLEAN;
 
@@ -26,10 +26,10 @@ BEGIN
         product.starts_at AS sale_starts_at,
         product.ends_at AS sale_ends_at,
         product.maximum_per_customer
-    FROM products AS product
-    INNER JOIN stock ON stock.product_id = product.id
-    WHERE product.id > in_after
-    ORDER BY product.id
+    FROM stock FORCE INDEX (stock_by_archiving)
+    STRAIGHT_JOIN products AS product ON product.id = stock.product_id
+    WHERE stock.archived_at IS NULL AND stock.product_id > in_after
+    ORDER BY stock.product_id
     LIMIT in_limit;
     CALL end_read(v_is_own);
 END

@@ -19,6 +19,7 @@ BEGIN
         WHEN 30104 THEN 'sale_not_open'
         WHEN 30105 THEN 'customer_limit_reached'
         WHEN 30106 THEN 'customer_id_required'
+        WHEN 30107 THEN 'product_archived'
         WHEN 30201 THEN 'hold_not_found'
         WHEN 30202 THEN 'hold_expired'
         WHEN 30203 THEN 'hold_already_used'

@@ -24,6 +24,7 @@ RETURN CASE in_verdict
     WHEN 'n' THEN 30104 -- sale_not_open
     WHEN 'm' THEN 30105 -- customer_limit_reached
     WHEN 'd' THEN 30106 -- customer_id_required
+    WHEN 'v' THEN 30107 -- product_archived
     WHEN 'h' THEN 30201 -- hold_not_found
     WHEN 'e' THEN 30202 -- hold_expired
     WHEN 'u' THEN 30203 -- hold_already_used

@@ -75,8 +75,7 @@ write_round: BEGIN
         'hold',
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY) AS key_bytes,
-        CONCAT_WS(':', hold.product_id, hold.quantity, request.customer_id),
-        hold.id, hold.expires_at,
+        CONCAT_WS(':', hold.product_id, hold.quantity, request.customer_id), hold.id, hold.expires_at,
         IF(request.is_generated_key = 1 OR request.idempotency_key IS NULL, v_service_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY, is_generated_key INT PATH '$.is_generated_key',
@@ -98,10 +97,11 @@ write_round: BEGIN
         ORDER BY request.product_id
         LIMIT 1000
     ) AS taken
-    STRAIGHT_JOIN stock ON stock.product_id = taken.product_id AND stock.available >= taken.quantity
+    STRAIGHT_JOIN stock
+        ON stock.product_id = taken.product_id AND stock.available >= taken.quantity AND stock.archived_at IS NULL
     SET stock.available = stock.available - taken.quantity, stock.version = stock.version + 1;
 
-    -- Fewer rows: another session took units since they were counted, so one product has too few.
+    -- Fewer rows: since the units were counted, another session took some, so one product has too few, or archived one.
     SET v_has_conflict = ROW_COUNT() < JSON_LENGTH(in_products) OR COALESCE(in_closes_at <= UTC_TIMESTAMP(), FALSE);
     IF in_customers AND NOT v_has_conflict THEN
         CALL write_customer_units(in_requests, v_first_hold_id, v_has_conflict);

@@ -1,7 +1,7 @@
 -- stock_levels: the units of each product by state, counted from holds and orders.
 --
 -- Columns product_id, name, total_stock, available_stock (as in `stock`), held, pending, sold (counted; refunded units
---         are not sold), units
+--         are not sold), units; archived_at (UTC; NULL: not archived)
 CREATE VIEW stock_levels AS
 SELECT
     product.id AS product_id,
@@ -10,7 +10,8 @@ SELECT
     stock.available AS available_stock,
     COALESCE(held.units, 0) AS held,
     COALESCE(ordered.pending, 0) AS pending,
-    COALESCE(ordered.sold, 0) AS sold
+    COALESCE(ordered.sold, 0) AS sold,
+    stock.archived_at
 FROM products AS product
 INNER JOIN stock ON stock.product_id = product.id
 LEFT JOIN (

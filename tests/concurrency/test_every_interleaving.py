@@ -137,6 +137,7 @@ CALLS = {
         lambda scene: [scene.product_id, None, "2033-05-18 03:33:20", None],
         rows("product", "stock"),
     ),
+    "archive": Call("archive_product", lambda scene: [scene.product_id], rows("stock")),
     "shorten holds": Call("change_setting", lambda _: ["hold_ttl_s", 60], rows("setting")),
     "settle refund": Call("settle_refund", lambda _: ["late"], rows("events")),
     "settle waiting": Call(
@@ -223,7 +224,7 @@ def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
     assert session.call("check_stock") == []
     queries = {
         "products": "SELECT name, price, ends_at FROM products",
-        "stock": "SELECT total, available FROM stock",
+        "stock": "SELECT total, available, archived_at FROM stock",
         "adjustments": "SELECT quantity FROM stock_adjustments",
         "holds": "SELECT id AS hold_id, quantity, status, expires_at, is_extended FROM holds",
         "orders": "SELECT id AS order_id, hold_id, amount, status, payment_due_at, payment_started_at FROM orders",

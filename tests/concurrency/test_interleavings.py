@@ -208,6 +208,18 @@ def test_a_session_that_waits_for_stock_has_locked_no_row_that_it_only_reads(
     assert performance.finish()
 
 
+@pytest.mark.parametrize("is_archived_first", [True, False])
+def test_no_hold_is_made_after_its_product_was_archived(
+    session: Session, connect: Connect, scene: Scene, *, is_archived_first: bool
+) -> None:
+    """Also if it was evaluated before."""
+    archive = Act("archive_product", lambda scene: [scene.product_id])
+    acts = [archive, ON_STOCK["hold"]][:: 1 if is_archived_first else -1]
+    won = perform(connect, "stock", scene, acts)
+    assert won == ([True, False] if is_archived_first else [True, True])
+    assert session.available(scene.product_id) == (STOCK if is_archived_first else STOCK - UNITS)
+
+
 def test_a_hold_waits_for_a_locked_due_hold_before_it_is_refused_for_a_shortage(
     session: Session, connect: Connect, scene: Scene
 ) -> None:

@@ -84,6 +84,11 @@ class Scene:
     def _create_hold_409(self) -> Request:
         return hold_request(self._product(), 99)
 
+    def _create_hold_410(self) -> Request:
+        product_id = self._product()
+        self._session.call("archive_product", product_id)
+        return hold_request(product_id)
+
     def _get_hold(self) -> Request:
         return get(f"/api/holds/{self._hold()}")
 

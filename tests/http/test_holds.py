@@ -124,8 +124,25 @@ def test_more_than_the_maximum_per_hold_is_422(client: httpx.Client, session: Se
 
 def test_a_hold_outside_the_sale_s_hours_is_409(client: httpx.Client, session: Session) -> None:
     product_id = session.create_product(stock=5)
-    session.call("set_selling_rules", product_id, "2099-01-01 00:00:00", None, None)
-    assert_problem(client.request(**hold_request(product_id)), 409, "sale_not_open", 30104)
+    opens, closed = "2099-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
+    session.call("set_selling_rules", product_id, opens[:-1], None, None)
+    refused = client.request(**hold_request(product_id))
+    assert_problem(refused, 409, "sale_not_open", 30104, sale_starts_at=opens)
+    session.call("set_selling_rules", product_id, "2019-01-01 00:00:00", closed[:-1], None)
+    refused = client.request(**hold_request(product_id))
+    assert_problem(refused, 409, "sale_not_open", 30104, sale_starts_at="2019-01-01T00:00:00Z", sale_ends_at=closed)
+
+
+def test_a_hold_of_an_archived_product_is_410_and_a_recorded_key_still_replays(
+    client: httpx.Client, session: Session
+) -> None:
+    product_id = session.create_product(stock=5)
+    made = client.request(**hold_request(product_id, key=f"archived {product_id}"))
+    session.call("archive_product", product_id)
+    assert_problem(client.request(**hold_request(product_id)), 410, "product_archived", 30107)
+    replay = client.request(**hold_request(product_id, key=f"archived {product_id}"))
+    assert (replay.status_code, replay.json()) == (201, made.json())
+    assert client.request(**order_request(made.json()["hold_id"])).status_code == 201
 
 
 def test_a_customer_over_the_maximum_is_409_and_a_missing_customer_422(client: httpx.Client, session: Session) -> None:

@@ -118,9 +118,24 @@ def test_a_product_shows_the_rules_that_it_has_in_every_response(
     client: httpx.Client, session: Session, rules: dict[str, Any]
 ) -> None:
     product_id = session.create_product(stock=5, price="12.50")
-    shop.hold(product_id, 2)
-    page = client.get("/api/products", params={"after": product_id - 1}).json()
-    assert page["items"] == [client.get(f"/api/products/{product_id}").json()]
+    session.call("set_selling_rules", product_id, *(str(rules[name])[:19] if name in rules else None for name in RULES))
+    with client.stream("GET", f"/api/products/{product_id}/stock/stream") as stream:
+        event = next(line for line in stream.iter_lines() if line.startswith("data:"))
+    shown = client.get(f"/api/products/{product_id}").json()
+    assert shown == {"id": product_id, "name": "Limited Edition Item", "price": 12.5, "available_stock": 5, **rules}
+    assert client.get("/api/products", params={"after": product_id - 1}).json()["items"] == [shown]
+    assert json.loads(event.removeprefix("data:")) == shown
+
+
+def test_an_archived_product_is_found_by_its_id_and_not_listed(client: httpx.Client, session: Session) -> None:
+    first, archived, last = (session.create_product(stock=5) for _ in range(3))
+    before = client.get(f"/api/products/{archived}").json()
+    session.call("archive_product", archived)
+    page = client.get("/api/products", params={"after": first - 1, "limit": 1}).json()
+    assert ([item["id"] for item in page["items"]], page["next"]) == ([first], first)
+    page = client.get("/api/products", params={"after": first, "limit": 1}).json()
+    assert ([item["id"] for item in page["items"]], page["next"]) == ([last], None)
+    assert client.get(f"/api/products/{archived}").json() == before
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ TABLES = re.findall(r"^CREATE TABLE `(\w+)`", (ROOT / "sql" / "schema.sql").read
 ARGUMENTS: dict[str, list[Any]] = {
     "adjust_stock": [1, 1, "reason", "key"],
     "apply_payment": ["key", NOBODYS_ID, "success"],
+    "archive_product": [1],
     "cancel_order": [NOBODYS_ID],
     "change_product": [1, "Limited Edition Item", "100.00", 5],
     "change_setting": ["hold_ttl_s", 120],
@@ -34,6 +35,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "refund_order": [NOBODYS_ID, 1, "key"],
     "release_hold": [NOBODYS_ID],
     "report_sweeps": [10],
+    "restore_product": [1],
     "set_selling_rules": [1, "2030-01-01 00:00:00", "2030-01-02 00:00:00", 5],
     "settle_refund": ["key"],
     "settle_review": ["key"],
@@ -58,6 +60,7 @@ BATCHES: dict[str, Any] = {
 # What a procedure answers if no row has the id or key of its first argument, or of an element.
 NOT_FOUND = {
     "adjust_stock": 30101,
+    "archive_product": 30101,
     "cancel_order": 30301,
     "cancel_orders": 30301,
     "change_product": 30101,
@@ -80,6 +83,7 @@ NOT_FOUND = {
     "refund_orders": 30301,
     "release_hold": 30201,
     "release_holds": 30201,
+    "restore_product": 30101,
     "set_selling_rules": 30101,
     "settle_refund": 30401,
     "settle_review": 30401,
@@ -88,6 +92,8 @@ NOT_FOUND = {
 }
 # These look an id or a key up without checking its form: an invalid one is not found.
 LOOKUPS = {"get_hold", "get_holds", "get_order", "get_orders", "get_payment", "get_product", "get_products"} | {
+    "archive_product",
+    "restore_product",
     "settle_refund",
     "settle_review",
 }

@@ -128,6 +128,7 @@ class Model:
     hold_ttl_s: int = HOLD_TTL_S
     prices: dict[int, Decimal] = field(default_factory=dict)
     rules: dict[int, Rules] = field(default_factory=dict)
+    archived: set[int] = field(default_factory=set)
     holds: dict[int, Hold] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
@@ -191,8 +192,8 @@ class Model:
 
     def refusal(self, product_id: int, quantity: int, customer_id: str | None) -> int | None:
         """Why units may not be held; None where they may."""
-        if product_id not in self.stock:
-            return 30101
+        if product_id not in self.stock or product_id in self.archived:
+            return 30107 if product_id in self.archived else 30101
         rules = self.rules.get(product_id, Rules())
         if rules.maximum_per_hold is not None and quantity > rules.maximum_per_hold:
             return 30103
@@ -205,7 +206,6 @@ class Model:
                 return 30105
         return 30102 if quantity > self.available(product_id) else None
 
-    def extend_hold(self, hold_id: int, _new_id: int) -> Row:
     def adjust_stock(self, request: Row, new_id: int) -> Row:
         """Add units, or take available ones away."""
         product_id, quantity, key = request["product_id"], request["quantity"], request["idempotency_key"]
@@ -219,6 +219,7 @@ class Model:
         self.record("adjustment", key, (product_id, quantity), new_id)
         return {"id": new_id, "total_stock": self.stock[product_id]}
 
+    def extend_hold(self, hold_id: int, _new_id: int) -> Row:
         """Give a hold more time."""
         hold = self.holds.get(hold_id)
         if hold is None:

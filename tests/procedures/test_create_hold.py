@@ -190,6 +190,12 @@ def test_a_product_with_a_maximum_per_customer_needs_a_customer(session: Session
     assert session.available(product_id) == 2
 
 
+def test_an_archived_product_is_refused(session: Session) -> None:
+    product_id = session.create_product(stock=2)
+    session.call("archive_product", product_id)
+    assert session.errno("create_hold", product_id, 1, None) == 30107
+
+
 def test_a_replay_returns_the_first_answer_after_the_sale_has_closed(session: Session) -> None:
     product_id = session.create_product(stock=2)
     (first,) = session.call("create_hold", product_id, 1, "closed meanwhile")

@@ -288,3 +288,12 @@ def test_refusals_have_a_fixed_order(session: Session) -> None:
     session.stand_at("2000030400")
     requests.append(hold(product_id, 2, customer_id="ada"))
     assert session.errnos("create_holds", requests) == [30103, 30106, 30105, 30102]
+
+
+def test_an_archived_product_is_refused_before_any_other_rule(session: Session) -> None:
+    product_id, other_id = session.create_product(stock=1), session.create_product(stock=1)
+    session.call("set_selling_rules", product_id, None, "2020-01-01 00:00:00", 1)
+    session.call("change_product", product_id, "Limited", "1.00", 1)
+    session.call("archive_product", product_id)
+    requests = [hold(product_id, 9, customer_id="ada"), hold(other_id, 1), hold(product_id, 1)]
+    assert session.errnos("create_holds", requests) == [30107, None, 30107]

@@ -17,6 +17,7 @@ class Scene:
     """The rows on which the procedures act."""
 
     product_id: int
+    other_product_id: int
     hold_id: int
     order_id: int
     paid_order_id: int
@@ -30,6 +31,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "apply_payments": lambda scene: [
         [{"idempotency_key": f"batch {scene.order_id}", "order_id": scene.order_id, "status": "success"}]
     ],
+    "archive_product": lambda scene: [scene.other_product_id],
     "cancel_order": lambda scene: [scene.order_id],
     "cancel_orders": lambda scene: [[scene.order_id]],
     "change_product": lambda scene: [scene.product_id, "Other", "1.00", None],
@@ -52,6 +54,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "release_hold": lambda scene: [scene.hold_id],
     "release_holds": lambda scene: [[scene.hold_id]],
     "report_sweeps": lambda _: [1000],
+    "restore_product": lambda scene: [scene.other_product_id],
     "set_selling_rules": lambda scene: [scene.product_id, None, None, None],
     "settle_refund": lambda scene: [scene.refund_key],
     "settle_review": lambda scene: [scene.review_key],
@@ -62,6 +65,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
 REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "adjust_stock": lambda scene: [scene.product_id, -1000, "too many", "key"],
     "apply_payment": lambda scene: [scene.refund_key, scene.order_id, "failure"],
+    "archive_product": lambda _: [10**8],
     "cancel_order": lambda _: [10**8],
     "change_product": lambda _: [10**8, "Other", "1.00", None],
     "change_setting": lambda _: ["hold_ttl_s", -1],
@@ -72,6 +76,7 @@ REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "reduce_hold": lambda _: [10**8, 1],
     "refund_order": lambda scene: [scene.order_id, 1, None],
     "release_hold": lambda _: [10**8],
+    "restore_product": lambda _: [10**8],
     "set_selling_rules": lambda _: [10**8, None, None, None],
     "settle_refund": lambda _: ["nobody's"],
     "settle_review": lambda scene: [scene.refund_key],
@@ -82,7 +87,7 @@ READS = sorted(set(PUBLIC_PROCEDURES) - set(CALLS))
 
 @pytest.fixture
 def scene(session: Session) -> Scene:
-    """A product with a hold, an order, a paid one, two due holds, a waiting payment, a refund due, a review."""
+    """Two products; of one a hold, an order, a paid one, two due holds, a waiting payment, a refund due, a review."""
     product_id = session.create_product(stock=20)
     cancelled = session.create_order(product_id)
     session.call("cancel_order", cancelled)
@@ -97,6 +102,7 @@ def scene(session: Session) -> Scene:
         session.execute("CREATE TABLE IF NOT EXISTS callers_work (id INT AUTO_INCREMENT PRIMARY KEY)")
     return Scene(
         product_id,
+        session.create_product(stock=1),
         session.create_hold(product_id),
         session.create_order(product_id),
         session.create_paid_order(product_id),

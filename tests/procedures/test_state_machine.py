@@ -335,6 +335,13 @@ class Checkout(RuleBasedStateMachine):
             assert (row["units"], row["total"]) == (self.model.available(product_id), total)
 
     @invariant()
+    def lists_have_what_is_not_archived(self) -> None:
+        """Archived products are left out of lists."""
+        rows = self.session.call("list_products", min(self.model.stock) - 1, 3)
+        listed = {row["id"] for row in rows} & self.model.stock.keys()
+        assert listed == self.model.stock.keys() - self.model.archived
+
+    @invariant()
     def reads_say_what_happened(self) -> None:
         """Holds, orders and events read as the model has them."""
         self.compare_reads("get_holds", self.model.holds, self.hold_row)

@@ -1,0 +1,1 @@
+ALTER TABLE stock DROP KEY stock_by_archiving;
