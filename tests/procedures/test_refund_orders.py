@@ -140,7 +140,7 @@ def test_refunded_units_no_longer_count_for_their_customer(session: Session) -> 
     for product_id in products:
         session.call("set_selling_rules", product_id, None, None, 3)
     session.batch("refund_orders", [refund(order_id, {holds[0]: 2}), refund(order_id, {holds[1]: 3}, restock=False)])
-    session.call("adjust_stock", products[1], 3, "restock")
+    session.call("adjust_stock", products[1], 3, "restock", None)
     further = [
         {"product_id": product_id, "quantity": quantity, "customer_id": "ada"}
         for product_id, quantity in ((products[0], 3), (products[0], 2), (products[1], 3), (products[2], 1))
