@@ -64,7 +64,8 @@ hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/hol
     -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
 order=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/orders \
     -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}')
-curl -s -X POST "http://127.0.0.1:8000$order/start-payment"
+# Without a body, the order gets payment_started_ttl_s.
+curl -s "http://127.0.0.1:8000$order/start-payment" -H 'Content-Type: application/json' -d '{"window_s":1200}'
 
 ## apply_payment
 hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \

@@ -198,6 +198,16 @@ SCHEMAS: dict[str, Json] = {
             "description": "the order's after this refund; refunded: no unit is left",
         },
     ),
+    "PaymentStartBody": _object(
+        ("window_s",),
+        window_s={
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": 2_592_000,
+            "examples": [1200],
+            "description": "seconds that the order waits from now, at most the setting payment_window_maximum_s",
+        },
+    ),
     "StartedPayment": _object(order_id=ID, payment_due_at=MOMENT),
     "PaymentEvent": _object(
         ("payment_id", "amount"),
@@ -316,6 +326,7 @@ def _operation(
     answers: dict[str, str | None],
     *,
     body: str | None = None,
+    is_body_required: bool = True,
     parameters: tuple[str, ...] = (),
     errnos: tuple[int, ...] = (),
     errors: tuple[str, ...] = (),
@@ -339,7 +350,7 @@ def _operation(
     if tag == "shop":
         operation["security"] = [{}, {"api_key": []}]
     if body:
-        operation["requestBody"] = {"required": True, "content": _content(body)}
+        operation["requestBody"] = {"required": is_body_required, "content": _content(body)}
     return operation
 
 
@@ -480,8 +491,10 @@ PATHS: dict[str, Json] = {
             "start_payment",
             "Give a pending order more time, once, since its buyer is paying",
             {"200": "StartedPayment"},
-            errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID, ORDER_CANCELLED),
-            errors=UNAVAILABLE,
+            body="PaymentStartBody",
+            is_body_required=False,
+            errnos=(INVALID_REQUEST, ORDER_NOT_FOUND, ORDER_ALREADY_PAID, ORDER_CANCELLED),
+            errors=BODY_ERRORS + UNAVAILABLE,
         ),
     ),
     "/api/orders/{order_id}/refunds": _path(

@@ -31,16 +31,33 @@ async def read_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder
     return decode(await read_bytes(request), decoder)
 
 
-async def read_bytes(request: falcon.asgi.Request) -> bytes:
+async def read_optional_body(request: falcon.asgi.Request, decoder: "msgspec.json.Decoder[Body]") -> Body | None:
+    """Read and decode a JSON body; None without a body, whatever the headers say. Raises as `read_body`."""
+    body = await _read_stream(request, BODY_LIMIT_BYTES)
+    if not body:
+        return None
+    _require_json(request)
+    return decode(body, decoder)
+
+
+async def read_bytes(request: falcon.asgi.Request, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
     """Read the body of a request whose content type is JSON. Raises Problem 413 or 415."""
+    _require_json(request)
+    return await _read_stream(request, limit_bytes)
+
+
+def _require_json(request: falcon.asgi.Request) -> None:
     if (request.get_header("Content-Encoding") or "identity").strip().lower() != "identity":
         raise Problem("invalid_request", 415, "Send the body without a Content-Encoding.", errno=INVALID_REQUEST)
     media_type = (request.content_type or "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem("invalid_request", 415, "Send application/json.", errno=INVALID_REQUEST)
-    body = await request.stream.read(BODY_LIMIT_BYTES + 1)
-    if len(body) > BODY_LIMIT_BYTES:
-        raise Problem("invalid_request", 413, f"Send at most {BODY_LIMIT_BYTES} bytes.", errno=INVALID_REQUEST)
+
+
+async def _read_stream(request: falcon.asgi.Request, limit_bytes: int) -> bytes:
+    body = await request.stream.read(limit_bytes + 1)
+    if len(body) > limit_bytes:
+        raise Problem("invalid_request", 413, f"Send at most {limit_bytes} bytes.", errno=INVALID_REQUEST)
     return body
 
 

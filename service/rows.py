@@ -77,6 +77,14 @@ class HoldReduction(NamedTuple):
     quantity: int
 
 
+class PaymentStart(NamedTuple):
+    """An element of start_payments; `window_s` is in seconds, None: the setting payment_started_ttl_s."""
+
+    id: int
+    caller: str
+    window_s: int | None
+
+
 class ProductPage(NamedTuple):
     """The arguments of list_products."""
 

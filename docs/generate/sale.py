@@ -43,7 +43,7 @@ SALE = [
 ]')""",
     ),
     (3, "CALL start_payment(1)"),
-    (3, "CALL start_payments('[2, 99]')"),
+    (3, """CALL start_payments('[[2, "", 1200], 99]')"""),
     (3, "SELECT * FROM pending_orders"),
     (4, "CALL apply_payment('payment-1', 1, 'success')"),
     (

@@ -14,12 +14,13 @@ from service.requests import (
     page_parameters,
     parse_id,
     read_body,
+    read_optional_body,
     send_json,
     send_page,
     utc,
 )
 from service.resources.outcomes import accepted_row, require_accepted
-from service.rows import CancelledOrder, CreatedOrder, OrderPage, OrderRequest, ScopedId
+from service.rows import CancelledOrder, CreatedOrder, OrderPage, OrderRequest, PaymentStart, ScopedId
 
 log = structlog.get_logger()
 
@@ -29,6 +30,12 @@ class OrderBody(msgspec.Struct):
 
     hold_id: BigInt | None = None
     hold_ids: Annotated[list[BigInt], msgspec.Meta(min_length=1, max_length=50)] | None = None
+
+
+class PaymentStartBody(msgspec.Struct):
+    """The optional body of POST /api/orders/{id}/start-payment."""
+
+    window_s: BigInt | None = None
 
 
 def _name_holds(row: CreatedOrder | CancelledOrder) -> dict[str, Any]:
@@ -117,10 +124,13 @@ class PaymentStartResource:
 
     def __init__(self, procedures: ProcedureClient) -> None:
         self._procedures = procedures
+        self._decoder = msgspec.json.Decoder(PaymentStartBody)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
         """Give a pending order more time, once, because its buyer is paying."""
-        order = await self._procedures.start_payment(ScopedId(parse_id(order_id, ORDER_NOT_FOUND), req.context.caller))
+        number = parse_id(order_id, ORDER_NOT_FOUND)
+        body = await read_optional_body(req, self._decoder) or PaymentStartBody()
+        order = await self._procedures.start_payment(PaymentStart(number, req.context.caller, body.window_s))
         require_accepted(order)
         payment_due_at = utc(order.payment_due_at)
         if not order.replayed:

@@ -1,5 +1,7 @@
 -- start_payment: give a pending order payment_started_ttl_s seconds from now, because its buyer is paying.
 --
+-- start_payments takes another time for each order.
+--
 -- In      in_order_id  BIGINT
 -- Out     one row: order_id, payment_due_at (DATETIME, UTC; never earlier than before),
 --         replayed (1: was started before)

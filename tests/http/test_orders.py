@@ -1,6 +1,7 @@
 """Orders over HTTP: made from holds, read, listed, cancelled."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from tests.http.support import (
 )
 from tests.support import Session
 
+MOMENT = timedelta(seconds=2)
 TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 
 
@@ -255,6 +257,39 @@ def test_a_started_payment_answers_the_new_deadline_also_the_second_time(
     assert again.json() == first.json()
     assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (None, "true")
     assert client.get(f"/api/orders/{order_id}").json()["payment_due_at"] == first.json()["payment_due_at"]
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [('{"window_s": 1200}', 1200), ('{"window_s": 12e2}', 1200), ('{"window_s": null}', 1800), ("{}", 1800)],
+)
+def test_a_payment_may_start_with_a_window_of_its_own(
+    client: httpx.Client, session: Session, shop: Shop, body: str, seconds: int
+) -> None:
+    order_id = shop.ordered(session.create_product(stock=5))
+    before = datetime.now(UTC)
+    answer = client.post(f"/api/orders/{order_id}/start-payment", content=body)
+    due_at = datetime.fromisoformat(answer.json()["payment_due_at"])
+    assert before - MOMENT <= due_at - timedelta(seconds=seconds) <= datetime.now(UTC) + MOMENT
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"window_s": 1801}', 422),  # the setting payment_window_maximum_s
+        *((f'{{"window_s": {value}}}', 422) for value in ("0", "-1", "1.5", "true", '"1200"', "9" * 30)),
+        ("[]", 422),
+        ("null", 422),
+        ("{", 400),
+    ],
+)
+def test_a_window_of_the_wrong_form_starts_no_payment(
+    client: httpx.Client, session: Session, shop: Shop, body: str, status: int
+) -> None:
+    order_id = shop.ordered(session.create_product(stock=5))
+    path = f"/api/orders/{order_id}/start-payment"
+    assert_problem(client.post(path, content=body), status, "invalid_request", 30001)
+    assert "Idempotent-Replayed" not in client.post(path).headers
 
 
 def test_the_payment_of_a_cancelled_order_cannot_start(client: httpx.Client, session: Session, shop: Shop) -> None:

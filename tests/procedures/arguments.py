@@ -119,6 +119,7 @@ LARGEST = {
 }
 
 WRONG_IDS = [True, "1", 1.5, 1.0, None, [1], {}, 0, -1, 2**63, 2**64]
+WRONG_WINDOWS = [*(wrong for wrong in WRONG_IDS if wrong is not None), 1801]
 WRONG_AMOUNTS = ["", "-1", "+1", "1.", ".5", "1.001", "1e2", " 1", "1\n", "1,0", "NaN", "1" * 19, "9" * 99]
 WRONG_KEYS = [1, True, 1.5, ["key"], {}, "", "k" * 256, "ä" * 128]
 # Invalid values of each member of a batch procedure's elements; "" stands for the element itself.
@@ -166,7 +167,10 @@ WRONG_MEMBERS: dict[str, dict[str, list[Any]]] = {
         "idempotency_key": WRONG_KEYS,
         "caller": ["x" * 65, "é" * 33],
     },
-    **{name: {"": [*WRONG_IDS, []]} for name in ("cancel_orders", "extend_holds", "release_holds", "start_payments")},
+    "start_payments": {
+        "": [*WRONG_IDS, [], *([NOBODYS_ID, "", wrong] for wrong in WRONG_WINDOWS)],
+    },
+    **{name: {"": [*WRONG_IDS, []]} for name in ("cancel_orders", "extend_holds", "release_holds")},
 }
 
 

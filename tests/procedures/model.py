@@ -16,7 +16,7 @@ from tests.support import NOBODYS_ID, Row
 HOLD_TTL_S = 120
 HOLD_EXTENSION_S = 60
 PAYMENT_TTL_S = 900
-PAYMENT_STARTED_TTL_S = 1800
+PAYMENT_STARTED_TTL_S = PAYMENT_WINDOW_MAXIMUM_S = 1800
 CLIENT_KEY_TTL_S = WAITING_PAYMENT_TTL_S = 86_400
 HISTORY_TTL_S = 2_592_000
 
@@ -408,8 +408,11 @@ class Model:
         order.status = "cancelled"
         return answer
 
-    def start_payment(self, order_id: int, _new_id: int) -> Row:
+    def start_payment(self, request: int | list[Any], _new_id: int) -> Row:
         """Give an order more time."""
+        order_id, _, window_s = [request, "", None] if isinstance(request, int) else request
+        if window_s is not None and not 1 <= window_s <= PAYMENT_WINDOW_MAXIMUM_S:
+            return {"errno": 30001}
         order = self.orders.get(order_id)
         if order is None:
             return {"errno": 30301}
@@ -417,5 +420,6 @@ class Model:
             return {"errno": 30302 if order.status == "paid" else 30303}
         if order.is_started:
             return {"replayed": 1}
-        order.due_at, order.is_started = max(order.due_at, self.now + PAYMENT_STARTED_TTL_S), True
+        seconds = PAYMENT_STARTED_TTL_S if window_s is None else window_s
+        order.due_at, order.is_started = max(order.due_at, self.now + seconds), True
         return {}

@@ -52,6 +52,7 @@ payments = st.sampled_from((None, None, "first card", "second card"))
 amounts = st.sampled_from((None, None, "the order's", "0", "99.999", "100.00", "1.5"))
 payment_events = st.tuples(st.integers(1, 20), statuses, payments, amounts)
 PaymentEvent = tuple[int, str, str | None, str | None]  # number of its key, status, payment_id, amount
+windows = st.sampled_from((None, 1, 400, 1200, 1800, 1801))  # seconds
 jumps_s = st.sampled_from((1, 30, 60, 120, 400, 900, 1800, 90_000))
 days_s = st.sampled_from((0, 90_000, 2_700_000))
 
@@ -219,12 +220,19 @@ class Checkout(RuleBasedStateMachine):
         self.ask("cancel_orders", ids, self.model.cancel_order, single=single)
 
     @if_ordered
-    @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
-    def start_payments(self, wanted: list[int], single: bool) -> None:
-        """Orders get more time."""
+    @rule(wanted=st.lists(st.tuples(positions, windows), min_size=1, max_size=6))
+    def start_payments(self, wanted: list[tuple[int, int | None]]) -> None:
+        """Orders get more time, each its own."""
         self.see_what_was_swept()
-        ids = [latest(self.model.orders, position) for position in wanted[: 1 if single else None]]
-        self.ask("start_payments", ids, self.model.start_payment, single=single)
+        requests = [[latest(self.model.orders, position), "", window_s] for position, window_s in wanted]
+        self.ask("start_payments", requests, self.model.start_payment, single=False)
+
+    @if_ordered
+    @rule(position=positions)
+    def start_payment(self, position: int) -> None:
+        """An order gets more time."""
+        self.see_what_was_swept()
+        self.ask("start_payments", [latest(self.model.orders, position)], self.model.start_payment, single=True)
 
     @rule(position=positions, units=st.integers(-5, 5).filter(bool), number=keys)
     def adjust_stock(self, position: int, units: int, number: str | None) -> None:

@@ -17,7 +17,7 @@ from service.batching import Failure
 from service.database import Connection, classify, reason
 from service.mysql_url import MysqlUrl
 from service.primary import Primary
-from service.rows import HoldReduction, HoldRequest, OrderRequest, PaymentEvent, ScopedId
+from service.rows import HoldReduction, HoldRequest, OrderRequest, PaymentEvent, PaymentStart, ScopedId
 from tests.http.proxy import Loss, Proxy, proxy_of
 from tests.support import PATIENCE_S, Session
 
@@ -201,8 +201,9 @@ SCOPED_IDS = st.builds(ScopedId, IDS, CALLERS)
             st.builds(OrderRequest, TEXT, st.booleans(), CALLERS, hold_ids=st.lists(IDS, min_size=1, max_size=50)),
         ),
         ("reduce_holds", st.builds(HoldReduction, IDS, CALLERS, IDS)),
-        ("apply_payments", st.builds(PaymentEvent, TEXT, IDS, TEXT)),
-        *((name, SCOPED_IDS) for name in ("release_holds", "extend_holds", "cancel_orders", "start_payments")),
+        ("apply_payments", st.builds(PaymentEvent, TEXT, TEXT, st.none() | IDS, st.none() | TEXT)),
+        *((name, SCOPED_IDS) for name in ("release_holds", "extend_holds", "cancel_orders")),
+        ("start_payments", st.builds(PaymentStart, IDS, CALLERS, st.none() | IDS)),
         *((name, SCOPED_IDS) for name in ("get_holds", "get_orders")),
         ("get_products", IDS),
     ],

@@ -1,0 +1,1 @@
+DELETE FROM settings WHERE name = 'payment_window_maximum_s';
