@@ -21,7 +21,7 @@ from service.errors import (
 from service.logs import configure_logs
 from service.metrics import RequestMetrics
 from service.mysql_url import MysqlUrl
-from service.openapi import OpenApiResource
+from service.openapi import STRIPE_PATH, OpenApiResource
 from service.procedure_client import ProcedureClient
 from service.requests import set_idempotency_key_header
 from service.resources.docs import DocsFileResource, DocsResource
@@ -132,7 +132,12 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     app.add_route("/api/orders/{order_id}/start-payment", PaymentStartResource(procedures))
     app.add_route("/api/orders/{order_id}/refunds", RefundsResource(procedures))
     app.add_route("/api/payments/webhook", PaymentWebhookResource(procedures, settings.verifiers()))
-    app.add_route("/openapi.json", OpenApiResource(settings.path_prefix))
+    if settings.stripe_webhook_secrets:
+        # Importing the library of Stripe takes 0.1 s and 7 MiB.
+        from service.resources.stripe_webhook import StripeWebhookResource  # noqa: PLC0415
+
+        app.add_route(STRIPE_PATH, StripeWebhookResource(procedures, settings))
+    app.add_route("/openapi.json", OpenApiResource(settings))
     app.add_route("/docs", DocsResource(settings.path_prefix))
     app.add_route("/docs/{name}", DocsFileResource())
     app.add_route("/healthz", LivenessResource())

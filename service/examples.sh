@@ -97,6 +97,21 @@ curl -s -o /dev/null http://127.0.0.1:8000/api/payments/webhook -H 'Content-Type
 curl -s "http://127.0.0.1:8000$order/refunds" -H 'Content-Type: application/json' \
     -d '{"restock":true,"lines":[{"hold_id":'${hold##*/}',"quantity":1}]}'
 
+## apply_stripe_event
+hold=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/holds \
+    -H 'Content-Type: application/json' -d '{"product_id":1,"quantity":1}')
+order=$(curl -s -o /dev/null -w '%header{location}' http://127.0.0.1:8000/api/orders \
+    -H 'Content-Type: application/json' -d '{"hold_id":'${hold##*/}'}')
+# Stripe sends more members than these, which the service reads.
+body='{"id":"evt_'${order##*/}'","object":"event","type":"payment_intent.succeeded","data":{"object":
+    {"id":"pi_'${order##*/}'","object":"payment_intent","amount":10000,"amount_received":10000,"currency":"eur",
+    "metadata":{"order_id":"'${order##*/}'"}}}}'
+now=$(date +%s)
+# One of the service's STRIPE_WEBHOOK_SECRETS.
+signature=$(printf %s "$now.$body" | openssl dgst -sha256 -hmac "$STRIPE_WEBHOOK_SECRET" -r | cut -d' ' -f1)
+curl -s http://127.0.0.1:8000/api/payments/stripe -H 'Content-Type: application/json' -d "$body" \
+    -H "Stripe-Signature: t=$now,v1=$signature"
+
 ## healthz
 curl -s http://127.0.0.1:8000/healthz
 

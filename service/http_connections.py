@@ -13,7 +13,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 # intervals. A connection without any request is closed after `keepalive` seconds only: it costs little, and its client
 # would connect again at once.
 CHECK_INTERVAL_S = 5
-BUFFER_LIMIT_BYTES = 64 * 1024  # of one connection: a body has at most 16 KiB, and pipelined requests wait in the rest
+BUFFER_LIMIT_BYTES = 64 * 1024  # of one connection, for pipelined requests; a request that is not complete is read on
 
 
 class HttpConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no type hints

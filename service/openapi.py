@@ -29,8 +29,11 @@ from service.errors import (
     REFUND_EXCEEDS_ORDER,
     SALE_NOT_OPEN,
 )
-from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES
+from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES, STRIPE_BODY_LIMIT_BYTES
 from service.resources.docs import FILES as DOCS_FILES
+from service.settings import Settings
+
+STRIPE_PATH = "/api/payments/stripe"  # only where STRIPE_WEBHOOK_SECRETS are set
 
 Json = dict[str, Any]
 
@@ -52,6 +55,7 @@ PAYMENT_STATUSES = {
     **dict.fromkeys(("refunded",), "the whole payment was refunded"),
     **dict.fromkeys(("disputed",), "the buyer disputes the payment"),
 }
+OUTCOMES = ("waiting", "applied", "ignored", "refund_due", "orphaned")
 ORDER_STATUS: Json = {"enum": ["pending", "paid", "cancelled", "refunded"]}
 
 
@@ -240,7 +244,20 @@ SCHEMAS: dict[str, Json] = {
     "AppliedPayment": _object(
         order_id=ID,
         status={"enum": [*ORDER_STATUS["enum"], None]},
-        outcome={"enum": ["waiting", "applied", "ignored", "refund_due", "orphaned"]},
+        outcome={"enum": list(OUTCOMES)},
+    ),
+    "StripeEvent": {
+        **_object(
+            id={**TEXT, "minLength": 1, "maxLength": 255, "examples": ["evt_3QbX"]},
+            type={**TEXT, "examples": ["payment_intent.succeeded"]},
+            data=_object(object={"type": "object"}),
+        ),
+        "description": "An event as Stripe sends it: https://docs.stripe.com/api/events/object",
+    },
+    "AppliedStripeEvent": _object(
+        order_id={**ID, "type": ["integer", "null"], "description": "null: the event concerns no known order"},
+        status={"enum": [*ORDER_STATUS["enum"], None]},
+        outcome={"enum": list(OUTCOMES)},
     ),
     "Liveness": _object(status={"const": "ok"}),
     "Readiness": _object(
@@ -520,6 +537,17 @@ PATHS: dict[str, Json] = {
             tag="payment provider",
         )
     ),
+    STRIPE_PATH: _path(
+        post=_operation(
+            "apply_stripe_event",
+            "Apply an event of Stripe to its order, if it is one of a payment; 202 while there is no such order yet",
+            {"200": "AppliedStripeEvent", "202": "AppliedStripeEvent"},
+            body="StripeEvent",
+            errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
+            errors=("401 invalid_signature", *BODY_ERRORS, *UNAVAILABLE),
+            tag="payment provider",
+        )
+    ),
     "/healthz": _path(get=_operation("healthz", "The process answers", {"200": "Liveness"}, tag="operations")),
     "/readyz": _path(
         get=_operation(
@@ -553,7 +581,8 @@ DOCUMENT: Json = {
     "info": {
         "title": "Flash-sale checkout",
         "version": __version__,
-        "description": f"Hold, order, pay. Bodies are JSON of at most {BODY_LIMIT_BYTES} bytes; errors are RFC 9457.",
+        "description": f"Hold, order, pay. Bodies are JSON of at most {BODY_LIMIT_BYTES} bytes, events of Stripe of at"
+        f" most {STRIPE_BODY_LIMIT_BYTES}; errors are RFC 9457.",
     },
     "paths": PATHS,
     "components": {
@@ -569,9 +598,12 @@ DOCUMENT: Json = {
 class OpenApiResource:
     """`/openapi.json`."""
 
-    def __init__(self, path_prefix: str) -> None:
-        """`path_prefix` is what a proxy in front strips from each path."""
-        self._document = msgspec.json.encode({**DOCUMENT, "servers": [{"url": path_prefix or "/"}]})
+    def __init__(self, settings: Settings) -> None:
+        """Describe the paths that the service has with these settings."""
+        document = {**DOCUMENT, "servers": [{"url": settings.path_prefix or "/"}]}
+        if not settings.stripe_webhook_secrets:
+            document["paths"] = {path: operations for path, operations in PATHS.items() if path != STRIPE_PATH}
+        self._document = msgspec.json.encode(document)
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Answer the description."""

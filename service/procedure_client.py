@@ -71,7 +71,9 @@ class ProcedureClient:
 
         self.create_hold = self._mutation("create_holds", CreatedHold, lambda request: request.product_id)
         self.create_order = self._mutation("create_orders", CreatedOrder, first_hold)
-        self.apply_payment = self._mutation("apply_payments", AppliedPayment, lambda event: event.order_id)
+        self.apply_payment = self._mutation(
+            "apply_payments", AppliedPayment, lambda event: event.order_id or event.payment_id
+        )
         self.release_hold = self._mutation("release_holds", ReleasedHold, lambda request: request.id)
         self.reduce_hold = self._mutation("reduce_holds", ReducedHold, lambda request: request.id)
         self.extend_hold = self._mutation("extend_holds", ExtendedHold, lambda request: request.id)

@@ -14,6 +14,7 @@ import uuid_utils
 from service.errors import INVALID_REQUEST, Problem, refusal
 
 BODY_LIMIT_BYTES = 16 * 1024
+STRIPE_BODY_LIMIT_BYTES = 256 * 1024  # Stripe's events; nginx's example has the same limits
 NUMBER = re.compile(r"[0-9]{1,19}")
 ID = re.compile(r"[1-9][0-9]{0,18}")
 BIGINT_MAXIMUM = 2**63 - 1

@@ -35,13 +35,17 @@ class OrderRequest(msgspec.Struct, omit_defaults=True):
 
 
 class PaymentEvent(msgspec.Struct, omit_defaults=True):
-    """An element of apply_payments. The amount is text, because MySQL reads a JSON number as binary floating point."""
+    """An element of apply_payments; without `order_id` it is that of the payment's earlier events.
+
+    The amount is text, because MySQL reads a JSON number as binary floating point. `currency` is None for the shop's.
+    """
 
     idempotency_key: str
-    order_id: int
     status: str
+    order_id: int | None = None
     payment_id: str | None = None
     amount: str | None = None
+    currency: str | None = None
 
 
 class RefundLine(msgspec.Struct):
@@ -127,9 +131,9 @@ class CreatedOrder(NamedTuple):
 
 
 class AppliedPayment(NamedTuple):
-    """A row of apply_payments."""
+    """A row of apply_payments; `order_id` is None where no order is known for the event."""
 
-    order_id: int
+    order_id: int | None
     status: str | None
     outcome: str
     replayed: int

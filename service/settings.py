@@ -20,6 +20,7 @@ from service.mysql_url import MysqlUrl
 Network = IPv4Network | IPv6Network
 
 API_KEY = re.compile(r"([\w.-]{1,64}):([0-9a-f]{64})", re.ASCII)
+STRIPE_SECRET = re.compile(r"whsec_[!-~]+")
 ENVIRONMENT_FILE = Path(__file__).resolve().parent.parent / ".env"
 
 
@@ -39,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
     batch_limit: Annotated[int, Meta(ge=1, le=1000)] = 256
     request_deadline_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
     webhook_secrets: str = ""
+    stripe_webhook_secrets: str = ""
+    stripe_currency: Annotated[str, Meta(pattern=r"^([A-Za-z]{3})?$")] = ""
     api_keys: str = ""
     rate_limit_per_key: str = ""
     rate_limit_per_address: str = ""
@@ -55,6 +58,10 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
             raise ValueError("REDIS_URL is no URL; percent-encode the password") from None
         if self.webhook_secrets and not self.verifiers():
             raise ValueError("WEBHOOK_SECRETS: the list is empty; leave the variable out")
+        if self.stripe_webhook_secrets and not self.stripe_secrets():
+            raise ValueError("STRIPE_WEBHOOK_SECRETS: the list is empty; leave the variable out")
+        if self.stripe_webhook_secrets and not self.stripe_currency:
+            raise ValueError("STRIPE_CURRENCY: needed with STRIPE_WEBHOOK_SECRETS: the shop's currency, such as EUR")
         if self.api_keys and not self.api_key_digests():
             raise ValueError("API_KEYS: the list is empty; leave the variable out")
         self.proxies()
@@ -75,6 +82,13 @@ class Settings(msgspec.Struct, frozen=True, rename=str.upper):
             if not 24 <= size <= 64:
                 raise ValueError(expected)
         return [Webhook(secret) for secret in secrets]
+
+    def stripe_secrets(self) -> list[str]:
+        """Return the secrets of Stripe's webhook; with none, the service does not have it. Raises ValueError."""
+        secrets = _split_list(self.stripe_webhook_secrets)
+        if not all(STRIPE_SECRET.fullmatch(secret) for secret in secrets):
+            raise ValueError("STRIPE_WEBHOOK_SECRETS: expected whsec_ and what Stripe shows behind it, comma-separated")
+        return secrets
 
     def api_key_digests(self) -> dict[str, str]:
         """Return the caller's name by the SHA-256 of each API key; with none, no key is needed. Raises ValueError.

@@ -104,6 +104,7 @@ CREATE TABLE `payment_events` (
   `payment_id` varbinary(255) DEFAULT NULL COMMENT 'the provider''s name of the payment; NULL: not named',
   `amount` decimal(20,2) DEFAULT NULL COMMENT 'of the payment; NULL: not named',
   `refund_reason` enum('too_late','paid_twice','wrong_amount') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'decided with the outcome refund_due',
+  `currency` char(3) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of the amount, where it is not the shop''s',
   PRIMARY KEY (`id`),
   UNIQUE KEY `payment_events_by_key` (`idempotency_key`),
   KEY `payment_events_by_outcome` (`outcome`,`order_id`),
@@ -229,6 +230,7 @@ CREATE TABLE `sweeps` (
 --   amount decimal(20,2)
 --   order_amount decimal(20,2)
 --   received_at datetime(6)
+--   currency char(3)
 
 -- view pending_orders:
 --   order_id bigint
@@ -263,6 +265,7 @@ CREATE TABLE `sweeps` (
 --   received_at datetime(6)
 --   reason varchar(12)
 --   payment_id varchar(255)
+--   currency char(3)
 
 -- view repeated_payments:
 --   event_id bigint

@@ -52,7 +52,8 @@ SALE = [
     {"idempotency_key": "payment-1", "order_id": 1, "status": "success"},
     {"idempotency_key": "payment-9", "order_id": 9, "status": "success", "payment_id": "pay-9", "amount": "99.00"},
     {"idempotency_key": "payment-10", "order_id": 9, "status": "success", "payment_id": "pay-9", "amount": "99.00"},
-    {"idempotency_key": "payment-11", "order_id": 1, "status": "disputed", "payment_id": "pay-1", "amount": "198.00"}
+    {"idempotency_key": "payment-11", "order_id": 1, "status": "disputed", "payment_id": "pay-1", "amount": "198.00"},
+    {"idempotency_key": "payment-12", "status": "refunded", "payment_id": "pay-1"}
 ]')""",
     ),
     (4, "SELECT * FROM payments_to_review"),

@@ -31,7 +31,7 @@ class PaymentBody(msgspec.Struct):
     def event(self) -> PaymentEvent:
         """Return the element of apply_payments; raises Problem 422."""
         return PaymentEvent(
-            self.idempotency_key, int(self.order_id), self.status, self.payment_id, _digits(self.amount)
+            self.idempotency_key, self.status, int(self.order_id), self.payment_id, _digits(self.amount)
         )
 
 
@@ -47,18 +47,28 @@ class PaymentWebhookResource:
         """Record a payment event and apply it to its order, if the order exists."""
         body = await read_bytes(req)
         require_signature(req, body, self._verifiers)
-        event = decode(body, self._decoder).event()
-        payment, log_fields = await accepted_row(
-            req, "payment", self._procedures.apply_payment(event), order_id=event.order_id
-        )
-        name = "payment_duplicate" if payment.replayed else f"payment_{payment.outcome}"
-        log.info(name, outcome=payment.outcome, **log_fields)
-        resp.status = falcon.HTTP_202 if payment.outcome == "waiting" else falcon.HTTP_200
-        send_json(
-            resp,
-            {"order_id": payment.order_id, "status": payment.status, "outcome": payment.outcome},
-            replayed=payment.replayed,
-        )
+        await apply_event(req, resp, self._procedures, decode(body, self._decoder).event())
+
+
+async def apply_event(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    procedures: ProcedureClient,
+    event: PaymentEvent,
+    **fields: str,
+) -> None:
+    """Apply a payment event, log it with further fields, and answer its outcome. Raises Problem."""
+    payment, log_fields = await accepted_row(
+        req, "payment", procedures.apply_payment(event), order_id=event.order_id, **fields
+    )
+    name = "payment_duplicate" if payment.replayed else f"payment_{payment.outcome}"
+    log.info(name, **{**log_fields, "outcome": payment.outcome, "order_id": payment.order_id})
+    resp.status = falcon.HTTP_202 if payment.outcome == "waiting" else falcon.HTTP_200
+    send_json(
+        resp,
+        {"order_id": payment.order_id, "status": payment.status, "outcome": payment.outcome},
+        replayed=payment.replayed,
+    )
 
 
 def _digits(amount: msgspec.Raw) -> str | None:

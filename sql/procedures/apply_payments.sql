@@ -4,15 +4,19 @@
 -- the refund that is due under the same payment_id. disputed lists the event in payments_to_review. declined, pending,
 -- processing and authorized are recorded only. The table payment_statuses maps the words.
 --
--- In      in_events  JSON  array of at most 1,000 {"idempotency_key", "order_id", "status", "payment_id", "amount"};
---                          idempotency_key 1 to 255 bytes; order_id BIGINT; status a word of payment_statuses;
---                          payment_id 1 to 255 bytes, missing: not named: a further success of the order under the same
---                          payment_id is ignored;
+-- In      in_events  JSON  array of at most 1,000 {"idempotency_key", "order_id", "status", "payment_id", "amount",
+--                          "currency"};
+--                          idempotency_key 1 to 255 bytes; order_id BIGINT, missing: the order of the payment_id's
+--                          latest event, and without one the event is ignored and not recorded; status a word of
+--                          payment_statuses; payment_id 1 to 255 bytes, missing: not named: a further success of the
+--                          order under the same payment_id is ignored;
 --                          amount a string of digits such as "100.00" (MySQL reads a JSON number as binary floating
---                          point), missing: the order's: a success of another amount does not pay the order
--- Out     one row per event, in order: order_id, status (of the order; NULL: it does not exist),
---         outcome (applied, ignored, refund_due, waiting, orphaned), replayed (0|1), errno (NULL: accepted);
---         then, if a stock changed, one row per product (see get_products)
+--                          point), missing: the order's: a success of another amount does not pay the order;
+--                          currency of the amount, such as "EUR", missing: the shop's: a success in another currency
+--                          does not pay the order
+-- Out     one row per event, in order: order_id (NULL: the event names none, and its payment is unknown), status (of
+--         the order; NULL: it does not exist), outcome (applied, ignored, refund_due, waiting, orphaned),
+--         replayed (0|1), errno (NULL: accepted); then, if a stock changed, one row per product (see get_products)
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 --         in errno: 30001 invalid_request, 30002 idempotency_key_reused
 -- Locks   orders by primary key, payment events by their keys, then as settle_orders; until COMMIT
@@ -30,10 +34,12 @@ BEGIN
     SELECT
         recorded.order_id,
         order_.status,
-        -- Called for waiting events only: a function call costs as much as the rest of the row.
-        IF(
-            recorded.outcome = 'waiting', current_outcome(recorded.outcome, recorded.received_at), recorded.outcome
-        ) AS outcome,
+        CASE
+            WHEN SUBSTRING(v_verdicts, request.position, 1) = '-' THEN 'ignored'
+            -- Called for waiting events only: a function call costs as much as the rest of the row.
+            WHEN recorded.outcome = 'waiting' THEN current_outcome(recorded.outcome, recorded.received_at)
+            ELSE recorded.outcome
+        END AS outcome,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
         IF(
             SUBSTRING(v_verdicts, request.position, 1) IN ('a', 'r'),

@@ -1,8 +1,8 @@
 -- decide_outcomes: decide what payment events do to their orders, in array order.
 --
--- The first event that decides a pending order is applied: a failure, or a success of the order's amount. Each later
--- event finds the order in its final status. A success of a payment that another success of the order has reported is
--- the same money told twice. An event that waited too long decides nothing.
+-- The first event that decides a pending order is applied: a failure, or a success of the order's amount in the shop's
+-- currency. Each later event finds the order in its final status. A success of a payment that another success of the
+-- order has reported is the same money told twice. An event that waited too long decides nothing.
 --
 -- In      in_events      JSON           as apply_payments; with "is_too_old": 1 where an event waited too long
 --         in_verdicts    VARCHAR(1000)  one letter per event: only chosen (+) ones count
@@ -53,11 +53,12 @@ BEGIN
                 -- Nothing is paid for a free order, unless the event names an amount.
                 is_new_success AND (order_amount > 0 OR COALESCE(amount, 0) > 0) AS is_money,
                 is_chosen AND NOT is_too_old AND order_status IS NOT NULL AND (
-                    status = 'failure' OR (is_new_success AND COALESCE(amount = order_amount, TRUE))
+                    status = 'failure'
+                    OR (is_new_success AND currency IS NULL AND COALESCE(amount = order_amount, TRUE))
                 ) AS decides
             FROM (
                 SELECT
-                    event_.position, event_.order_id, known.status, event_.amount,
+                    event_.position, event_.order_id, known.status, event_.amount, event_.currency,
                     COALESCE(event_.is_too_old, 0) AS is_too_old,
                     SUBSTRING(in_verdicts, event_.position, 1) = '+' AS is_chosen,
                     order_.status AS order_status,
@@ -86,6 +87,7 @@ BEGIN
                     status VARCHAR(16) PATH '$.status',
                     payment_id VARCHAR(255) PATH '$.payment_id',
                     amount DECIMAL(20, 2) PATH '$.amount',
+                    currency CHAR(3) PATH '$.currency',
                     is_too_old INT PATH '$.is_too_old'
                 )) AS event_
                 LEFT JOIN payment_statuses AS known ON known.word = CAST(event_.status AS BINARY)

@@ -2,7 +2,7 @@
 --
 -- In      in_events     JSON           as apply_payments
 -- Out     out_verdicts  VARCHAR(1000)  one letter per event (see verdict_errno): recorded now (a), redelivered (r),
---                                      i, k
+--                                      i, k, or names no known order (-)
 --         out_touched   JSON           array of the products whose stock changed
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   as apply_payments
@@ -11,13 +11,15 @@
 CREATE PROCEDURE decide_payments(IN in_events JSON, OUT out_verdicts VARCHAR(1000), OUT out_touched JSON)
 COMMENT 'record a batch of payment events and apply them to the orders that exist'
 BEGIN
+    DECLARE v_events JSON DEFAULT in_events;
     DECLARE v_order_ids JSON;
     DECLARE v_has_reports BOOLEAN;
 
     CALL require_batch(in_events);
     SET out_verdicts = REPEAT('.', JSON_LENGTH(in_events)), out_touched = JSON_ARRAY();
 
-    -- A second use of a key waits for the round after the first.
+    -- A second use of a key waits for the round after the first. An event that names no order waits for the others of
+    -- the batch, which may report its payment.
     WHILE LOCATE('.', out_verdicts) > 0 DO
         CALL begin_transaction();
         BEGIN
@@ -27,8 +29,9 @@ BEGIN
                 RESIGNAL;
             END;
 
-            CALL classify_payments(in_events, out_verdicts, v_order_ids, v_has_reports);
-            CALL write_payments(in_events, v_order_ids, v_has_reports, out_verdicts, out_touched);
+            CALL resolve_orders(v_events);
+            CALL classify_payments(v_events, out_verdicts, v_order_ids, v_has_reports);
+            CALL write_payments(v_events, v_order_ids, v_has_reports, out_verdicts, out_touched);
         END;
     END WHILE;
 END

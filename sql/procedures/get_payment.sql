@@ -4,7 +4,8 @@
 -- Out     one row: event_id, order_id, status (see payment_statuses), outcome (waiting, applied, ignored, refund_due,
 --         orphaned), received_at (DATETIME(6), UTC), refund_settled_at (DATETIME, UTC; NULL: not settled),
 --         payment_id (text; NULL: not named), amount (DECIMAL; NULL: not named), refund_reason (see refunds_due;
---         NULL: no refund was due when the event was settled), review_settled_at (DATETIME, UTC; NULL: not settled)
+--         NULL: no refund was due when the event was settled), review_settled_at (DATETIME, UTC; NULL: not settled),
+--         currency (of the amount, three letters; NULL: the shop's)
 -- Errors  30401 payment_not_found
 -- Locks   none
 -- Retry   safe
@@ -32,7 +33,8 @@ BEGIN
         CONVERT(event_.payment_id USING utf8mb4) AS payment_id,
         event_.amount,
         event_.refund_reason,
-        review.settled_at AS review_settled_at
+        review.settled_at AS review_settled_at,
+        event_.currency
     FROM payment_events AS event_
     LEFT JOIN payment_reviews AS review ON review.event_id = event_.id
     WHERE event_.idempotency_key = v_key;

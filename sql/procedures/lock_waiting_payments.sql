@@ -37,6 +37,7 @@ BEGIN
                     'status', locked_.status,
                     'payment_id', CONVERT(locked_.payment_id USING utf8mb4),
                     'amount', CAST(locked_.amount AS CHAR),
+                    'currency', locked_.currency,
                     'is_too_old', IF(locked_.received_at <= v_received_before, 1, 0)
                 )
                 ORDER BY locked_.received_at, locked_.id
@@ -45,7 +46,7 @@ BEGIN
         FROM (
             SELECT
                 event_.id, event_.idempotency_key, event_.order_id, event_.status, event_.payment_id, event_.amount,
-                event_.received_at
+                event_.currency, event_.received_at
             FROM (
                 SELECT event_id FROM JSON_TABLE(v_found, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS element
                 ORDER BY event_id LIMIT 1000

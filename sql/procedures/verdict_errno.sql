@@ -1,7 +1,7 @@
 -- verdict_errno: return the errno of a verdict letter.
 --
 -- A batch has one letter per request, at the request's position in the array:
---   . open    + chosen in this round    a accepted    r replay of an accepted one
+--   . open    + chosen in this round    a accepted    r replay of an accepted one    - names no known order
 --   and the refusals below. Set statements select their rows by these letters.
 --
 -- In      in_verdict  CHAR(1)

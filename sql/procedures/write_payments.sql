@@ -45,13 +45,14 @@ BEGIN
         -- received_at keeps the arrival order, one microsecond per event.
         SET v_received_at = UTC_TIMESTAMP(6);
         INSERT INTO payment_events
-            (idempotency_key, order_id, status, payment_id, amount, outcome, refund_reason, received_at)
+            (idempotency_key, order_id, status, payment_id, amount, currency, outcome, refund_reason, received_at)
         SELECT
             CAST(request.idempotency_key AS BINARY) AS key_bytes,
             request.order_id,
             known.status,
             CAST(request.payment_id AS BINARY),
             request.amount,
+            request.currency,
             CASE SUBSTRING(v_outcomes, request.position, 1)
                 WHEN 'P' THEN 'applied' WHEN 'C' THEN 'applied' WHEN 'W' THEN 'waiting' WHEN 'I' THEN 'ignored'
                 ELSE 'refund_due'
@@ -66,7 +67,8 @@ BEGIN
             order_id BIGINT PATH '$.order_id',
             status VARCHAR(16) PATH '$.status',
             payment_id VARCHAR(255) PATH '$.payment_id',
-            amount DECIMAL(20, 2) PATH '$.amount'
+            amount DECIMAL(20, 2) PATH '$.amount',
+            currency CHAR(3) PATH '$.currency'
         )) AS request
         STRAIGHT_JOIN payment_statuses AS known ON known.word = CAST(request.status AS BINARY)
         WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'

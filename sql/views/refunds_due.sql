@@ -4,7 +4,8 @@
 --
 -- Columns event_id, idempotency_key (text, for settle_refund), order_id, amount (the event's, otherwise the order's;
 --         NULL: neither is known), outcome, received_at (UTC), reason (too_late: the order was cancelled; paid_twice:
---         it was paid; wrong_amount: it was pending; orphaned: it never existed), payment_id (text; NULL: not named)
+--         it was paid; wrong_amount: it was pending; orphaned: it never existed), payment_id (text; NULL: not named),
+--         currency (of the event's amount; NULL: the shop's)
 CREATE VIEW refunds_due AS
 SELECT
     event_.id AS event_id,
@@ -20,7 +21,8 @@ SELECT
         WHEN order_.status = 'cancelled' THEN 'too_late'
         ELSE 'paid_twice'
     END AS reason,
-    CONVERT(event_.payment_id USING utf8mb4) AS payment_id
+    CONVERT(event_.payment_id USING utf8mb4) AS payment_id,
+    event_.currency
 FROM payment_events AS event_ FORCE INDEX (payment_events_by_outcome)
 LEFT JOIN orders AS order_ ON order_.id = event_.order_id
 WHERE

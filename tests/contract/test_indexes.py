@@ -32,6 +32,7 @@ VALUES = {
     "in_locked_ids": "NULL",
     "in_requests": '\'[{"product_id": 1, "quantity": 1, "hold_id": 1}, {"idempotency_key": "key"}]\'',
     "in_verdicts": "'..'",
+    "io_events": '\'[{"idempotency_key": "paid 1", "status": "disputed", "payment_id": "p"}]\'',
     "io_verdicts": "'..'",
     "v_caller": "''",
     "v_customer_id": "NULL",
@@ -91,6 +92,11 @@ QUERIES = [
     Query("refund_orders", r"SELECT\s+refund\.id", {"recorded": "PRIMARY", "refund": "PRIMARY"}),
     Query("decide_outcomes", r"SELECT /\*\+", {"order_": "PRIMARY", "settled": "payment_events_by_payment"}),
     Query("classify_payments", r"SELECT /\*\+", {"recorded": "payment_events_by_key"}),
+    Query(
+        "resolve_orders",
+        r"SELECT /\*\+",
+        {"recorded": "payment_events_by_key", "earlier": "payment_events_by_payment"},
+    ),
     Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "line": "order_lines_by_hold"}),
     Query("get_orders", r"SELECT /\*\+", {"order_": "PRIMARY", "line": "PRIMARY"}),
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
@@ -127,7 +133,8 @@ def filled(database_url: str) -> Iterator[Session]:
     holds = make(session, "create_holds", [{"product_id": product_id, "quantity": 1}] * HOLDS, "hold_id")
     orders = make(session, "create_orders", [{"hold_id": hold} for hold in holds[:ORDERS]], "order_id")
     events = [
-        {"idempotency_key": f"paid {order}", "order_id": order, "status": "success"} for order in orders[: -2 * DUE]
+        {"idempotency_key": f"paid {order}", "order_id": order, "status": "success", "payment_id": f"payment {order}"}
+        for order in orders[: -2 * DUE]
     ]
     make(session, "apply_payments", events, "order_id")
     make(session, "refund_orders", [{"order_id": order, "restock": True} for order in orders[100:400]], "refund_id")

@@ -13,7 +13,8 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 import httpx
 import pytest
 
-from service.requests import BODY_LIMIT_BYTES
+from service.openapi import STRIPE_PATH
+from service.requests import BODY_LIMIT_BYTES, STRIPE_BODY_LIMIT_BYTES
 from tests.deployment.nginx import INSIDE, OUTSIDE, Nginx
 from tests.http.support import Service, Shop, assert_problem, hold_request
 from tests.support import PATIENCE_S, Session, eventually
@@ -142,6 +143,16 @@ def test_nginx_refuses_a_body_over_the_limit(service: Service, outside: httpx.Cl
 def test_nginx_passes_a_body_of_exactly_the_limit(outside: httpx.Client) -> None:
     answer = outside.post(HOLD, content=" " * BODY_LIMIT_BYTES, headers={"Content-Type": "application/json"})
     assert_problem(answer, 400, "invalid_request", 30001)
+
+
+def test_nginx_passes_longer_bodies_to_the_path_of_stripe_only(outside: httpx.Client) -> None:
+    """The service behind it has no such path."""
+    headers = {"Content-Type": "application/json"}
+    for path in (STRIPE_PATH, f"{STRIPE_PATH}/"):
+        passed = outside.post(path, content=" " * STRIPE_BODY_LIMIT_BYTES, headers=headers)
+        assert_problem(passed, 404, "not_found", None)
+    refused = outside.post(STRIPE_PATH, content=" " * (STRIPE_BODY_LIMIT_BYTES + 1), headers=headers)
+    assert (refused.status_code, refused.json()["detail"]) == (413, f"Send at most {STRIPE_BODY_LIMIT_BYTES} bytes.")
 
 
 def test_each_client_address_has_its_own_rate_limit(start_nginx: Callable[..., Nginx], limited: Service) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from service.openapi import EXAMPLES, PATHS
 from tests.http.support import Service
+from tests.stripe_events import SECRET as STRIPE_SECRET
+from tests.stripe_events import SETTINGS as STRIPE_SETTINGS
 from tests.support import Session
 
 SHOWN_ADDRESS = "http://127.0.0.1:8000"
@@ -54,13 +56,18 @@ def run(
     start_service: Callable[..., Service], database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], str]:
     """A function that runs a command in a shell, against a new service whose webhooks are signed."""
-    service = start_service(WEBHOOK_SECRETS=SECRET)
+    service = start_service(WEBHOOK_SECRETS=SECRET, **STRIPE_SETTINGS)
     session = Session(database_url)
     session.create_product(stock=100)
     session.close()
     home = tmp_path_factory.mktemp("home")
     (home / ".curlrc").write_text("fail-with-body\n")  # curl fails on a status of 400 or more
-    environment = {**os.environ, "CURL_HOME": str(home), "WEBHOOK_SECRET": SECRET}
+    environment = {
+        **os.environ,
+        "CURL_HOME": str(home),
+        "WEBHOOK_SECRET": SECRET,
+        "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
+    }
 
     def paste(command: str) -> str:
         command = command.replace(SHOWN_ADDRESS, service.url)
@@ -78,5 +85,6 @@ def test_every_example_can_be_pasted_twice(run: Callable[[str], str], name: str)
         assert run(EXAMPLES[name])
 
 
-def test_the_payment_of_the_example_pays(run: Callable[[str], str]) -> None:
-    assert '"outcome":"applied"' in run(EXAMPLES["apply_payment"])
+@pytest.mark.parametrize("name", ["apply_payment", "apply_stripe_event"])
+def test_the_payment_of_the_example_pays(run: Callable[[str], str], name: str) -> None:
+    assert '"outcome":"applied"' in run(EXAMPLES[name])

@@ -10,7 +10,7 @@ import pytest
 import schemathesis
 
 from service.openapi import DOCUMENT
-from service.requests import BODY_LIMIT_BYTES
+from service.requests import BODY_LIMIT_BYTES, STRIPE_BODY_LIMIT_BYTES
 from stack.servers import Servers
 from tests.http.support import (
     Service,
@@ -21,6 +21,8 @@ from tests.http.support import (
     reduction_request,
     refund_request,
 )
+from tests.stripe_events import SETTINGS as STRIPE_SETTINGS
+from tests.stripe_events import delivery, succeeded
 from tests.support import Session
 
 Request = dict[str, Any]
@@ -153,6 +155,9 @@ class Scene:
     def _start_payment_409(self) -> Request:
         return post(f"/api/orders/{self._paid_order()}/start-payment")
 
+    def _start_payment_422(self) -> Request:
+        return {**self._start_payment(), "json": {"window_s": 0}}
+
     def _refund_order(self) -> Request:
         return refund_request(self._paid_order())
 
@@ -169,6 +174,29 @@ class Scene:
     def _apply_payment_409(self) -> Request:
         order_id = self._paid_order()
         return payment_request(f"payment of {order_id}", order_id + 1)
+
+    def _apply_stripe_event(self) -> Request:
+        return delivery(succeeded("pi_1", {"order_id": str(self._order())}))
+
+    def _apply_stripe_event_202(self) -> Request:
+        return delivery(succeeded("pi_too_early", {"order_id": str(UNKNOWN_ID)}))
+
+    def _apply_stripe_event_400(self) -> Request:
+        return delivery("{")
+
+    def _apply_stripe_event_401(self) -> Request:
+        return delivery("{}", "whsec_strange")
+
+    def _apply_stripe_event_409(self) -> Request:
+        sent = succeeded("pi_2", {"order_id": str(self._order())})
+        self._shop.client.request(**delivery(sent))
+        return delivery({**succeeded("pi_2", {"order_id": str(self._order())}), "id": sent["id"]})
+
+    def _apply_stripe_event_413(self) -> Request:
+        return delivery(" " * (STRIPE_BODY_LIMIT_BYTES + 1))
+
+    def _apply_stripe_event_422(self) -> Request:
+        return delivery("{}")
 
     def _healthz(self) -> Request:
         return get("/healthz")
@@ -229,10 +257,17 @@ def without(request: Request, member: str) -> Request:
 
 
 @pytest.fixture(scope="module")
+def service(start_service: Callable[..., Service]) -> Service:
+    """A service with every path."""
+    return start_service(**STRIPE_SETTINGS)
+
+
+@pytest.fixture(scope="module")
 def guarded(start_service: Callable[..., Service]) -> Service:
     """A service that requires API keys and signatures."""
     digest = sha256(API_KEY.encode()).hexdigest()
-    return start_service(API_KEYS=f"shop:{digest}", WEBHOOK_SECRETS=WEBHOOK_SECRET, WEB_CONCURRENCY="1")
+    signatures = {"WEBHOOK_SECRETS": WEBHOOK_SECRET, **STRIPE_SETTINGS}
+    return start_service(API_KEYS=f"shop:{digest}", WEB_CONCURRENCY="1", **signatures)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +282,7 @@ def limited(start_service: Callable[..., Service]) -> Service:
 @pytest.fixture(scope="module")
 def hurried(start_service: Callable[..., Service]) -> Service:
     """A service with a short deadline."""
-    return start_service(REQUEST_DEADLINE_S="0.2", WEB_CONCURRENCY="1")
+    return start_service(REQUEST_DEADLINE_S="0.2", WEB_CONCURRENCY="1", **STRIPE_SETTINGS)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from falcon.inspect import inspect_routes
 
 from service.app import create_app
 from service.errors import ERRORS
-from service.openapi import DOCUMENT, PATHS
+from service.openapi import DOCUMENT, PATHS, STRIPE_PATH
 from service.settings import Settings
 from tests.http.support import Service, Shop
 from tests.support import Session
@@ -31,7 +31,8 @@ def routes(app: App) -> set[tuple[str, str]]:
 
 
 def test_the_document_describes_exactly_the_routes() -> None:
-    app = create_app(Settings(mysql_url="mysql://nobody@127.0.0.1/x", redis_url="redis://127.0.0.1"))
+    stripe = {"stripe_webhook_secrets": "whsec_1", "stripe_currency": "EUR"}
+    app = create_app(Settings(mysql_url="mysql://nobody@127.0.0.1/x", redis_url="redis://127.0.0.1", **stripe))
     described = {(path, method) for path, operations in PATHS.items() for method in METHODS & operations.keys()}
     assert routes(app) == described
 
@@ -42,10 +43,12 @@ def test_the_document_describes_every_error_that_http_can_have() -> None:
     assert {errno for errno in ERRORS if f"({errno})" in text} == ERRORS.keys() - by_call_only
 
 
-def test_the_service_serves_the_document(client: httpx.Client) -> None:
+def test_the_service_serves_the_document_of_the_paths_that_it_has(client: httpx.Client) -> None:
     response = client.get("/openapi.json")
     assert response.headers["Content-Type"] == "application/json"
     assert response.json()["openapi"] == "3.1.0"
+    assert response.json()["paths"].keys() == PATHS.keys() - {STRIPE_PATH}
+    assert client.post(STRIPE_PATH, json={}).status_code == 404
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,7 @@ WRONG_MEMBERS: dict[str, dict[str, list[Any]]] = {
         "status": [1, True, None, ["success"], {}, "", "paid", "SUCCESS", "Failed", "success ", "succéss", "s" * 99],
         "payment_id": WRONG_KEYS,
         "amount": [1, True, 1.5, ["1"], {}, *WRONG_AMOUNTS],
+        "currency": [1, True, ["EUR"], {}, "", "eur", "EURO", "EU", "EUR\n", "E1R"],
     },
     "create_holds": {
         "": [None, 1, "x", True, [], {}, [[]], [{"product_id": 1, "quantity": 1}]],

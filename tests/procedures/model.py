@@ -113,6 +113,7 @@ class Event:
     received_at: int
     payment_id: str | None = None
     amount: Decimal | None = None
+    currency: str | None = None  # None: the shop's
     outcome: str = "waiting"
     refund_reason: str | None = None
     is_settled: bool = False  # its refund
@@ -289,11 +290,17 @@ class Model:
         elif event.status == "refunded":
             self.settle_reported_refund(event)
         elif event.status == "success" and not self.is_repeated(event):
-            if order.status == "pending" and event.amount in (None, order.amount):
+            if order.status == "pending" and event.amount in (None, order.amount) and event.currency is None:
                 event.outcome, order.status = "applied", "paid"
             elif order.amount or event.amount:
                 event.outcome, event.refund_reason = "refund_due", REFUND_REASONS[order.status]
                 event.to_review = True if order.status == "pending" else None
+
+    def order_of_payment(self, request: Row) -> int | None:
+        """The order of an event that names its payment only; None where no event has reported the payment."""
+        named = [event.order_id for event in self.events.values() if event.payment_id == request["payment_id"]]
+        recorded = self.events.get(request["idempotency_key"])
+        return recorded.order_id if recorded else named[-1] if named else None
 
     def is_repeated(self, event: Event) -> bool:
         """Whether an earlier success of the order has reported the same payment."""
@@ -373,7 +380,8 @@ class Model:
             return {"errno": 30001}
         is_new = key not in self.events
         if is_new:
-            self.events[key] = Event(order_id, status, self.now, request.get("payment_id"), amount)
+            payment_id, currency = request.get("payment_id"), request.get("currency")
+            self.events[key] = Event(order_id, status, self.now, payment_id, amount, currency)
         event = self.events[key]
         if (event.order_id, event.status) != (order_id, status):
             return {"errno": 30002}

@@ -60,8 +60,8 @@ def test_events_of_one_order_are_settled_in_array_order_whatever_their_keys(
 
 
 NEWS = ("pending", "processing", "authorized", "declined", "disputed", "refunded")
-# What happens to one order of amount 200.00: events as (status, payment_id, amount), then per event its outcome and the
-# reason of a refund due, then the order's status.
+# What happens to one order of amount 200.00: events as (status, payment_id, amount and currency), then per event its
+# outcome and the reason of a refund due, then the order's status.
 STORIES: dict[str, tuple[list[tuple[str, str | None, str | None]], list[tuple[str, str | None]], str]] = {
     "the second card works": (
         [("processing", "a", None), ("declined", "a", None), ("success", "b", "200.00")],
@@ -93,6 +93,11 @@ STORIES: dict[str, tuple[list[tuple[str, str | None, str | None]], list[tuple[st
         [("refund_due", "wrong_amount")] * 2 + [("ignored", None), ("applied", None)],
         "paid",
     ),
+    "another currency, then the shop's": (
+        [("success", "a", "200.00 USD"), ("success", "b", "200.00"), ("success", "c", "200.00 USD")],
+        [("refund_due", "wrong_amount"), ("applied", None), ("refund_due", "paid_twice")],
+        "paid",
+    ),
     "a wrong amount, then a failure": (
         [("success", "a", "200.01"), ("failed", "b", None), ("success", "c", "1.00")],
         [("refund_due", "wrong_amount"), ("applied", None), ("refund_due", "too_late")],
@@ -116,6 +121,12 @@ STORIES: dict[str, tuple[list[tuple[str, str | None, str | None]], list[tuple[st
 }
 
 
+def money(text: str | None) -> Row:
+    """The members of an amount with or without a currency."""
+    amount, _, currency = (text or "").partition(" ")
+    return {"amount": amount or None, "currency": currency or None}
+
+
 @pytest.mark.parametrize("is_early", [False, True], ids=["after the order", "before the order"])
 @pytest.mark.parametrize("in_one_batch", [False, True], ids=["one by one", "in one batch"])
 @pytest.mark.parametrize("name", STORIES)
@@ -126,7 +137,7 @@ def test_events_are_settled_by_status_payment_and_amount(
     product_id = session.create_product(stock=5)
     order_id = session.create_order(product_id, 2) + is_early
     events = [
-        event(f"{9 - number} of {order_id}", order_id, status, payment_id=payment_id, amount=amount)
+        event(f"{9 - number} of {order_id}", order_id, status, payment_id=payment_id, **money(amount))
         for number, (status, payment_id, amount) in enumerate(told)
     ]
     for batch in [events] if in_one_batch else [[one] for one in events]:
@@ -139,6 +150,52 @@ def test_events_are_settled_by_status_payment_and_amount(
     assert session.status_of("order", order_id) == order_status
     redelivered = session.batch("apply_payments", events)
     assert [(row["outcome"], row["replayed"]) for row in redelivered] == [(outcome, 1) for outcome, _ in expected]
+
+
+def unnamed(key: str, status: str, payment_id: str) -> Row:
+    """An event that names its payment, but not its order."""
+    return {"idempotency_key": key, "status": status, "payment_id": payment_id}
+
+
+@pytest.mark.parametrize("in_one_batch", [False, True], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize("is_early", [False, True], ids=["after the order", "before the order"])
+def test_an_event_that_names_no_order_is_that_of_an_earlier_event_of_its_payment(
+    session: Session, is_early: bool, in_one_batch: bool
+) -> None:
+    product_id = session.create_product(stock=5)
+    order_id = session.create_order(product_id) + is_early
+    if not is_early:
+        session.call("cancel_order", order_id)
+    name = f"{order_id} {in_one_batch}"
+    events = [
+        event(f"paid {name}", order_id, payment_id=f"payment {name}"),
+        unnamed(f"disputed {name}", "disputed", f"payment {name}"),
+        unnamed(f"refunded {name}", "refunded", f"payment {name}"),
+        unnamed(f"strange {name}", "refunded", f"another {name}"),
+    ]
+    batches = [events] if in_one_batch else [[one] for one in events]
+    rows = [row for batch in batches for row in session.batch("apply_payments", batch)]
+    outcomes = ["waiting"] * 3 if is_early else ["refund_due", "ignored", "applied"]
+    assert [row["order_id"] for row in rows] == [order_id, order_id, order_id, None]
+    assert [(row["outcome"], row["errno"]) for row in rows] == [(outcome, None) for outcome in (*outcomes, "ignored")]
+    assert session.errno("get_payment", f"strange {name}") == 30401
+    assert len(session.query("SELECT 1 FROM payments_to_review WHERE order_id = %s", order_id)) == 1
+
+    again = session.batch("apply_payments", events * 2)
+    assert [(row["order_id"], row["outcome"], row["replayed"]) for row in again] == [
+        (row["order_id"], row["outcome"], int(row["order_id"] is not None)) for row in rows * 2
+    ]
+    other = {**events[1], "status": "declined"}
+    assert session.errnos("apply_payments", [other, {**events[1], "payment_id": "any"}]) == [30002, None]
+
+
+def test_a_payment_of_two_orders_belongs_to_the_one_that_was_named_last(session: Session) -> None:
+    product_id = session.create_product(stock=5)
+    first, second = session.create_order(product_id), session.create_order(product_id)
+    for order_id in (second, first):
+        session.batch("apply_payments", [event(f"moved to {order_id}", order_id, "declined", payment_id="moved")])
+    (row,) = session.batch("apply_payments", [unnamed("moved report", "disputed", "moved")])
+    assert row["order_id"] == first
 
 
 def test_a_repeated_payment_is_refunded_once_though_no_order_ever_came(session: Session) -> None:

@@ -11,6 +11,7 @@ def test_an_event_is_read_by_its_key(session: Session) -> None:
     assert list(event) == [
         *("event_id", "order_id", "status", "outcome", "received_at", "refund_settled_at"),
         *("payment_id", "amount", "refund_reason", "review_settled_at"),
+        "currency",
     ]
     assert (event["order_id"], event["status"], event["outcome"]) == (10**8, "failure", "waiting")
     assert event["refund_settled_at"] is None

@@ -33,7 +33,8 @@ def test_a_dispute_is_listed_until_it_is_settled(session: Session, order: str) -
         assert session.call("get_payment", key)[0]["outcome"] == "ignored"
     (review,) = reviews(session, order_id)
     assert list(review) == [
-        *("event_id", "idempotency_key", "order_id", "reason", "payment_id", "amount", "order_amount", "received_at")
+        *("event_id", "idempotency_key", "order_id", "reason", "payment_id", "amount", "order_amount", "received_at"),
+        "currency",
     ]
     assert (review["idempotency_key"], review["reason"], review["payment_id"]) == (key, "disputed", "pi_1")
     assert review["amount"] == Decimal("7.50")

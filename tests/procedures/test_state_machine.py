@@ -49,7 +49,7 @@ statuses = st.sampled_from(
     )
 )
 payments = st.sampled_from((None, None, "first card", "second card"))
-amounts = st.sampled_from((None, None, "the order's", "0", "99.999", "100.00", "1.5"))
+amounts = st.sampled_from((None, None, "the order's", "the order's USD", "0", "99.999", "100.00", "1.5"))
 payment_events = st.tuples(st.integers(1, 20), statuses, payments, amounts)
 PaymentEvent = tuple[int, str, str | None, str | None]  # number of its key, status, payment_id, amount
 windows = st.sampled_from((None, 1, 400, 1200, 1800, 1801))  # seconds
@@ -171,10 +171,33 @@ class Checkout(RuleBasedStateMachine):
 
     def event(self, order_id: int, number: int, status: str, payment_id: str | None, amount: str | None) -> Row:
         """An element of apply_payments."""
-        if amount == "the order's":
+        currency = "USD" if amount == "the order's USD" else None
+        if amount in ("the order's", "the order's USD"):
             amount = str(self.model.orders[order_id].amount) if order_id in self.model.orders else "100.00"
         event = {"idempotency_key": f"{self.prefix}{number}", "order_id": order_id, "status": status}
-        return {**event, "payment_id": payment_id, "amount": amount}
+        return {**event, "payment_id": self.payment(payment_id), "amount": amount, "currency": currency}
+
+    def payment(self, payment_id: str | None) -> str | None:
+        """The name of a payment of this example."""
+        return payment_id and f"{self.prefix}{payment_id}"
+
+    @if_paid
+    @rule(number=st.integers(1, 20), status=statuses, payment_id=payments.filter(bool))
+    def report_payment(self, number: int, status: str, payment_id: str) -> None:
+        """An event that names its payment only."""
+        self.wait(1)
+        self.see_what_was_swept()
+        event = self.event(0, number, status, payment_id, None)
+        order_id = self.model.order_of_payment(event)
+        del event["order_id"]
+        (row,) = self.session.batch("apply_payments", [event])
+        if order_id is None:
+            assert (row["order_id"], row["outcome"]) == (None, None if row["errno"] else "ignored")
+            assert row["errno"] == (30001 if status == "paid" else None)
+        else:
+            expected = {"errno": None, "replayed": 0, **self.model.apply_payment({**event, "order_id": order_id}, 0)}
+            assert {name: row[name] for name in expected} == expected
+            assert row["errno"] or row["order_id"] == order_id
 
     @rule(
         position=st.integers(0, 2),

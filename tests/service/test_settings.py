@@ -33,6 +33,10 @@ from service.settings import load_settings
         ("WEBHOOK_SECRETS", "whsec_MfKQ"),
         ("WEBHOOK_SECRETS", "whsec_a secret"),
         ("WEBHOOK_SECRETS", ","),
+        ("STRIPE_WEBHOOK_SECRETS", "sk_a_secret"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_,whsec_a_secret"),
+        ("STRIPE_WEBHOOK_SECRETS", ","),
+        ("STRIPE_CURRENCY", "euro"),
         ("API_KEYS", "shop:a secret"),
         ("API_KEYS", ","),
         ("API_KEYS", f"shop:{'0' * 64},app:{'0' * 64}"),
@@ -47,8 +51,17 @@ def test_an_invalid_setting_is_named_and_its_value_is_not_shown(
 ) -> None:
     monkeypatch.setenv("MYSQL_URL", "mysql://app@127.0.0.1/checkout")
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1")
+    monkeypatch.setenv("STRIPE_CURRENCY", "eur")
     load_settings()
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name) as refused:
         load_settings()
     assert "secret" not in str(refused.value)
+
+
+def test_the_webhook_of_stripe_needs_the_currency(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYSQL_URL", "mysql://app@127.0.0.1/checkout")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1")
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRETS", "whsec_a_secret, whsec_another_secret")
+    with pytest.raises(SettingsError, match="STRIPE_CURRENCY"):
+        load_settings()

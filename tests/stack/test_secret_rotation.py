@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 from stack.process import children
 from stack.servers import PROJECT
 from tests.project_copy import API_KEY, WEBHOOK_SECRET, Copy
+from tests.stripe_events import delivery, event
 from tests.support import eventually
 
 Reload = Callable[..., None]
@@ -48,6 +49,13 @@ def status_of_payment(copy: Copy, secret: str) -> int:
     return httpx.post(f"http://127.0.0.1:{copy.port}/api/payments/webhook", content=body, headers=headers).status_code
 
 
+def statuses_of_stripe_events(copy: Copy) -> list[int]:
+    """The statuses of an event of Stripe that is signed with an old and with a new secret."""
+    requests = [delivery(event("customer.created", {"id": "cus_1"}), secret) for secret in ("whsec_old", "whsec_new")]
+    address = f"http://127.0.0.1:{copy.port}"
+    return [httpx.request(**{**request, "url": address + request["url"]}).status_code for request in requests]
+
+
 def status_of_read(copy: Copy, key: str | None) -> int:
     """The status of a read of product 1 with an API key."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -75,6 +83,15 @@ def test_a_reload_with_an_invalid_setting_keeps_the_active_settings(copy: Copy, 
     assert "whsec_typo" not in copy.output()
     eventually(lambda: copy.output().rpartition("The settings stay")[2].count("ASGI server listening") >= 2)
     eventually(lambda: status_of_payment(copy, WEBHOOK_SECRET) == 202)
+
+
+def test_the_webhook_of_stripe_is_turned_on_and_its_secret_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
+    eventually(lambda: statuses_of_stripe_events(copy) == [404, 404])
+    others = (f"WEBHOOK_SECRETS={WEBHOOK_SECRET}", "STRIPE_CURRENCY=EUR")
+    reload(*others, "STRIPE_WEBHOOK_SECRETS=whsec_old,whsec_new")
+    eventually(lambda: statuses_of_stripe_events(copy) == [200, 200])
+    reload(*others, "STRIPE_WEBHOOK_SECRETS=whsec_new")
+    eventually(lambda: statuses_of_stripe_events(copy) == [401, 200])
 
 
 def test_an_api_key_is_generated_and_rotated_by_reloads(copy: Copy, reload: Reload) -> None:
