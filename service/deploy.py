@@ -92,7 +92,7 @@ class Routine:
     def used_names(self) -> set[str]:
         """The names of the routines and views that its statement uses, among others."""
         statement = re.sub(r"--.*", "", self.text)
-        return {*re.findall(r"\b(\w+)\(", statement), *re.findall(r"\b(?:FROM|JOIN) (\w+)", statement)}
+        return {*re.findall(r"\b(\w+)\(", statement), *re.findall(r"(?:FROM|JOIN) (\w+)", statement)}
 
 
 def read_routines() -> list[Routine]:
