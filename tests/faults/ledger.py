@@ -17,21 +17,37 @@ from typing import Any, NamedTuple
 import httpx
 import mysql.connector
 
-from tests.http.support import Service, async_client, hold_request, order_request, payment_request, reduction_request
+from tests.http.support import (
+    Service,
+    async_client,
+    hold_request,
+    order_request,
+    payment_request,
+    reduction_request,
+    refund_request,
+)
 from tests.support import PATIENCE_S, POLL_INTERVAL_S, Row, Session, eventually_async
 
 BUYERS = 16
 THINK_S = (0.02, 0.15)  # between two requests of a buyer
 BASKETS = (1, 1, 1, 2, 3)  # how many holds a buyer orders at once; one of these at random
 REDUCED = 0.3  # the share of the holds of several units that a buyer reduces
+RESTOCKED = 0.9  # the share of the refunds whose units become available again
+REFUNDED = 0.3  # the share of the paid orders that a buyer returns
 BACK_WITHIN_S = 3
 PLENTY, SCARCE = 1_000_000, 60  # units of a product that never sells out, and of one that often does
 REPLAYS = 60  # accepted requests that are repeated at the end
 UNKNOWN_THREAD = 1094
 INSUFFICIENT_STOCK, HOLD_EXPIRED = 30102, 30202
-KEYED = ("hold", "order")  # kinds of requests that carry an Idempotency-Key
+KEYED = ("hold", "order", "refund")  # kinds of requests that carry an Idempotency-Key
 # The member that names what a request made or changed; a payment has no id.
-RESULT = {"hold": "hold_id", "reduction": "hold_id", "order": "order_id", "payment": "order_id"}
+RESULT = {
+    "hold": "hold_id",
+    "reduction": "hold_id",
+    "order": "order_id",
+    "payment": "order_id",
+    "refund": "refund_id",
+}
 
 
 class Answer(NamedTuple):
@@ -224,6 +240,11 @@ class _State:
         self.lines = {order_id: list(rows) for order_id, rows in groupby(lines, key=itemgetter("order_id"))}
         of_products = f"SELECT order_id FROM order_lines WHERE product_id IN ({places})"
         self.orders = _by_id(session.query(f"SELECT * FROM orders WHERE id IN ({of_products})", *products))
+        refunds = _by_id(session.query(f"SELECT * FROM refunds WHERE order_id IN ({of_products})", *products))
+        self._refunded = {
+            row["hold_id"]: row["units"]
+            for row in session.query("SELECT hold_id, SUM(quantity) AS units FROM refund_lines GROUP BY hold_id")
+        }
         keys = session.query(
             "SELECT operation, CONVERT(idempotency_key USING utf8mb4) AS k, result_id FROM idempotency_keys"
         )
@@ -235,7 +256,7 @@ class _State:
         self.results = {(row["operation"], row["k"]): row["result_id"] for row in keys}
         self.results |= {("payment", row["k"]): row["order_id"] for row in events}
         # Other tests share the database, and their payments may have waited for an order of this load.
-        self._made = {"hold": self.holds, "order": self.orders}
+        self._made = {"hold": self.holds, "order": self.orders, "refund": refunds}
         own = [row for row in keys if row["result_id"] in self._made.get(row["operation"], ())]
         self.own_results = {(row["operation"], row["k"]): row["result_id"] for row in own}
 
@@ -285,6 +306,11 @@ class _State:
             amount = sum(line["quantity"] * line["unit_price"] for line in self.lines[number])
             if order["amount"] != amount:
                 yield f"the lines of {order} cost {amount}"
+            if any(line["refunded_quantity"] != self._refunded.get(line["hold_id"], 0) for line in self.lines[number]):
+                yield f"other units than those of its lines were refunded: {order}"
+            is_returned = all(line["refunded_quantity"] == line["quantity"] for line in self.lines[number])
+            if is_returned != (order["status"] == "refunded"):
+                yield f"all units are refunded: {is_returned}, and yet {order}"
 
     def _payment_breaches(self, *, settled: bool) -> Iterator[str]:
         applied = Counter(
@@ -306,7 +332,7 @@ def _by_id(rows: list[Row]) -> dict[int, Row]:
 
 
 class Load:
-    """Simulated buyers in a thread, who hold, reduce holds, order and pay until they are stopped.
+    """Simulated buyers in a thread, who hold, reduce holds, order, pay and return until they are stopped.
 
     Every second buyer repeats a request without an outcome at once, under the same key. The others give up, and their
     requests are settled at the end. One more client delivers payments of orders that do not exist yet, and another one
@@ -393,7 +419,18 @@ class Load:
         self._newest_order_id = max(self._newest_order_id, order["order_id"])
         # Failed payments return the units of the scarce product.
         status = "failure" if self.ledger.products[1] in products else "success"
-        await self._ask(number, client, "payment", key, payment_request(key, order["order_id"], status))
+        payment = await self._ask(number, client, "payment", key, payment_request(key, order["order_id"], status))
+        if payment and payment["status"] == "paid" and random.random() < REFUNDED:
+            await self._return(number, client, order["order_id"], hold_ids[0])
+
+    async def _return(self, number: int, client: httpx.AsyncClient, order_id: int, hold_id: int) -> None:
+        """Have a unit refunded, then the rest."""
+        for lines in ({hold_id: 1}, None):
+            key = str(uuid.uuid4())
+            request = refund_request(order_id, lines, restock=random.random() < RESTOCKED, key=key)
+            refund = await self._ask(number, client, "refund", key, request)
+            if refund is None or refund["status"] == "refunded":
+                return
 
     async def _hold(self, number: int, client: httpx.AsyncClient, product_id: int) -> int | None:
         """Read a product, hold units of it, and give some of them up now and then; returns the hold's id."""

@@ -23,6 +23,10 @@ DEFECTS = {
     "order lines differ": "DELETE FROM order_lines WHERE hold_id = {hold_id}",
     "LOST": "UPDATE holds INNER JOIN order_lines AS line ON line.hold_id = holds.id"
     " SET holds.quantity = holds.quantity + 1, line.quantity = line.quantity + 1 WHERE holds.id = {hold_id}",
+    "were refunded": "UPDATE order_lines SET refunded_quantity = IF(refunded_quantity = 0, 1, 0)"
+    " WHERE hold_id = {hold_id}",
+    "all units are refunded": "UPDATE orders SET status = IF(status = 'paid', 'refunded', 'paid')"
+    " WHERE id = {order_id}",
     "cost": "UPDATE orders SET amount = amount + 1 WHERE id = {order_id}",
 }
 

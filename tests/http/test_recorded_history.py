@@ -21,7 +21,15 @@ import httpx
 import mysql.connector
 
 from tests.http.history import Act, gave, saw, took, unexplained, was_refused
-from tests.http.support import Service, async_client, hold_request, order_request, payment_request, reduction_request
+from tests.http.support import (
+    Service,
+    async_client,
+    hold_request,
+    order_request,
+    payment_request,
+    reduction_request,
+    refund_request,
+)
 from tests.support import Session
 
 CLIENTS = 32
@@ -74,12 +82,13 @@ class Client:
         self.chosen = random.Random(f"{SEED} {number}")
         self.holds: list[tuple[int, Units]] = []
         self.orders: list[tuple[int, Units]] = []
+        self.paid: list[tuple[int, Units]] = []
         self.keys = map(f"{number}/{{}}".format, count())
 
     async def run(self) -> None:
         """Send random requests."""
         acts: dict[Callable[[], Any], int] = {self.look: 6, self.hold: 8, self.release: 1, self.order: 3}
-        acts |= {self.reduce: 2, self.extend: 1, self.cancel: 1, self.pay: 2}
+        acts |= {self.reduce: 2, self.extend: 1, self.cancel: 1, self.pay: 2, self.refund: 1}
         for _ in range(ACTS):
             await self.chosen.choices(list(acts), list(acts.values()))[0]()
 
@@ -157,12 +166,21 @@ class Client:
             self.sale.note_return(("order", order_id), units, start, end)
 
     async def pay(self) -> None:
-        """Deliver a payment, mostly a failure, so that units stay in play."""
+        """Deliver a payment."""
         order_id, units = self.one_of(self.orders)
-        status = self.chosen.choices(("failure", "success"), (19, 1))[0]
+        status = self.chosen.choices(("failure", "success"), (2, 1))[0]
         response, start, end = await self.ask(payment_request(next(self.keys), order_id, status))
         assert response.status_code in (200, 202), response.text
         if response.json()["outcome"] == "applied" and status == "failure":
+            self.sale.note_return(("order", order_id), units, start, end)
+        elif response.json()["outcome"] == "applied":
+            self.paid.append((order_id, units))
+
+    async def refund(self) -> None:
+        """Return all units of a paid order."""
+        order_id, units = self.one_of(self.paid)
+        response, start, end = await self.ask(refund_request(order_id, key=next(self.keys)))
+        if response.status_code == 201:
             self.sale.note_return(("order", order_id), units, start, end)
 
 
