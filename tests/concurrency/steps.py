@@ -17,6 +17,7 @@ from tests.support import DEADLOCK, Session
 
 STEPS = {
     "adjust_stock": ("UPDATE stock",),
+    "apply_refunds": ("SELECT JSON_MERGE_PRESERVE",),
     "change_product": ("UPDATE stock",),
     "change_setting": ("UPDATE settings",),
     "decide_extensions": ("UPDATE /*+",),
@@ -25,8 +26,10 @@ STEPS = {
     "decide_payment_starts": ("UPDATE /*+",),
     "decide_payments": ("CALL write_payments(",),
     "decide_reductions": ("CALL return_stock(",),
+    "decide_refunds": ("CALL write_refunds(",),
     "write_holds": ("UPDATE /*+",),
     "write_payments": ("CALL decide_outcomes(", "CALL apply_outcomes(", "IF v_is_any_unknown"),
+    "write_refunds": ("INSERT INTO idempotency_keys",),
     "write_orders": ("CALL settle_new_orders(",),
     "purge_history": ("CALL purge_orders(",),
     "return_stock": ("UPDATE /*+",),

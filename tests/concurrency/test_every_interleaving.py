@@ -23,10 +23,11 @@ NOBODYS_ID = 10**9
 
 @dataclass(frozen=True)
 class Scene:
-    """Two products of five units each. Of the first, a hold has two, a pending order has two, and one is available.
+    """Two products of seven and five units, and the holds and orders that have some of these units.
 
-    Another hold has two units of the second product. One payment came too late for a cancelled order, and one waits for
-    an order that does not exist. A customer may have one unit of the second product.
+    Of the first, a hold, a pending order and a paid one, which is Bob's, have two each, and one is available. Another
+    hold has two units of the second product. One payment came too late for a cancelled order, and one waits for an
+    order that does not exist. A customer may have one unit of the second product.
     """
 
     product_id: int
@@ -35,6 +36,8 @@ class Scene:
     other_hold_id: int
     order_id: int
     cancelled_order_id: int
+    paid_hold_id: int
+    paid_order_id: int
 
     def name(self, kind: str, row_id: int | None) -> str | None:
         """A name for a hold or an order, instead of its id."""
@@ -43,6 +46,8 @@ class Scene:
             ("hold", self.other_hold_id): "the other hold",
             ("order", self.order_id): "the order",
             ("order", self.cancelled_order_id): "the cancelled order",
+            ("hold", self.paid_hold_id): "the paid hold",
+            ("order", self.paid_order_id): "the paid order",
             ("order", NOBODYS_ID): "nobody's order",
         }
         return None if row_id is None else names.get((kind, row_id), "another")
@@ -95,6 +100,12 @@ def card_event(
     return Call("apply_payments", arguments, needed, shows_state=True)
 
 
+def refund_one(scene: Scene) -> list[Any]:
+    """A refund of one of the paid units, which is written off."""
+    lines = [{"hold_id": scene.paid_hold_id, "quantity": 1}]
+    return [json.dumps([{"order_id": scene.paid_order_id, "restock": False, "lines": lines, "idempotency_key": "b"}])]
+
+
 CALLS = {
     "hold": Call("create_hold", lambda scene: [scene.product_id, 1, "a"], rows("stock", "product", "setting", "keys")),
     "hold what is due": Call(
@@ -126,6 +137,8 @@ CALLS = {
     "reduce": Call("reduce_hold", lambda scene: [scene.hold_id, 1], rows("hold", "stock")),
     "extend": Call("extend_hold", lambda scene: [scene.hold_id], rows("hold")),
     "cancel": Call("cancel_order", lambda scene: [scene.order_id], rows("order", "stock")),
+    "refund": Call("refund_order", lambda scene: [scene.paid_order_id, True, "a"], rows("paid order", "stock")),
+    "refund one": Call("refund_orders", refund_one, rows("paid order")),
     "start payment": Call("start_payment", lambda scene: [scene.order_id], rows("order")),
     "expire": Call("expire_due", lambda _: [1000], rows("hold", "order", "stock"), ahead_s=2_000, skips_locked=True),
     "take away": Call("adjust_stock", lambda scene: [scene.product_id, -1, "counted", "a"], rows("stock", "keys")),
@@ -165,7 +178,7 @@ def sweep_at(call: Call) -> Call:
 
 TABLES = (
     *("customer_units", "holds", "idempotency_keys", "orders", "order_lines", "payment_events", "products", "stock"),
-    *("stock_adjustments", "sweeps"),
+    *("refunds", "refund_lines", "stock_adjustments", "sweeps"),
 )
 
 
@@ -181,6 +194,7 @@ LINES = (
     "INSERT INTO order_lines (order_id, hold_id, product_id, quantity, unit_price)"
     " SELECT id, hold_id, product_id, 2, 100 FROM orders"
 )
+CUSTOMER = "INSERT INTO customer_units (hold_id, product_id, customer_id, quantity) VALUES (%s, %s, 'Bob', 2)"
 EVENT = (
     "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, payment_id, refund_reason)"
     " VALUES (%s, %s, 'success', %s, %s, 'late card', %s)"
@@ -201,22 +215,27 @@ def set_up(session: Session) -> Scene:
     product_id = insert("INSERT INTO products (name, price) VALUES ('Limited Edition Item', 100)")
     one_each_id = insert("INSERT INTO products (name, price, maximum_per_customer) VALUES ('One for each', 100, 1)")
     session.execute(
-        "INSERT INTO stock (product_id, total, available) VALUES (%s, 5, 1), (%s, 5, 3)", product_id, one_each_id
+        "INSERT INTO stock (product_id, total, available) VALUES (%s, 7, 1), (%s, 5, 3)", product_id, one_each_id
     )
     start, hold_expires_at, payment_due_at = (
         datetime.fromtimestamp(START_S + seconds, UTC).replace(tzinfo=None) for seconds in (0, 120, 900)
     )
-    cancelled, ordered, hold_id = (
-        insert(HOLD, product_id, status, hold_expires_at) for status in ("ordered", "ordered", "active")
+    cancelled, ordered, paid_hold_id, hold_id = (
+        insert(HOLD, product_id, status, hold_expires_at) for status in ("ordered", "ordered", "ordered", "active")
     )
     other_hold_id = insert(HOLD, one_each_id, "active", hold_expires_at)
     cancelled_order_id = insert(ORDER, cancelled, product_id, "cancelled", payment_due_at)
     order_id = insert(ORDER, ordered, product_id, "pending", payment_due_at)
+    paid_order_id = insert(ORDER, paid_hold_id, product_id, "paid", payment_due_at)
     session.execute(LINES)
+    insert(CUSTOMER, paid_hold_id, product_id)
     insert(EVENT, "late", cancelled_order_id, "refund_due", start, "too_late")
     insert(EVENT, "waiting", NOBODYS_ID, "waiting", start, None)
     session.execute("COMMIT")
-    return Scene(product_id, one_each_id, hold_id, other_hold_id, order_id, cancelled_order_id)
+    return Scene(
+        *(product_id, one_each_id, hold_id, other_hold_id),
+        *(order_id, cancelled_order_id, paid_hold_id, paid_order_id),
+    )
 
 
 def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
@@ -229,6 +248,8 @@ def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
         "holds": "SELECT id AS hold_id, quantity, status, expires_at, is_extended FROM holds",
         "orders": "SELECT id AS order_id, hold_id, amount, status, payment_due_at, payment_started_at FROM orders",
         "lines": "SELECT order_id, hold_id, quantity, unit_price, refunded_quantity FROM order_lines",
+        "customers": "SELECT hold_id, quantity FROM customer_units",
+        "refunds": "SELECT order_id, hold_id, quantity, amount, is_restocked FROM refunded_lines",
         "events": "SELECT idempotency_key, order_id, status, outcome, refund_settled_at FROM payment_events",
         "keys": "SELECT operation, idempotency_key, result_expires_at, result_status, result_available"
         " FROM idempotency_keys WHERE LENGTH(idempotency_key) = 1",

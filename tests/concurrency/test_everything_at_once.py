@@ -1,4 +1,4 @@
-"""Batches with common keys in opposite order run beside sweeps, payments, cancellations, releases and a DBA.
+"""Batches with common keys in opposite order run beside sweeps, payments, cancellations, releases, refunds and a DBA.
 
 After a deadlock a caller sends the same batch again with the same keys, as the service does. Every request gets the
 right answer, and no unit is lost.
@@ -21,7 +21,7 @@ PRODUCTS = 4
 STOCK = 400
 KEYS = 3000
 
-INSUFFICIENT_STOCK = 30102
+INSUFFICIENT_STOCK, ORDER_NOT_PAID = 30102, 30304
 
 
 class Sale:
@@ -102,6 +102,18 @@ def give_back(sale: Sale, session: Session, retries: Retries, chosen: random.Ran
             assert {row["errno"] for row in answers} <= refusals
 
 
+def refund(sale: Sale, session: Session, retries: Retries, chosen: random.Random, direction: int) -> None:
+    """Refund random orders, in ascending or descending order, each always under the same key."""
+    while sale.is_on():
+        orders = sorted(some(sale.orders, chosen), reverse=direction < 0)
+        requests = [
+            {"order_id": order_id, "restock": order_id % 3 > 0, "idempotency_key": f"refund {order_id}"}
+            for order_id in orders
+        ]
+        answers = retries.run(partial(session.batch, "refund_orders", requests))
+        assert {row["errno"] for row in answers} <= {None, ORDER_NOT_PAID}
+
+
 def sweep(sale: Sale, session: Session, retries: Retries, chosen: random.Random) -> None:
     """Sweep, settle and purge, as cron and the EVENT do."""
     while sale.is_on():
@@ -140,6 +152,7 @@ def test_concurrent_callers_of_every_kind_lose_no_unit(session: Session, connect
     sale = Sale([session.create_product(STOCK) for _ in range(PRODUCTS)])
     callers: list[tuple[str, Callable[..., None], tuple[int, ...]]] = [
         *((f"buy {number}", buy, (1 - 2 * (number % 2),)) for number in range(4)),
+        *((f"refund {direction}", refund, (direction,)) for direction in (1, -1)),
         *((act.__name__, act, ()) for act in (order, pay, give_back, sweep, administer)),
     ]
     sale.retries = {name: Retries() for name, _, _ in callers}
@@ -153,6 +166,8 @@ def test_concurrent_callers_of_every_kind_lose_no_unit(session: Session, connect
     print(f"{len(sale.hold_of_key)} holds, {len(set(sale.orders))} orders; deadlocks: {counts}")
     assert_told_is_true(session, sale)
     assert_payments_are_settled(session)
+    refunds = session.query("SELECT COUNT(*) AS number, COUNT(DISTINCT order_id) AS orders FROM refunds")[0]
+    assert refunds["number"] == refunds["orders"] > 0
 
 
 def assert_told_is_true(session: Session, sale: Sale) -> None:
@@ -184,6 +199,6 @@ def assert_payments_are_settled(session: Session) -> None:
     for row in rows:
         assert row["applied"] <= 1
         if row["applied"]:
-            assert row["status"] == {"success": "paid", "failure": "cancelled"}[row["by_event"]]
+            assert row["status"] in {"success": ("paid", "refunded"), "failure": ("cancelled",)}[row["by_event"]]
         else:
-            assert row["status"] != "paid"
+            assert row["status"] not in ("paid", "refunded")
