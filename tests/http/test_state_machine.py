@@ -10,13 +10,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from service.errors import ERRORS
-from tests.http.support import hold_request, order_request, payment_request, reduction_request
-from tests.procedures.model import AVAILABLE, ORDERS_TO_COME, Model, and_next, if_held, if_ordered, latest
+from tests.http.support import hold_request, order_request, payment_request, reduction_request, refund_request
+from tests.procedures.model import (
+    AVAILABLE,
+    ORDERS_TO_COME,
+    Model,
+    Refund,
+    and_next,
+    if_held,
+    if_ordered,
+    latest,
+    quantities,
+    refunds,
+)
 from tests.support import NOBODYS_ID, Row, Session
 
 positions = st.integers(0, 11)  # of a thing among the latest ones
 keys = st.one_of(st.none(), st.integers(1, 12).map(str))
-quantities = st.sampled_from((1, 1, 1, 2, 3, 9, 0))
 statuses = st.sampled_from(("success", "success", "failure", "failed", "paid"))
 
 
@@ -103,15 +113,19 @@ class Checkout(RuleBasedStateMachine):
         position=st.integers(0, 1),
         quantity=quantities,
         events=st.lists(st.tuples(st.integers(1, 20), statuses), max_size=3),
+        returned=st.one_of(st.none(), refunds),
     )
-    def buy(self, position: int, quantity: int, events: list[tuple[int, str]]) -> None:
-        """A buyer who goes all the way, and whose payment may be reported more than once."""
+    def buy(self, position: int, quantity: int, events: list[tuple[int, str]], returned: Refund | None) -> None:
+        """A buyer who goes all the way, whose payment may be reported more than once, and who may return units."""
         known = len(self.model.orders)
         self.hold(position, quantity, None)
         self.order(0, None)
         if len(self.model.orders) > known:
             for number, status in events:
                 self.pay(ORDERS_TO_COME, number, status)
+            if returned is not None:
+                self.pay(ORDERS_TO_COME, 100 + self.last_order_id, "success")
+                self.refund(0, returned, None)
 
     @if_held
     @rule(position=positions)
@@ -154,6 +168,21 @@ class Checkout(RuleBasedStateMachine):
         order_id = latest(self.model.orders, position)
         request = {"method": "POST", "url": f"/api/orders/{order_id}/start-payment"}
         self.ask(request, 200, None, lambda _: self.model.start_payment(order_id, 0))
+
+    @if_ordered
+    @rule(position=positions, wanted=refunds, number=keys)
+    def refund(self, position: int, wanted: Refund, number: str | None) -> None:
+        """Units of an order are refunded, or all that are left."""
+        order_id = latest(self.model.paid_last(), position)
+        restock, lines = wanted
+        listed = lines and {self.model.hold_of(order_id, place): quantity for place, quantity in lines}
+        key = None if number is None else self.prefix + number
+        request = refund_request(order_id, listed, restock=restock, key=key)
+        element = {"order_id": order_id, "idempotency_key": key, **request["json"]}
+        document = self.ask(request, 201, "refund_id", lambda new_id: self.model.refund_order(element, new_id))
+        if document:
+            expected = self.model.refunds[document["refund_id"]]
+            assert (document["amount"], document["status"]) == (float(expected["amount"]), expected["status"])
 
     @rule()
     def sweep(self) -> None:

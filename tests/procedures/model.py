@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import Any
 
+from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from tests.support import NOBODYS_ID, Row
@@ -42,11 +43,19 @@ PAYMENT_STATUSES = {
     **{word: word for word in ("refunded", "disputed")},
     **dict.fromkeys(("failed", "expired", "cancelled", "canceled"), "failure"),
 }
-REFUND_REASONS = {"pending": "wrong_amount", "cancelled": "too_late", "paid": "paid_twice"}
+REFUND_REASONS = {"pending": "wrong_amount", "cancelled": "too_late", "paid": "paid_twice", "refunded": "paid_twice"}
 # Preconditions of a state machine's rules: without them most examples would refer to rows that do not exist.
 if_held = precondition(lambda self: self.model.holds)
 if_ordered = precondition(lambda self: self.model.orders)
 if_paid = precondition(lambda self: self.model.events)
+
+quantities = st.sampled_from((1, 1, 1, 2, 3, 9, 0))
+# Whether it is restocked; places of lines in the order and their quantities, or None: all that is left.
+refunds = st.tuples(
+    st.booleans(),
+    st.one_of(st.none(), st.lists(st.tuples(st.integers(0, 7), quantities), min_size=1, max_size=2)),
+)
+Refund = tuple[bool, list[tuple[int, int]] | None]
 
 REFUSALS = {"ordered": 30203, "released": 30204, "expired": 30202}
 
@@ -73,6 +82,12 @@ class Hold:
     customer_id: str | None = None
     is_extended: bool = False
     status: str = "active"
+    refunded: int = 0  # units of it, once it is ordered
+
+    @property
+    def left(self) -> int:
+        """Units that were not refunded."""
+        return self.quantity - self.refunded
 
 
 @dataclass
@@ -133,6 +148,7 @@ class Model:
     holds: dict[int, Hold] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
+    refunds: dict[int, Row] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[object, int, int]] = field(default_factory=dict)
 
     def sweep(self) -> None:
@@ -157,11 +173,20 @@ class Model:
 
     def available(self, product_id: int) -> int:
         """Units that may be held, those that are due included."""
-        return self.stock[product_id] - sum(hold.quantity for hold in self.taken(product_id))
+        return self.stock[product_id] - sum(hold.left for hold in self.taken(product_id))
 
     def had(self, product_id: int, customer_id: str) -> int:
         """Units of a product that a customer holds, ordered or paid."""
-        return sum(hold.quantity for hold in self.taken(product_id) if hold.customer_id == customer_id)
+        return sum(hold.left for hold in self.taken(product_id) if hold.customer_id == customer_id)
+
+    def paid_last(self) -> list[int]:
+        """The ids of orders, those that can be refunded last, because they are rare."""
+        return sorted(self.orders, key=lambda order_id: self.orders[order_id].status == "paid")
+
+    def hold_of(self, order_id: int, place: int) -> int:
+        """A hold of an order; nobody's at the place 0."""
+        holds = list(self.orders[order_id].holds) if place and order_id in self.orders else [NOBODYS_ID]
+        return holds[place % len(holds)]
 
     def replay(self, operation: str, key: str | None, request: object) -> Row | None:
         """What a used key says; None where the request is new."""
@@ -410,7 +435,7 @@ class Model:
         order = self.orders.get(order_id)
         if order is None:
             return {"errno": 30301}
-        if order.status == "paid":
+        if order.status in ("paid", "refunded"):
             return {"errno": 30302}
         answer = {"replayed": 1} if order.status == "cancelled" else {}
         order.status = "cancelled"
@@ -425,9 +450,45 @@ class Model:
         if order is None:
             return {"errno": 30301}
         if order.status != "pending":
-            return {"errno": 30302 if order.status == "paid" else 30303}
+            return {"errno": 30303 if order.status == "cancelled" else 30302}
         if order.is_started:
             return {"replayed": 1}
         seconds = PAYMENT_STARTED_TTL_S if window_s is None else window_s
         order.due_at, order.is_started = max(order.due_at, self.now + seconds), True
         return {}
+
+    def refund_order(self, request: Row, new_id: int) -> Row:
+        """Refund units of an order, or all that are left."""
+        order_id, restock, lines = request["order_id"], request["restock"], request.get("lines")
+        listed = {line["hold_id"]: line["quantity"] for line in lines or []}
+        if len(listed) < len(lines or []) or min(listed.values(), default=1) < 1:
+            return {"errno": 30001}
+        key = request.get("idempotency_key")
+        if answer := self.replay("refund", key, (order_id, restock, frozenset(listed.items()))):
+            return {**answer, **self.refunds.get(answer.get("id", 0), {})}
+        if errno := self.refund_refusal(order_id, listed):
+            return {"errno": errno}
+        order = self.orders[order_id]
+        units = listed or {hold_id: hold.left for hold_id, hold in order.holds.items()}
+        amount = sum((order.holds[hold_id].unit_price * quantity for hold_id, quantity in units.items()), Decimal(0))
+        for hold_id, quantity in units.items():
+            order.holds[hold_id].refunded += quantity
+            if not restock:
+                self.stock[order.holds[hold_id].product_id] -= quantity
+        if not any(hold.left for hold in order.holds.values()):
+            order.status = "refunded"
+        self.refunds[new_id] = {"amount": amount, "status": order.status}
+        self.record("refund", key, (order_id, restock, frozenset(listed.items())), new_id)
+        return {"id": new_id, **self.refunds[new_id]}
+
+    def refund_refusal(self, order_id: int, listed: dict[int, int]) -> int | None:
+        """Why units of an order may not be refunded; None where they may."""
+        order = self.orders.get(order_id)
+        if order is None:
+            return 30301
+        if order.status not in ("paid", "refunded"):
+            return 30304
+        if listed.keys() - order.holds.keys():
+            return 30001
+        is_too_much = any(quantity > order.holds[hold_id].left for hold_id, quantity in listed.items())
+        return 30305 if is_too_much or order.status == "refunded" else None

@@ -24,12 +24,15 @@ from tests.procedures.model import (
     ORDERS_TO_COME,
     Model,
     Order,
+    Refund,
     Rules,
     and_next,
     if_held,
     if_ordered,
     if_paid,
     latest,
+    quantities,
+    refunds,
 )
 from tests.support import NOBODYS_ID, Row, Session
 
@@ -38,7 +41,6 @@ EPOCH = datetime(1970, 1, 1)
 
 positions = st.integers(0, 11)  # of a thing among the latest ones
 keys = st.one_of(st.none(), st.integers(1, 12).map(str))
-quantities = st.sampled_from((1, 1, 1, 2, 3, 9, 0))
 customers = st.sampled_from((None, None, "ada", "bob"))
 statuses = st.sampled_from(
     (
@@ -204,14 +206,22 @@ class Checkout(RuleBasedStateMachine):
         quantity=quantities,
         customer=customers,
         events=st.lists(payment_events, max_size=3),
+        returned=st.lists(refunds, max_size=2),
     )
-    def buy(self, position: int, quantity: int, customer: str | None, events: list[PaymentEvent]) -> None:
-        """A buyer who goes all the way, and whose payment may be reported more than once."""
+    def buy(
+        self, position: int, quantity: int, customer: str | None, events: list[PaymentEvent], returned: list[Refund]
+    ) -> None:
+        """A buyer who goes all the way, whose payment may be reported more than once, and who may return units."""
         known = len(self.model.orders)
         self.create_holds([(position, quantity, customer, None)])
         self.create_orders([(0, None)], single=False)
-        if events and len(self.model.orders) > known:
-            self.apply_payments([(ORDERS_TO_COME, event) for event in events], single=False)
+        if len(self.model.orders) > known:
+            if returned:
+                events = [(100 + self.last_order_id, "success", None, None), *events]
+            if events:
+                self.apply_payments([(ORDERS_TO_COME, event) for event in events], single=False)
+            if returned:
+                self.refund_orders([(0, refund, None) for refund in returned], single=False)
 
     @if_held
     @rule(wanted=st.lists(positions, min_size=1, max_size=6), single=st.booleans())
@@ -256,6 +266,24 @@ class Checkout(RuleBasedStateMachine):
         """An order gets more time."""
         self.see_what_was_swept()
         self.ask("start_payments", [latest(self.model.orders, position)], self.model.start_payment, single=True)
+
+    @if_ordered
+    @rule(wanted=st.lists(st.tuples(positions, refunds, keys), min_size=1, max_size=6), single=st.booleans())
+    def refund_orders(self, wanted: list[tuple[int, Refund, str | None]], single: bool) -> None:
+        """Refunds of whole orders, and of units of their lines."""
+        requests = []
+        for position, (restock, lines), number in wanted:
+            order_id = latest(self.model.paid_last(), position)
+            request: Row = {"order_id": order_id, "restock": restock, "idempotency_key": None, **self.key(number)}
+            if lines is not None:
+                request["lines"] = [
+                    {"hold_id": self.model.hold_of(order_id, place), "quantity": quantity} for place, quantity in lines
+                ]
+            requests.append(request)
+        if single:
+            requests = [request for request in requests if "lines" not in request][:1]
+        if requests:
+            self.ask("refund_orders", requests, self.model.refund_order, single=single)
 
     @rule(position=positions, units=st.integers(-5, 5).filter(bool), number=keys)
     def adjust_stock(self, position: int, units: int, number: str | None) -> None:
@@ -410,7 +438,9 @@ class Checkout(RuleBasedStateMachine):
         for thing, row in zip(things.values(), rows, strict=True):
             assert expected(thing).items() <= row.items()
             if isinstance(thing, Order):
-                assert [line["hold_id"] for line in json.loads(row["lines"])] == sorted(thing.holds)
+                assert {line["hold_id"]: line["refunded_quantity"] for line in json.loads(row["lines"])} == {
+                    hold_id: hold.refunded for hold_id, hold in thing.holds.items()
+                }
 
     def hold_row(self, hold: Any) -> Row:
         """A row of get_holds: expired from the deadline on, swept or not."""
