@@ -138,7 +138,7 @@ async def record_stock_levels(
     sold_bar = progress.add_task("sold", total=sale.units, detail="")
     async for levels in samples:
         sale.levels.append(levels)
-        buyers.is_sold_out = levels.sold >= sale.units
+        buyers.is_sold_out = levels.sold >= sale.units and not buyers.returning
         progress.update(buyers_bar, completed=sale.counts["arrived"], detail=f"{sale.counts['refused']:,} refused")
         open_units = levels.held + levels.pending
         detail = f"{levels.available:,} available, {open_units:,} held or pending"
@@ -156,6 +156,7 @@ def summary(sale: Sale) -> Table:
         "refused": f"{counts['refused']:,} holds, because no unit was available",
         "returned": f"units of {counts['abandon']} buyers who abandoned a hold, {counts['release']} who released it,"
         f" {counts['fail to pay']} whose payment failed, {counts['pay late']} who paid too late",
+        "refunded": f"{counts['refunded']} units, which were sold again",
         "refunds due": f"{counts['success refund_due']}, to buyers who paid twice or too late:"
         " SELECT * FROM refunds_due",
         "webhooks": f"{counts['redelivered']} delivered twice and applied once",

@@ -1,7 +1,8 @@
 """The simulated buyers of a flash sale.
 
 Each buyer arrives, tries to hold one unit, and then behaves in one of several ways: most pay, some abandon their hold,
-some pay twice. The seed determines who arrives when and how each buyer behaves; concurrency decides who gets a unit.
+some pay twice, some return what they have bought. The seed determines who arrives when and how each buyer behaves;
+concurrency decides who gets a unit.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from standardwebhooks import Webhook
 from demo.client import Client, Response
 
 # How many of a hundred buyers who got a unit at once behave in which way. A buyer who waited for a unit always pays.
-BEHAVIOURS = {"pay": 72, "abandon": 12, "release": 5, "fail to pay": 4, "pay twice": 4, "pay late": 3}
+BEHAVIOURS = {"pay": 70, "abandon": 12, "release": 5, "fail to pay": 4, "pay twice": 4, "pay late": 3, "return": 2}
 WAITING_SHARE = 0.2  # of the buyers who were refused: they try again until all units are paid
 ARRIVAL_SHAPE, ARRIVAL_SCALE_S = 2, 0.9  # of a gamma distribution: most buyers arrive within three seconds
 PAUSE_SHARE = (0.05, 0.4)  # of the deadline: how long a buyer pauses before each step
@@ -42,6 +43,7 @@ class Buyers:
         self.responses: list[Response] = []
         self.counts: Counter[str] = Counter()
         self.have_left = False
+        self.returning = 0  # buyers whose unit is going to be available again
         self.is_sold_out = False  # set once all units are paid, so that no buyer waits any longer
         self._client = client
         self._product_id = product_id
@@ -56,6 +58,7 @@ class Buyers:
             "fail to pay": self._fail_to_pay,
             "pay twice": self._pay_twice,
             "pay late": self._pay_late,
+            "return": self._return,
         }
 
     async def run(self) -> None:
@@ -123,14 +126,29 @@ class Buyers:
             await asyncio.sleep(self._deadline_s + LATENESS_S)
             await self._deliver(order_id, "success")
 
+    async def _return(self, hold_id: int) -> None:
+        """Pay, and have the unit refunded and restocked."""
+        self.returning += 1
+        order_id = await self._order(hold_id)
+        if order_id is not None:
+            await self._pause()
+            if await self._deliver(order_id, "success") == "paid":
+                await self._pause()
+                await self._post(f"/api/orders/{order_id}/refunds", {"restock": True}, {201})
+                self.counts["refunded"] += 1
+        self.returning -= 1
+
     async def _order(self, hold_id: int) -> int | None:
         """Order a hold; returns the order's id, or None if the hold has expired."""
         response = await self._post("/api/orders", {"hold_id": hold_id}, {201, 410})
         self.counts["ordered" if response.status == 201 else "ordered too late"] += 1
         return response.document.get("order_id")
 
-    async def _deliver(self, order_id: int, status: str) -> None:
-        """Deliver a payment event as the provider's webhook, which sometimes arrives twice."""
+    async def _deliver(self, order_id: int, status: str) -> str:
+        """Deliver a payment event as the provider's webhook, which sometimes arrives twice.
+
+        Returns the order's status.
+        """
         key = str(uuid.uuid4())
         body = json.dumps({"idempotency_key": key, "order_id": order_id, "status": status}).encode()
         response = await self._request("POST", "/api/payments/webhook", body, self._signed(key, body), {200})
@@ -138,6 +156,7 @@ class Buyers:
         if self._random.random() < REDELIVERED_SHARE:
             await self._request("POST", "/api/payments/webhook", body, self._signed(key, body), {200})
             self.counts["redelivered"] += 1
+        return str(response.document["status"])
 
     def _signed(self, key: str, body: bytes) -> dict[str, str]:
         """Return the headers that sign a webhook; none without a secret."""

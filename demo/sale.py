@@ -37,12 +37,17 @@ class Sale:
     @property
     def oversold(self) -> int:
         """The units sold, or confirmed to buyers, beyond those on sale."""
-        return max(0, max(self.levels[-1].sold, self.counts["success applied"]) - self.units)
+        return max(0, max(self.levels[-1].sold, self.bought) - self.units)
+
+    @property
+    def bought(self) -> int:
+        """The units that buyers were told are theirs, and that they have not returned."""
+        return self.counts["success applied"] - self.counts["refunded"]
 
     @property
     def is_consistent(self) -> bool:
         """Whether no unit was oversold, check_stock() found no difference, and buyers were told of every unit sold."""
-        return self.oversold == 0 and self.differences == 0 and self.levels[-1].sold == self.counts["success applied"]
+        return self.oversold == 0 and self.differences == 0 and self.levels[-1].sold == self.bought
 
     @property
     def gap(self) -> tuple[float, float]:

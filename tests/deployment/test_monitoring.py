@@ -16,7 +16,7 @@ from service.deploy import ROOT
 from stack import packages
 from stack.process import Server, free_port
 from stack.servers import Servers
-from tests.http.support import Service, Shop, hold_request
+from tests.http.support import Service, Shop, hold_request, refund_request
 from tests.support import Session, eventually, group_of_one
 
 FOLDER = ROOT / "deployment" / "prometheus"
@@ -88,7 +88,7 @@ class Prometheus(Server):
 
 @pytest.fixture(scope="module")
 def busy_service(start_service: Callable[..., Service], servers: Servers, database_url: str) -> Iterator[Service]:
-    """A service that has sold, refused, been paid, lost Redis, waited for a lock and given up.
+    """A service that has sold, refused, been paid, refunded, lost Redis, waited for a lock and given up.
 
     Its MySQL is the only member of a group, so that every metric has its series.
     """
@@ -105,7 +105,9 @@ def keep_busy(service: Service, servers: Servers, database_url: str) -> None:
     with service.client() as client:
         shop = Shop(client)
         for number in range(3):
-            shop.pay(f"payment {number}", shop.ordered(product_id))
+            order_id = shop.ordered(product_id)
+            shop.pay(f"payment {number}", order_id)
+        assert client.request(**refund_request(order_id)).status_code == 201
         assert client.request(**hold_request(product_id, 100)).status_code == 409
         shop.available(product_id)
         shop.available(product_id)
