@@ -27,13 +27,13 @@ BEGIN
         ANY_VALUE(order_.payment_due_at) AS payment_due_at,
         IF(ANY_VALUE(order_.id) IS NULL, 30301, NULL) AS errno,
         CONCAT('[', GROUP_CONCAT(
-            JSON_OBJECT(
+            IF(line.hold_id IS NULL, NULL, JSON_OBJECT(
                 'hold_id', line.hold_id,
                 'product_id', line.product_id,
                 'quantity', line.quantity,
                 'unit_price', CAST(line.unit_price AS CHAR),
                 'refunded_quantity', line.refunded_quantity
-            )
+            ))
             ORDER BY line.hold_id
         ), ']') AS `lines`
     FROM JSON_TABLE(in_order_ids, '$[*]' COLUMNS (

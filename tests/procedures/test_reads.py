@@ -47,6 +47,7 @@ def test_rows_have_the_order_of_the_ids(session: Session, kind: str, row_id: int
     assert [column for column in rows[0] if column != "errno"] == KINDS[kind][0]
     assert [next(iter(row.values())) for row in rows] == [None, row_id, row_id, None]
     assert [row["errno"] for row in rows] == [KINDS[kind][1], None, None, KINDS[kind][1]]
+    assert {value for column, value in rows[0].items() if column != "errno"} == {None}
 
 
 @pytest.mark.parametrize("status", ["pending", "success", "failure"])
