@@ -35,10 +35,9 @@ BEGIN
         recorded.order_id,
         order_.status,
         CASE
-            WHEN SUBSTRING(v_verdicts, request.position, 1) = '-' THEN 'ignored'
             -- Called for waiting events only: a function call costs as much as the rest of the row.
             WHEN recorded.outcome = 'waiting' THEN current_outcome(recorded.outcome, recorded.received_at)
-            ELSE recorded.outcome
+            ELSE COALESCE(recorded.outcome, IF(SUBSTRING(v_verdicts, request.position, 1) = '-', 'ignored', NULL))
         END AS outcome,
         SUBSTRING(v_verdicts, request.position, 1) = 'r' AS replayed,
         IF(

@@ -5,8 +5,7 @@
 --
 -- In      in_events        JSON           as apply_payments
 -- InOut   io_verdicts      VARCHAR(1000)  open letters become refusals, redeliveries (r), chosen (+) or - (names no
---                                         order); a further use of a key in the batch stays open, and so does an
---                                         event without an order in a round that chooses others
+--                                         order); a further use of a key in the batch stays open
 -- Out     out_order_ids    JSON           array of the distinct orders of chosen and redelivered events
 --         out_has_reports  BOOLEAN        whether a chosen event reports a refund or a dispute
 -- Errors  none
@@ -46,7 +45,7 @@ BEGIN
                     WHEN NOT COALESCE(
                         JSON_TYPE(request.key_type) = 'STRING' AND LENGTH(request.idempotency_key) BETWEEN 1 AND 255
                         AND CASE
-                            WHEN NOT request.names_order THEN JSON_TYPE(request.payment_type) = 'STRING'
+                            WHEN request.order_type IS NULL THEN JSON_TYPE(request.payment_type) = 'STRING'
                             ELSE JSON_TYPE(request.order_type) IN ('INTEGER', 'UNSIGNED INTEGER')
                                 AND request.order_id >= 1
                         END
@@ -59,13 +58,10 @@ BEGIN
                             WHEN 'NULL' THEN TRUE
                             WHEN 'STRING' THEN REGEXP_LIKE(request.amount, '^[0-9]{1,18}([.][0-9]{1,2}0*)?\\z')
                         END
-                        AND CASE COALESCE(JSON_TYPE(request.currency_type), 'NULL')
-                            WHEN 'NULL' THEN TRUE
-                            WHEN 'STRING' THEN REGEXP_LIKE(request.currency, '(?-i)^[A-Z]{3}\\z')
-                        END,
+                        AND COALESCE(REGEXP_LIKE(CAST(request.currency AS CHAR), '(?-i)^(null|"[A-Z]{3}")\\z'), TRUE),
                         FALSE
                     ) THEN 'i' -- invalid_request
-                    WHEN NOT request.names_order THEN '-' -- names no order
+                    WHEN request.order_type IS NULL THEN '-' -- names no order
                     WHEN recorded.id IS NULL THEN '.'
                     WHEN recorded.order_id <> request.order_id OR recorded.status <> known.status THEN 'k'
                     ELSE 'r'
@@ -74,19 +70,14 @@ BEGIN
                 position FOR ORDINALITY,
                 idempotency_key VARCHAR(255) PATH '$.idempotency_key', key_type JSON PATH '$.idempotency_key',
                 order_id BIGINT PATH '$.order_id', order_type JSON PATH '$.order_id',
-                names_order INT EXISTS PATH '$.order_id',
                 status VARCHAR(16) PATH '$.status', status_type JSON PATH '$.status',
                 payment_id VARCHAR(255) PATH '$.payment_id', payment_type JSON PATH '$.payment_id',
                 amount VARCHAR(64) PATH '$.amount', amount_type JSON PATH '$.amount',
-                currency VARCHAR(64) PATH '$.currency', currency_type JSON PATH '$.currency'
+                currency JSON PATH '$.currency'
             )) AS request
             LEFT JOIN payment_statuses AS known ON known.word = CAST(request.status AS BINARY)
             LEFT JOIN payment_events AS recorded
                 ON recorded.idempotency_key = CAST(request.idempotency_key AS BINARY)
         ) AS classified
     ) AS round_;
-
-    IF LOCATE('+', io_verdicts) > 0 THEN
-        SET io_verdicts = REPLACE(io_verdicts, '-', '.');
-    END IF;
 END

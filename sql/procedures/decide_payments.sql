@@ -18,8 +18,7 @@ BEGIN
     CALL require_batch(in_events);
     SET out_verdicts = REPEAT('.', JSON_LENGTH(in_events)), out_touched = JSON_ARRAY();
 
-    -- A second use of a key waits for the round after the first. An event that names no order waits for the others of
-    -- the batch, which may report its payment.
+    -- A second use of a key waits for the round after the first.
     WHILE LOCATE('.', out_verdicts) > 0 DO
         CALL begin_transaction();
         BEGIN
@@ -29,8 +28,16 @@ BEGIN
                 RESIGNAL;
             END;
 
-            CALL resolve_orders(v_events);
             CALL classify_payments(v_events, out_verdicts, v_order_ids, v_has_reports);
+            IF LOCATE('-', out_verdicts) > 0 THEN
+                CALL resolve_orders(v_events);
+                SET out_verdicts = REPLACE(REPLACE(out_verdicts, '-', '.'), '+', '.');
+                CALL classify_payments(v_events, out_verdicts, v_order_ids, v_has_reports);
+                IF LOCATE('+', out_verdicts) > 0 THEN
+                    -- Those that are chosen may report the payment of an event without an order: it waits for them.
+                    SET out_verdicts = REPLACE(out_verdicts, '-', '.');
+                END IF;
+            END IF;
             CALL write_payments(v_events, v_order_ids, v_has_reports, out_verdicts, out_touched);
         END;
     END WHILE;
