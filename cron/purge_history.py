@@ -1,4 +1,4 @@
-"""Delete expired idempotency keys, and the history that is older than history_ttl_s."""
+"""Delete expired idempotency keys, and history that is older than history_ttl_s or event_ttl_s."""
 
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ class Purged(NamedTuple):
     orders: int
     payment_events: int
     sweeps: int
+    events: int
 
 
 async def purge(connection: Connection, _once: bool) -> bool:

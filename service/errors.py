@@ -32,6 +32,7 @@ REFUND_EXCEEDS_ORDER = 30305
 PAYMENT_NOT_FOUND = 30401
 REFUND_NOT_DUE = 30402
 REVIEW_NOT_DUE = 30403
+EVENTS_PURGED = 30501
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ ERRORS = {
     PAYMENT_NOT_FOUND: Error("payment_not_found", 404, "There is no payment event with this key."),
     REFUND_NOT_DUE: Error("refund_not_due", 409, "No refund is due for this payment event."),
     REVIEW_NOT_DUE: Error("review_not_due", 409, "This payment event needs no review."),
+    EVENTS_PURGED: Error(
+        "events_purged", 410, "Events after this position are purged; read the orders that you have not seen settled."
+    ),
 }
 
 

@@ -10,6 +10,32 @@ CREATE TABLE `customer_units` (
   KEY `customer_units_by_customer` (`customer_id`,`product_id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='units of customers in active holds, pending and paid orders';
 
+CREATE TABLE `event_counter` (
+  `only_row` tinyint NOT NULL DEFAULT '1',
+  `last_position` bigint NOT NULL DEFAULT '0' COMMENT 'the highest that an event has got',
+  `purged_position` bigint NOT NULL DEFAULT '0' COMMENT 'the highest of a purged event',
+  PRIMARY KEY (`only_row`),
+  CONSTRAINT `event_counter_one_row` CHECK ((`only_row` = 1))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='the positions of events; whoever gives them out or purges events locks the row';
+
+CREATE TABLE `events` (
+  `id` bigint NOT NULL AUTO_INCREMENT COMMENT 'in the order of insertion',
+  `position` bigint DEFAULT NULL COMMENT 'in the feed, without gaps; NULL: not given yet',
+  `type` enum('order.created','order.paid','order.cancelled','order.refunded','refund.due','hold.expired') COLLATE utf8mb4_0900_bin NOT NULL,
+  `order_id` bigint DEFAULT NULL COMMENT 'NULL: the event of a hold',
+  `hold_ids` json NOT NULL COMMENT 'array, ascending: the holds of the order, or the hold',
+  `caller` varbinary(64) DEFAULT NULL COMMENT 'who made the holds; empty where no API keys are used; NULL: nobody',
+  `occurred_at` datetime NOT NULL COMMENT 'UTC',
+  `reason` enum('payment_failed','cancelled','timed_out','too_late','paid_twice','wrong_amount','orphaned') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of order.cancelled and refund.due',
+  `amount` decimal(20,2) DEFAULT NULL COMMENT 'of refund.due and order.refunded',
+  `payment_id` varbinary(255) DEFAULT NULL COMMENT 'of refund.due; NULL: not named',
+  `refund_id` bigint DEFAULT NULL COMMENT 'of order.refunded',
+  `status` enum('paid','refunded') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of order.refunded: the order''s',
+  PRIMARY KEY (`id`),
+  UNIQUE KEY `events_by_position` (`position`),
+  KEY `events_by_caller` (`caller`,`position`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='what happened to orders and holds, for whoever fulfils them';
+
 CREATE TABLE `holds` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `product_id` bigint NOT NULL,

@@ -78,7 +78,7 @@ def server_time_zone(servers: Servers) -> Iterator[str]:
 
 @pytest.fixture
 def connect(database_url: str) -> Iterator[Callable[[], Session]]:
-    """A function that opens sessions on the file's database; after the test they are closed and stock is checked."""
+    """A function that opens sessions on the file's database; after the test stock and events are checked."""
     sessions: list[Session] = []
 
     def open_session() -> Session:
@@ -90,9 +90,11 @@ def connect(database_url: str) -> Iterator[Callable[[], Session]]:
         session.close()
     checker = Session(database_url)
     differences, miscounted = checker.call("check_stock"), checker.miscounted_customers()
+    unexplained = checker.unexplained_transitions()
     checker.close()
     assert differences == [], f"stock differs after the test: {differences}"
     assert miscounted == [], f"customers' units differ after the test: {miscounted}"
+    assert unexplained == [], f"events differ from the orders and holds after the test: {unexplained}"
 
 
 @pytest.fixture

@@ -142,6 +142,24 @@ class Session:
             "OR NOT COALESCE(hold.status = 'active' OR order_.status IN ('pending', 'paid'), FALSE)"
         )
 
+    def unexplained_transitions(self) -> list[Row]:
+        """Orders and expired holds whose status is not what their events tell; after a purge of events none."""
+        return self.query(
+            "SELECT order_.id, order_.status, told.types FROM orders AS order_ "
+            "LEFT JOIN (SELECT order_id, GROUP_CONCAT(type ORDER BY id) AS types FROM events "
+            "WHERE type <> 'refund.due' GROUP BY order_id) AS told ON told.order_id = order_.id "
+            "WHERE NOT COALESCE(REGEXP_LIKE(told.types, CASE order_.status WHEN 'pending' THEN '^order.created$' "
+            "WHEN 'cancelled' THEN '^order.created,order.cancelled$' "
+            "WHEN 'paid' THEN '^order.created,order.paid(,order.refunded)*$' "
+            "ELSE '^order.created,order.paid(,order.refunded)+$' END), FALSE) "
+            "AND (SELECT purged_position FROM event_counter) = 0 "
+            "UNION ALL SELECT hold.id, hold.status, COUNT(told.hold_id) FROM holds AS hold "
+            "LEFT JOIN (SELECT CAST(hold_ids ->> '$[0]' AS SIGNED) AS hold_id FROM events "
+            "WHERE type = 'hold.expired') AS told ON told.hold_id = hold.id "
+            "WHERE (SELECT purged_position FROM event_counter) = 0 "
+            "GROUP BY hold.id HAVING COUNT(told.hold_id) <> (hold.status = 'expired')"
+        )
+
     def locked_tables(self, other: "Session") -> set[str]:
         """The tables in which another session holds a lock or waits for one."""
         rows = self.query(

@@ -25,6 +25,37 @@ BEGIN
         order_.paid_at = IF(SUBSTRING(in_outcomes, event_.position, 1) = 'P', UTC_TIMESTAMP(), NULL)
     WHERE SUBSTRING(in_outcomes, event_.position, 1) IN ('P', 'C');
 
+    INSERT /*+ SET_VAR(group_concat_max_len = 65536) */ INTO events
+        (type, order_id, hold_ids, caller, occurred_at, reason, amount, payment_id)
+    SELECT
+        CASE outcome.letter WHEN 'P' THEN 'order.paid' WHEN 'C' THEN 'order.cancelled' ELSE 'refund.due' END,
+        order_.id,
+        (
+            SELECT CONCAT('[', GROUP_CONCAT(line.hold_id ORDER BY line.hold_id), ']')
+            FROM order_lines AS line
+            WHERE line.order_id = order_.id
+        ),
+        order_.caller,
+        UTC_TIMESTAMP(),
+        CASE outcome.letter
+            WHEN 'C' THEN 'payment_failed' WHEN 'L' THEN 'too_late' WHEN 'T' THEN 'paid_twice'
+            WHEN 'M' THEN 'wrong_amount'
+        END,
+        IF(outcome.letter IN ('P', 'C'), NULL, COALESCE(outcome.amount, order_.amount)),
+        IF(outcome.letter IN ('P', 'C'), NULL, CAST(outcome.payment_id AS BINARY))
+    FROM (
+        SELECT position, SUBSTRING(in_outcomes, position, 1) AS letter, order_id, payment_id, amount
+        FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
+            position FOR ORDINALITY,
+            order_id BIGINT PATH '$.order_id',
+            payment_id VARCHAR(255) PATH '$.payment_id',
+            amount DECIMAL(20, 2) PATH '$.amount'
+        )) AS event_
+    ) AS outcome
+    STRAIGHT_JOIN orders AS order_ ON order_.id = outcome.order_id
+    WHERE outcome.letter IN ('P', 'C', 'L', 'T', 'M')
+    ORDER BY outcome.position;
+
     IF in_has_reports OR LOCATE('M', in_outcomes) > 0 THEN
         CALL register_reports(in_events, in_outcomes);
     END IF;

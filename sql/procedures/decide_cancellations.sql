@@ -38,6 +38,7 @@ BEGIN
             STRAIGHT_JOIN orders AS order_ ON order_.id = cancelled.order_id
             SET order_.status = 'cancelled';
             CALL read_order_lines(v_order_ids, v_returned);
+            CALL insert_order_events(v_order_ids, 'order.cancelled', 'cancelled');
             CALL return_stock(v_returned);
             SET out_touched = JSON_EXTRACT(v_returned, '$[*].product_id');
         END IF;

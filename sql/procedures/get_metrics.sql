@@ -6,10 +6,10 @@
 -- Out     one row as get_health; then one row: holds_expired, orders_expired (since the first deploy), refunds_due,
 --         payments_waiting (now), stock_differences (products, when stock was last checked), stock_checked_at
 --         (DATETIME, UTC; NULL: never), flow_control_throttles (transactions that the group's flow control delayed
---         since this server started; NULL: it does not count them), payments_to_review (now); then a row for each of
---         the 1,000 newest products: product_id, total_stock, available_stock; then a row for each member of the
---         replication group, none where there is no group: member (host:port), state, role, certifier_queue and
---         applier_queue (transactions that wait there)
+--         since this server started; NULL: it does not count them), payments_to_review (now), last_event_position (of
+--         the events that somebody has asked for); then a row for each of the 1,000 newest products: product_id,
+--         total_stock, available_stock; then a row for each member of the replication group, none where there is no
+--         group: member (host:port), state, role, certifier_queue and applier_queue (transactions that wait there)
 -- Errors  none
 -- Locks   none
 -- Retry   safe
@@ -33,7 +33,8 @@ BEGIN
             FROM performance_schema.global_status AS status
             WHERE status.variable_name = 'Gr_flow_control_throttle_count'
         ) AS flow_control_throttles,
-        (SELECT COUNT(*) FROM payments_to_review) AS payments_to_review
+        (SELECT COUNT(*) FROM payments_to_review) AS payments_to_review,
+        (SELECT counter.last_position FROM event_counter AS counter) AS last_event_position
     FROM measurements;
     SELECT product_id, total AS total_stock, available AS available_stock
     FROM stock

@@ -1,4 +1,4 @@
--- insert_orders: insert the chosen orders of a batch, in array order, with one line per hold.
+-- insert_orders: insert the chosen orders of a batch, in array order, with one line per hold, and their events.
 --
 -- An order that costs nothing is paid at once. INSERT ... SELECT reserves ids in powers of two: ids grow in array order
 -- and may leave gaps within a batch, but an order that is created alone gets the next id. A new order is found again by
@@ -9,14 +9,16 @@
 --         in_payment_due_at  DATETIME       UTC
 -- Out     out_order_ids      JSON           array of the new ids
 -- Errors  none
--- Locks   its own new orders; the caller has locked their holds
+-- Locks   its own new orders and events; the caller has locked their holds
 -- Retry   no
 -- Txn     the caller's
 CREATE PROCEDURE insert_orders(
     IN in_requests JSON, IN in_verdicts VARCHAR(1000), IN in_payment_due_at DATETIME, OUT out_order_ids JSON
 )
-COMMENT 'insert the chosen orders of a batch, in array order, with one line per hold'
+COMMENT 'insert the chosen orders of a batch, in array order, with one line per hold, and their events'
 BEGIN
+    DECLARE v_paid_ids JSON;
+
     INSERT INTO orders
         (hold_id, product_id, quantity, amount, status, payment_due_at, caller, customer_id, paid_at)
     SELECT
@@ -49,10 +51,14 @@ BEGIN
     STRAIGHT_JOIN holds AS hold ON hold.id = COALESCE(request.listed_id, request.hold_id)
     WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
 
-    SELECT JSON_ARRAYAGG(order_.id) INTO out_order_ids
+    SELECT JSON_ARRAYAGG(order_.id), JSON_ARRAYAGG(IF(order_.status = 'paid', order_.id, NULL))
+    INTO out_order_ids, v_paid_ids
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]'
     )) AS request
     STRAIGHT_JOIN orders AS order_ ON order_.hold_id = COALESCE(request.hold_id, request.first_hold_id)
     WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
+
+    CALL insert_order_events(out_order_ids, 'order.created', NULL);
+    CALL insert_order_events(v_paid_ids, 'order.paid', NULL);
 END

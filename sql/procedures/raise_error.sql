@@ -32,6 +32,7 @@ BEGIN
         WHEN 30401 THEN 'payment_not_found'
         WHEN 30402 THEN 'refund_not_due'
         WHEN 30403 THEN 'review_not_due'
+        WHEN 30501 THEN 'events_purged'
     END;
 
     SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = in_errno, MESSAGE_TEXT = v_slug;

@@ -14,6 +14,8 @@
 CREATE PROCEDURE register_reports(IN in_events JSON, IN in_outcomes VARCHAR(1000))
 COMMENT 'list new disputes and wrong amounts for review, and settle the refunds that new events report'
 BEGIN
+    DECLARE v_reported JSON;
+
     INSERT IGNORE INTO payment_reviews (event_id)
     SELECT recorded.id
     FROM JSON_TABLE(in_events, '$[*]' COLUMNS (
@@ -25,7 +27,8 @@ BEGIN
         OR (SUBSTRING(in_outcomes, event_.position, 1) IN ('I', 'W') AND recorded.status = 'disputed')
     ORDER BY recorded.id;
 
-    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
+    SELECT JSON_ARRAYAGG(JSON_OBJECT('due_id', reported.due_id, 'report_id', reported.report_id)) INTO v_reported
+    FROM (
         SELECT
             due.event_id AS due_id,
             report.id AS report_id,
@@ -40,12 +43,19 @@ BEGIN
             AND due.received_at < report.received_at
         WHERE SUBSTRING(in_outcomes, event_.position, 1) IN ('I', 'W')
     ) AS reported
-    STRAIGHT_JOIN payment_events AS paid ON paid.id = reported.due_id AND paid.refund_settled_at IS NULL
-    STRAIGHT_JOIN payment_events AS report ON report.id = reported.report_id
-    SET
-        paid.outcome = IF(paid.outcome = 'waiting', 'orphaned', paid.outcome),
-        paid.refund_settled_at = UTC_TIMESTAMP(),
-        paid.refund_settled_by = USER(),
-        report.outcome = 'applied'
     WHERE reported.number = 1;
+
+    IF v_reported IS NOT NULL THEN
+        CALL orphan_waiting_payments(JSON_EXTRACT(v_reported, '$[*].due_id'));
+        UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
+        JSON_TABLE(v_reported, '$[*]' COLUMNS (
+            due_id BIGINT PATH '$.due_id', report_id BIGINT PATH '$.report_id'
+        )) AS reported
+        STRAIGHT_JOIN payment_events AS paid ON paid.id = reported.due_id AND paid.refund_settled_at IS NULL
+        STRAIGHT_JOIN payment_events AS report ON report.id = reported.report_id
+        SET
+            paid.refund_settled_at = UTC_TIMESTAMP(),
+            paid.refund_settled_by = USER(),
+            report.outcome = 'applied';
+    END IF;
 END

@@ -50,6 +50,21 @@ BEGIN
         );
         SET out_sweep_id = LAST_INSERT_ID();
 
+        INSERT /*+ SET_VAR(group_concat_max_len = 65536) */ INTO events
+            (type, order_id, hold_ids, caller, occurred_at, reason)
+        SELECT
+            IF(released.order_id IS NULL, 'hold.expired', 'order.cancelled'),
+            released.order_id,
+            CONCAT('[', GROUP_CONCAT(released.hold_id ORDER BY released.hold_id), ']'),
+            ANY_VALUE(hold.caller),
+            UTC_TIMESTAMP(),
+            IF(released.order_id IS NULL, NULL, 'timed_out')
+        FROM JSON_TABLE(v_returned, '$[*]' COLUMNS (
+            order_id BIGINT PATH '$.order_id', hold_id BIGINT PATH '$.hold_id'
+        )) AS released
+        STRAIGHT_JOIN holds AS hold ON hold.id = released.hold_id
+        GROUP BY released.order_id, IF(released.order_id IS NULL, released.hold_id, NULL);
+
         CALL return_stock(v_returned);
 
         -- Last: a sweep that waits for a product's stock must not make sweeps of other products wait for this row.

@@ -11,11 +11,21 @@ COMMENT 'apply the waiting payment events of orders that exist, in arrival order
 BEGIN
     DECLARE v_events JSON;
     DECLARE v_outcomes VARCHAR(1000);
+    DECLARE v_orphaned_ids JSON;
 
     SET out_products = JSON_ARRAY();
     CALL lock_waiting_payments(in_locked_ids, v_events);
     WHILE v_events IS NOT NULL DO
         CALL decide_outcomes(v_events, REPEAT('+', JSON_LENGTH(v_events)), NULL, v_outcomes);
+
+        IF LOCATE('O', v_outcomes) > 0 THEN
+            SELECT JSON_ARRAYAGG(waiting.event_id) INTO v_orphaned_ids
+            FROM JSON_TABLE(v_events, '$[*]' COLUMNS (
+                position FOR ORDINALITY, event_id BIGINT PATH '$.event_id'
+            )) AS waiting
+            WHERE SUBSTRING(v_outcomes, waiting.position, 1) = 'O';
+            CALL orphan_waiting_payments(v_orphaned_ids);
+        END IF;
 
         UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
         JSON_TABLE(v_events, '$[*]' COLUMNS (

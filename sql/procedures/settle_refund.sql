@@ -34,9 +34,9 @@ BEGIN
             IF v_due = 0 THEN
                 CALL raise_error(30402);
             END IF;
+            CALL orphan_waiting_payments(JSON_ARRAY(v_event_id));
             UPDATE payment_events
             SET
-                outcome = current_outcome(outcome, received_at),
                 refund_settled_at = UTC_TIMESTAMP(),
                 refund_settled_by = USER()
             WHERE id = v_event_id;

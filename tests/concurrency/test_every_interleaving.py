@@ -178,7 +178,7 @@ def sweep_at(call: Call) -> Call:
 
 TABLES = (
     *("customer_units", "holds", "idempotency_keys", "orders", "order_lines", "payment_events", "products", "stock"),
-    *("refunds", "refund_lines", "stock_adjustments", "sweeps"),
+    *("refunds", "refund_lines", "stock_adjustments", "sweeps", "events"),
 )
 
 
@@ -195,6 +195,12 @@ LINES = (
     " SELECT id, hold_id, product_id, 2, 100 FROM orders"
 )
 CUSTOMER = "INSERT INTO customer_units (hold_id, product_id, customer_id, quantity) VALUES (%s, %s, 'Bob', 2)"
+TOLD = (
+    "INSERT INTO events (type, order_id, hold_ids, caller, occurred_at)"
+    " SELECT type, id, JSON_ARRAY(hold_id), caller, '2033-05-18' FROM orders INNER JOIN"
+    " (SELECT 'order.created' AS type UNION ALL SELECT 'order.paid' UNION ALL SELECT 'order.cancelled') AS types"
+    " ON type IN ('order.created', CONCAT('order.', status)) ORDER BY type = 'order.created' DESC"
+)
 EVENT = (
     "INSERT INTO payment_events (idempotency_key, order_id, status, outcome, received_at, payment_id, refund_reason)"
     " VALUES (%s, %s, 'success', %s, %s, 'late card', %s)"
@@ -229,6 +235,7 @@ def set_up(session: Session) -> Scene:
     paid_order_id = insert(ORDER, paid_hold_id, product_id, "paid", payment_due_at)
     session.execute(LINES)
     insert(CUSTOMER, paid_hold_id, product_id)
+    session.execute(TOLD)
     insert(EVENT, "late", cancelled_order_id, "refund_due", start, "too_late")
     insert(EVENT, "waiting", NOBODYS_ID, "waiting", start, None)
     session.execute("COMMIT")
@@ -251,6 +258,7 @@ def describe(session: Session, scene: Scene) -> dict[str, list[Row]]:
         "customers": "SELECT hold_id, quantity FROM customer_units",
         "refunds": "SELECT order_id, hold_id, quantity, amount, is_restocked FROM refunded_lines",
         "events": "SELECT idempotency_key, order_id, status, outcome, refund_settled_at FROM payment_events",
+        "told": "SELECT type, order_id, reason, amount FROM events",
         "keys": "SELECT operation, idempotency_key, result_expires_at, result_status, result_available"
         " FROM idempotency_keys WHERE LENGTH(idempotency_key) = 1",
         "setting": "SELECT value FROM settings WHERE name = 'hold_ttl_s'",

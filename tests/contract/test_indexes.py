@@ -30,6 +30,7 @@ VALUES = {
     "in_order_ids": "'[1, 2, 3]'",
     "in_product_ids": "'[1, 2, 3]'",
     "in_locked_ids": "NULL",
+    "in_caller": "'web'",
     "in_requests": '\'[{"product_id": 1, "quantity": 1, "hold_id": 1}, {"idempotency_key": "key"}]\'',
     "in_verdicts": "'..'",
     "io_events": '\'[{"idempotency_key": "paid 1", "status": "disputed", "payment_id": "p"}]\'',
@@ -40,6 +41,7 @@ VALUES = {
     "v_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "v_key_prefix": "'made-'",
     "v_now": "UTC_TIMESTAMP()",
+    "v_purged_position": "0",
     "v_refusing": "'{}'",
     "v_verdicts": "'aa'",
 }
@@ -58,7 +60,9 @@ class Query:
     @property
     def statement(self) -> str:
         """The statement with values instead of parameters and without INTO."""
-        found = re.search(rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|unreported|waiting)\b)", self._text, re.S)
+        found = re.search(
+            rf"{self.begins}.*?(?=;\n|\n *\) AS (?:due|old|oldest|unnumbered|unreported|waiting)\b)", self._text, re.S
+        )
         assert found, f"{self.routine} has no statement that begins {self.begins}"
         text = re.sub(r"\bINTO (?!\w+ \()[\w, ]+(?=\n)", "", found[0])
         return re.sub(r"\b(?:in|io|out|v)_\w+", lambda name: {**VALUES, **self.values}[name[0]], text)
@@ -100,6 +104,7 @@ QUERIES = [
     Query("get_holds", r"SELECT\s+hold\.id", {"hold": "PRIMARY", "line": "order_lines_by_hold"}),
     Query("get_orders", r"SELECT /\*\+", {"order_": "PRIMARY", "line": "PRIMARY"}),
     Query("get_products", r"SELECT\s+product\.id", {"product": "PRIMARY", "stock": "PRIMARY"}),
+    Query("number_events", r"SELECT id FROM events WHERE position IS NULL ORDER", {"events": "events_by_position"}),
     *(
         Query(
             "list_orders",
@@ -118,7 +123,9 @@ QUERIES = [
     Query("purge_history", r"DELETE FROM idempotency_keys", {"idempotency_keys": "idempotency_keys_by_purge"}, 4 * DUE),
     Query("purge_history", r"DELETE FROM holds", {"holds": "holds_by_deadline"}),
     Query("purge_history", r"DELETE FROM sweeps", {"sweeps": "sweeps_by_report"}),
+    Query("purge_events", r"SELECT position, occurred_at", {"events": "events_by_position"}, 4 * HOLDS),
     Query("purge_orders", r"SELECT cancelled\.id", {"cancelled": "orders_by_deadline"}),
+    Query("read_events", r"SELECT\s+event_\.position", {"event_": "events_by_caller"}),
     Query("report_sweeps", r"SELECT id FROM sweeps", {"sweeps": "sweeps_by_report"}),
 ]
 
@@ -145,9 +152,11 @@ def filled(database_url: str) -> Iterator[Session]:
     due = make(session, "create_holds", [{"product_id": product_id, "quantity": 1}] * 2 * DUE, "hold_id")
     make(session, "create_orders", [{"hold_id": hold} for hold in due[:DUE]], "order_id")
     session.travel(0)
+    session.call("list_events", 0, 1, "")
     add_history(session)
     session.execute(
-        "ANALYZE TABLE products, stock, holds, orders, order_lines, refunds, payment_events, idempotency_keys, sweeps"
+        "ANALYZE TABLE products, stock, holds, orders, order_lines, refunds, payment_events, idempotency_keys, sweeps,"
+        " events"
     )
     yield session
     session.close()
@@ -218,6 +227,8 @@ def rows_read(session: Session, procedure: str, *arguments: object) -> int:
         ("list_orders", ("web", "customer 7", HISTORY_FROM + HISTORY // 2, 20), 120),
         ("refund_order", (1, True, None), 100),
         ("list_products", (100, 20), 80),
+        ("get_events", (100, 20), 60),
+        ("get_events", (2**62, 20), 20),
         ("settle_waiting_payments", (1000,), 20 * DUE),
         ("report_sweeps", (1000,), 20),
         ("purge_history", (1000,), 40 * DUE),

@@ -4,7 +4,7 @@ A due hold or an overdue order counts as available to whoever asks for units, sw
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import takewhile
 from typing import Any
@@ -19,7 +19,7 @@ HOLD_EXTENSION_S = 60
 PAYMENT_TTL_S = 900
 PAYMENT_STARTED_TTL_S = PAYMENT_WINDOW_MAXIMUM_S = 1800
 CLIENT_KEY_TTL_S = WAITING_PAYMENT_TTL_S = 86_400
-HISTORY_TTL_S = 2_592_000
+HISTORY_TTL_S = EVENT_TTL_S = 2_592_000
 
 ORDERS_TO_COME = 3
 # Counts what is due as available, as the model does, whether or not it was swept.
@@ -135,6 +135,21 @@ class Event:
     to_review: bool | None = None  # None: it never was, False: it was reviewed
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the feed tells of a transition."""
+
+    type: str
+    order_id: int | None
+    hold_ids: tuple[int, ...]
+    occurred_at: int
+    reason: str | None = None
+    amount: Decimal | None = None
+    payment_id: str | None = None
+    refund_id: int | None = None
+    status: str | None = None
+
+
 @dataclass
 class Model:
     """The shop. Its methods answer what a request's row must say; ids come from the procedures."""
@@ -149,16 +164,53 @@ class Model:
     orders: dict[int, Order] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     refunds: dict[int, Row] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
     keys: dict[tuple[str, str], tuple[object, int, int]] = field(default_factory=dict)
 
     def sweep(self) -> None:
         """Expire what is due."""
-        for hold in self.holds.values():
-            if hold.status == "active" and hold.expires_at <= self.now:
-                hold.status = "expired"
-        for order in self.orders.values():
-            if order.status == "pending" and order.due_at <= self.now:
-                order.status = "cancelled"
+        for hold_id in self.due_holds():
+            self.expire(hold_id)
+        for order_id in self.overdue_orders():
+            self.cancel(order_id, "timed_out")
+
+    def due_holds(self) -> list[int]:
+        """Holds whose time has ended, and that nobody has swept."""
+        return [
+            hold_id for hold_id, hold in self.holds.items() if hold.status == "active" and hold.expires_at <= self.now
+        ]
+
+    def overdue_orders(self) -> list[int]:
+        """Orders that were pending when their time ended, and that nobody has swept."""
+        return [
+            order_id
+            for order_id, order in self.orders.items()
+            if order.status == "pending" and order.due_at <= self.now
+        ]
+
+    def expire(self, hold_id: int) -> None:
+        """Expire a hold."""
+        self.holds[hold_id].status = "expired"
+        self.told.append(Told("hold.expired", None, (hold_id,), self.now))
+
+    def cancel(self, order_id: int, reason: str) -> None:
+        """Cancel an order."""
+        self.orders[order_id].status = "cancelled"
+        self.tell("order.cancelled", order_id, reason)
+
+    def pay(self, order_id: int) -> None:
+        """Pay an order."""
+        self.orders[order_id].status = "paid"
+        self.tell("order.paid", order_id)
+
+    def tell(self, type_: str, order_id: int, reason: str | None = None, event: Event | None = None) -> None:
+        """Put something into the feed that happened to an order, or because of a payment event."""
+        order = self.orders.get(order_id)
+        amount = event.amount if event else None
+        if event and amount is None and order:
+            amount = order.amount
+        hold_ids = () if order is None or reason == "orphaned" else tuple(sorted(order.holds))
+        self.told.append(Told(type_, order_id, hold_ids, self.now, reason, amount, event.payment_id if event else None))
 
     def taken(self, product_id: int) -> list[Hold]:
         """Holds that have units of a product, ordered ones included and due ones not."""
@@ -288,8 +340,9 @@ class Model:
         for hold in holds.values():
             hold.status = "ordered"
         order = self.orders[new_id] = Order(holds, self.now + PAYMENT_TTL_S)
+        self.tell("order.created", new_id)
         if order.amount == 0:
-            order.status = "paid"
+            self.pay(new_id)
         for event in self.events.values():
             if event.order_id == new_id and event.outcome == "waiting":
                 self.settle(event)
@@ -309,17 +362,32 @@ class Model:
         order = self.orders[event.order_id]
         event.outcome = "ignored"
         if self.waited_too_long(event):
-            event.outcome = "orphaned"
+            self.orphan(event)
         elif event.status == "failure" and order.status == "pending":
-            event.outcome, order.status = "applied", "cancelled"
+            event.outcome = "applied"
+            self.cancel(event.order_id, "payment_failed")
         elif event.status == "refunded":
             self.settle_reported_refund(event)
         elif event.status == "success" and not self.is_repeated(event):
             if order.status == "pending" and event.amount in (None, order.amount) and event.currency is None:
-                event.outcome, order.status = "applied", "paid"
+                event.outcome = "applied"
+                self.pay(event.order_id)
             elif order.amount or event.amount:
                 event.outcome, event.refund_reason = "refund_due", REFUND_REASONS[order.status]
                 event.to_review = True if order.status == "pending" else None
+                self.tell("refund.due", event.order_id, event.refund_reason, event)
+
+    def orphan(self, event: Event) -> None:
+        """Mark an event as orphaned."""
+        event.outcome = "orphaned"
+        if self.is_refund_due(event):
+            self.tell("refund.due", event.order_id, "orphaned", event)
+
+    def orphan_what_waited_too_long(self) -> None:
+        """Mark events as orphaned that waited too long, as cron does."""
+        for event in self.events.values():
+            if event.outcome == "waiting" and self.waited_too_long(event):
+                self.orphan(event)
 
     def order_of_payment(self, request: Row) -> int | None:
         """The order of an event that names its payment only; None where no event has reported the payment."""
@@ -347,7 +415,14 @@ class Model:
         for event in takewhile(lambda event: event is not report, self.events.values()):
             is_same = (event.order_id, event.payment_id) == (report.order_id, report.payment_id)
             if is_same and report.payment_id is not None and self.is_refund_due(event):
-                event.outcome, event.is_settled, report.outcome = self.outcome(event), True, "applied"
+                self.settle_due_refund(event)
+                report.outcome = "applied"
+
+    def settle_due_refund(self, event: Event) -> None:
+        """Settle the refund of an event that may still be waiting."""
+        if event.outcome == "waiting":
+            self.orphan(event)
+        event.is_settled = True
 
     def waited_too_long(self, event: Event) -> bool:
         """Whether an event is too old for an order; those of one batch come microseconds after the whole second."""
@@ -364,7 +439,7 @@ class Model:
             return 30401
         if not event.is_settled and not self.is_refund_due(event):
             return 30402
-        event.outcome, event.is_settled = self.outcome(event), True
+        self.settle_due_refund(event)
         return None
 
     def settle_review(self, key: str) -> int | None:
@@ -381,6 +456,7 @@ class Model:
         """Forget keys past their time, and what ended long ago; what was paid or is owed stays."""
         before = self.now - HISTORY_TTL_S
         self.keys = {name: key for name, key in self.keys.items() if key[2] > self.now}
+        self.told = [told for told in self.told if told.occurred_at > self.now - EVENT_TTL_S]
         for hold_id, hold in list(self.holds.items()):
             if hold.status in ("expired", "released") and hold.expires_at <= before:
                 del self.holds[hold_id]
@@ -437,9 +513,10 @@ class Model:
             return {"errno": 30301}
         if order.status in ("paid", "refunded"):
             return {"errno": 30302}
-        answer = {"replayed": 1} if order.status == "cancelled" else {}
-        order.status = "cancelled"
-        return answer
+        if order.status == "cancelled":
+            return {"replayed": 1}
+        self.cancel(order_id, "cancelled")
+        return {}
 
     def start_payment(self, request: int | list[Any], _new_id: int) -> Row:
         """Give an order more time."""
@@ -478,6 +555,8 @@ class Model:
         if not any(hold.left for hold in order.holds.values()):
             order.status = "refunded"
         self.refunds[new_id] = {"amount": amount, "status": order.status}
+        told = Told("order.refunded", order_id, tuple(sorted(order.holds)), self.now, refund_id=new_id)
+        self.told.append(replace(told, **self.refunds[new_id]))
         self.record("refund", key, (order_id, restock, frozenset(listed.items())), new_id)
         return {"id": new_id, **self.refunds[new_id]}
 

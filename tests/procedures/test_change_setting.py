@@ -33,6 +33,7 @@ def test_the_defaults_are_as_documented(session: Session) -> None:
         "generated_key_ttl_s": 600,
         "waiting_payment_ttl_s": 86_400,
         "history_ttl_s": 2_592_000,
+        "event_ttl_s": 2_592_000,
     }
 
 

@@ -6,6 +6,7 @@ from tests.support import Row, Session
 
 DAY_S = 86_400
 MONTH_S = 31 * DAY_S
+TRAVELLED_S = 50_000_000  # later than the events of the other tests
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def test_old_expired_and_released_holds_are_deleted_and_active_ones_kept(session
     session.call("expire_due", 1000)
     session.travel(MONTH_S)
     row = purge(session)
-    assert list(row) == ["idempotency_keys", "holds", "orders", "payment_events", "sweeps"]
+    assert list(row) == ["idempotency_keys", "holds", "orders", "payment_events", "sweeps", "events"]
     assert row["holds"] == 2
     assert [exists(session, "holds", hold_id) for hold_id in (released, expired, active)] == [False, False, True]
     assert session.available(product_id) == 8
@@ -146,3 +147,18 @@ def test_the_limit_applies_to_each_kind(session: Session) -> None:
     rows = [purge(session, 2) for _ in range(3)]
     assert [(row["holds"], row["orders"]) for row in rows] == [(2, 2), (1, 1), (0, 0)]
     assert [row["idempotency_keys"] for row in rows] == [2, 2, 2]
+
+
+def test_old_events_are_deleted_from_the_first_on_and_their_positions_are_not_given_again(session: Session) -> None:
+    product_id = session.create_product(stock=9)
+    session.travel(TRAVELLED_S)
+    old = [session.create_order(product_id) for _ in range(3)]
+    session.travel(TRAVELLED_S + MONTH_S)
+    session.call("cancel_order", old[0])
+    assert [purge(session, 2)["events"] for _ in range(3)] == [2, 1, 0]
+    (event,) = session.call("get_events", 0, 10)
+    assert (event["type"], event["order_id"]) == ("order.cancelled", old[0])
+    session.travel(TRAVELLED_S + 2 * MONTH_S)
+    assert purge(session)["events"] == 1
+    session.create_order(product_id)
+    assert session.call("get_events", 0, 10)[0]["position"] == event["position"] + 1

@@ -70,8 +70,10 @@ class Checkout(RuleBasedStateMachine):
         self.prefix = f"{uuid.uuid4()}/"
         self.session.execute("CALL change_setting('hold_ttl_s', 120)")
         self.model = Model({self.session.create_product(number): number for number in units}, now=START_S)
-        self.last_order_id = self.session.create_order(self.session.create_product(1))
+        self.last_order_id = self.first_order_id = self.session.create_order(self.session.create_product(1))
+        self.first_hold_id = self.session.next_id("holds")
         self.session.execute("DELETE FROM payment_events WHERE order_id > %s", self.last_order_id)
+        self.session.execute("DELETE FROM events")
         self.wait(1)
         self.create_holds([(1, 1, None, None), (1, 2, "ada", None), *[(2, 1, None, None)] * 4])
         self.create_orders([(0, None), (1, None), (5, None)], single=False)
@@ -110,11 +112,14 @@ class Checkout(RuleBasedStateMachine):
             return {"id": None, "errno": error.errno, "replayed": 0}
 
     def see_what_was_swept(self) -> None:
-        """Whether somebody who was short of units has swept an overdue order is not for the model to say."""
-        overdue = {number: order for number, order in self.model.orders.items() if self.is_overdue(order)}
-        for row in self.session.batch("get_orders", list(overdue)):
+        """Whether somebody who was short of units has swept what is due is not for the model to say."""
+        for row in self.session.batch("get_orders", self.model.overdue_orders()):
             assert row["status"] in ("pending", "cancelled")
-            overdue[row["order_id"]].status = row["status"]
+            if row["status"] == "cancelled":
+                self.model.cancel(row["order_id"], "timed_out")
+        swept = {row["id"] for row in self.session.query("SELECT id FROM holds WHERE status = 'expired'")}
+        for hold_id in swept.intersection(self.model.due_holds()):
+            self.model.expire(hold_id)
 
     @rule(wanted=st.lists(st.tuples(positions, quantities, customers, keys), min_size=1, max_size=8))
     def create_holds(self, wanted: list[tuple[int, int, str | None, str | None]]) -> None:
@@ -365,8 +370,7 @@ class Checkout(RuleBasedStateMachine):
         self.wait(seconds)
         self.expire_due()
         self.session.call("settle_waiting_payments", 1000)
-        for event in self.model.events.values():
-            event.outcome = self.model.outcome(event)
+        self.model.orphan_what_waited_too_long()
         self.session.call("report_sweeps", 1000)
         self.session.call("purge_history", 10_000)
         self.model.purge()
@@ -431,6 +435,38 @@ class Checkout(RuleBasedStateMachine):
             )
             assert {(row["idempotency_key"], row["reason"]) for row in rows} == expected, view
             assert len(rows) == len(expected)
+
+    @invariant()
+    def the_feed_tells_every_transition(self) -> None:
+        """Every transition has its event, and every event its transition."""
+        self.see_what_was_swept()
+        rows = self.session.query(
+            "SELECT type, order_id, hold_ids, occurred_at, reason, amount, CONVERT(payment_id USING utf8mb4) AS payment_id,"
+            " refund_id, status FROM events WHERE order_id > %s OR (order_id IS NULL AND hold_ids ->> '$[0]' >= %s) ORDER BY id",
+            self.first_order_id,
+            self.first_hold_id,
+        )
+        found = [
+            (
+                *(row["type"], row["order_id"], tuple(json.loads(row["hold_ids"])), row["occurred_at"]),
+                *(row[name] for name in ("reason", "amount", "payment_id", "refund_id", "status")),
+            )
+            for row in rows
+        ]
+        told = [
+            (
+                *(told.type, told.order_id, told.hold_ids, self.moment(told.occurred_at)),
+                *(told.reason, told.amount, told.payment_id, told.refund_id, told.status),
+            )
+            for told in self.model.told
+        ]
+        assert sorted(found, key=self.by_order) == sorted(told, key=self.by_order)
+
+    @staticmethod
+    def by_order(event: tuple[Any, ...]) -> Any:
+        """What things are compared by: the events of one order keep their sequence."""
+        _, order_id, hold_ids, *_ = event
+        return (order_id or 0, hold_ids if order_id is None else ())
 
     def compare_reads(self, procedure: str, things: dict[int, Any], expected: Callable[[Any], Row]) -> None:
         """Read things in one batch."""

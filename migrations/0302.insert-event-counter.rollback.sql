@@ -1,0 +1,1 @@
+DELETE FROM event_counter WHERE only_row = 1;

@@ -1,0 +1,1 @@
+INSERT INTO event_counter (only_row) VALUES (1);
