@@ -18,7 +18,7 @@ from service.redis import CircuitBreaker, RedisUnavailable, connection_pool
 from service.settings import Network
 
 # The provider's webhooks are signed instead, and no payment is refused by a rate limit.
-SHOP_PATHS = ("/api/products", "/api/holds", "/api/orders")
+SHOP_PATHS = ("/api/products", "/api/holds", "/api/orders", "/api/events")
 IPV6_CLIENT_BITS = 64
 # Few: in a burst, opening many at once takes longer than Redis is given for an answer.
 REDIS_CONNECTIONS = 4

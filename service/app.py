@@ -1,6 +1,7 @@
 """The Falcon application: its routes, middleware and error handlers."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
@@ -18,6 +19,7 @@ from service.errors import (
     serialize,
     unavailable,
 )
+from service.event_feed import EventFeed
 from service.logs import configure_logs
 from service.metrics import RequestMetrics
 from service.mysql_url import MysqlUrl
@@ -25,6 +27,7 @@ from service.openapi import STRIPE_PATH, OpenApiResource
 from service.procedure_client import ProcedureClient
 from service.requests import set_idempotency_key_header
 from service.resources.docs import DocsFileResource, DocsResource
+from service.resources.events import EventsResource
 from service.resources.health import LivenessResource, ReadinessResource
 from service.resources.holds import HoldExtensionResource, HoldResource, HoldsResource
 from service.resources.metrics import MetricsResource
@@ -57,17 +60,21 @@ class CommonHeaders:
 class WorkerLifespan:
     """Middleware: connects the application to the start and the stop of its worker."""
 
-    def __init__(self, procedures: ProcedureClient, feed: StockFeed) -> None:
+    def __init__(self, procedures: ProcedureClient, feeds: Sequence[StockFeed | EventFeed]) -> None:
         self._procedures = procedures
-        self._feed = feed
+        self._feeds = feeds
 
     async def process_startup(self, scope: dict[str, Any], _event: object) -> None:
-        """Tell the worker how to end streams: it has to end them before it waits for its connections."""
-        scope["state"]["end_streams"] = self._feed.end
+        """Tell the worker how to end streams and waits: it has to end them before it waits for its connections."""
+        scope["state"]["end_streams"] = self._end_feeds
 
     async def process_shutdown(self, _scope: object, _event: object) -> None:
         """Answer the queued requests, then close all connections."""
         await self._procedures.close()
+
+    def _end_feeds(self) -> None:
+        for feed in self._feeds:
+            feed.end()
 
 
 def answer_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
@@ -106,8 +113,8 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
     procedures, spans = (
         _traced_client(settings) if settings.otel_exporter_otlp_endpoint else (ProcedureClient(settings), [])
     )
-    feed = StockFeed(procedures.read_product, procedures.cache)
-    middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, WorkerLifespan(procedures, feed)]
+    stock, events = StockFeed(procedures.read_product, procedures.cache), EventFeed(procedures.list_events)
+    middleware: list[Any] = [CommonHeaders(), RequestMetrics(), *spans, WorkerLifespan(procedures, (stock, events))]
     digests = settings.api_key_digests()
     per_key, per_address = settings.limit("RATE_LIMIT_PER_KEY"), settings.limit("RATE_LIMIT_PER_ADDRESS")
     if digests or per_address:
@@ -122,7 +129,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
 
     app.add_route("/api/products", ProductsResource(procedures))
     app.add_route("/api/products/{product_id}", ProductResource(procedures))
-    app.add_route("/api/products/{product_id}/stock/stream", StockStreamResource(feed))
+    app.add_route("/api/products/{product_id}/stock/stream", StockStreamResource(stock))
     app.add_route("/api/holds", HoldsResource(procedures, settings.path_prefix))
     app.add_route("/api/holds/{hold_id}", HoldResource(procedures))
     app.add_route("/api/holds/{hold_id}/extend", HoldExtensionResource(procedures))
@@ -137,6 +144,7 @@ def create_app(settings: Settings | None = None) -> falcon.asgi.App[Any, Any]:
         from service.resources.stripe_webhook import StripeWebhookResource  # noqa: PLC0415
 
         app.add_route(STRIPE_PATH, StripeWebhookResource(procedures, settings))
+    app.add_route("/api/events", EventsResource(events))
     app.add_route("/openapi.json", OpenApiResource(settings))
     app.add_route("/docs", DocsResource(settings.path_prefix))
     app.add_route("/docs/{name}", DocsFileResource())

@@ -112,6 +112,9 @@ signature=$(printf %s "$now.$body" | openssl dgst -sha256 -hmac "$STRIPE_WEBHOOK
 curl -s http://127.0.0.1:8000/api/payments/stripe -H 'Content-Type: application/json' -d "$body" \
     -H "Stripe-Signature: t=$now,v1=$signature"
 
+## list_events
+curl -s 'http://127.0.0.1:8000/api/events?after=0&limit=100&wait_s=1'
+
 ## healthz
 curl -s http://127.0.0.1:8000/healthz
 

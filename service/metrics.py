@@ -61,6 +61,7 @@ _CACHE_READS = Counter(
 )
 CACHE_HITS, CACHE_MISSES, CACHE_DEGRADED = (_CACHE_READS.labels(result) for result in ("hit", "miss", "degraded"))
 CACHE_FAILURES = Counter("checkout_cache_failures", "Failed Redis commands.", ("act",))
+EVENT_READERS = Gauge("checkout_event_readers", "Readers who wait for an event.", multiprocess_mode="livesum")
 STREAM_LISTENERS = Gauge("checkout_stream_listeners", "Open stock streams.", multiprocess_mode="livesum")
 
 

@@ -12,6 +12,7 @@ from service.errors import (
     CUSTOMER_ID_REQUIRED,
     CUSTOMER_LIMIT_REACHED,
     ERRORS,
+    EVENTS_PURGED,
     HOLD_ALREADY_USED,
     HOLD_EXPIRED,
     HOLD_NOT_FOUND,
@@ -34,6 +35,8 @@ from service.resources.docs import FILES as DOCS_FILES
 from service.settings import Settings
 
 STRIPE_PATH = "/api/payments/stripe"  # only where STRIPE_WEBHOOK_SECRETS are set
+from service.resources.events import LIMIT as EVENT_LIMIT
+from service.resources.events import WAIT_LIMIT_S
 
 Json = dict[str, Any]
 
@@ -100,6 +103,27 @@ PRODUCT = _object(
     **SALE_WINDOW,
     maximum_per_customer={**UNITS, "minimum": 1, "description": "units; missing: no maximum"},
 )
+POSITION: Json = {**ID, "minimum": 0}
+EVENT = _object(
+    ("reason", "amount", "payment_id", "refund_id", "status"),
+    position=ID,
+    type={"enum": ["order.created", "order.paid", "order.cancelled", "order.refunded", "refund.due", "hold.expired"]},
+    order_id={"type": ["integer", "null"], "description": "null with hold.expired"},
+    hold_ids={"type": "array", "items": ID, "description": "the holds of the order, or the hold; ascending"},
+    occurred_at=MOMENT,
+    reason={
+        "enum": [
+            *("payment_failed", "cancelled", "timed_out"),
+            *("too_late", "paid_twice", "wrong_amount", "orphaned"),
+        ],
+        "description": "with order.cancelled: payment_failed, cancelled or timed_out; with refund.due: the others",
+    },
+    amount={**MONEY, "type": ["number", "null"], "description": "with refund.due and order.refunded"},
+    payment_id={"type": ["string", "null"], "description": "with refund.due: the provider's name of the payment"},
+    refund_id={**ID, "description": "with order.refunded"},
+    status={"enum": ["paid", "refunded"], "description": "with order.refunded: of the order"},
+)
+PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
     "Products": _object(items={"type": "array", "items": PRODUCT}, next={"type": ["integer", "null"]}),
@@ -259,6 +283,10 @@ SCHEMAS: dict[str, Json] = {
         status={"enum": [*ORDER_STATUS["enum"], None]},
         outcome={"enum": list(OUTCOMES)},
     ),
+    "Events": _object(
+        items={"type": "array", "items": EVENT},
+        next={**POSITION, "description": "the position of the last item, else `after`: pass it as `after` to go on"},
+    ),
     "Liveness": _object(status={"const": "ok"}),
     "Readiness": _object(
         status={"enum": ["ready", "degraded"]},
@@ -270,6 +298,7 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Problem": _object(
         ("available_stock", *SALE_WINDOW, "hold_id", "order_id", "missing"),
+        ("available_stock", "hold_id", "order_id", "oldest_position", "missing"),
         type=TEXT,
         title=TEXT,
         status={"type": "integer"},
@@ -280,6 +309,7 @@ SCHEMAS: dict[str, Json] = {
         **SALE_WINDOW,
         hold_id={**ID, "description": "where the request named hold_ids: the hold that refused"},
         order_id={**ID, "description": "with hold_already_used: the order that the hold became"},
+        oldest_position={**ID, "description": "with events_purged: of the oldest event that is kept"},
         missing=TEXT,
     ),
 }
@@ -309,6 +339,17 @@ PARAMETERS: dict[str, Json] = {
         "name": "limit",
         "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+    },
+    "event_limit": {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": EVENT_LIMIT, "default": 100},
+    },
+    "wait_s": {
+        "name": "wait_s",
+        "in": "query",
+        "description": "seconds to wait for an event where there is none yet",
+        "schema": {"type": "integer", "minimum": 0, "maximum": WAIT_LIMIT_S, "default": 0},
     },
 }
 
@@ -546,6 +587,16 @@ PATHS: dict[str, Json] = {
             errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
             errors=("401 invalid_signature", *BODY_ERRORS, *UNAVAILABLE),
             tag="payment provider",
+        )
+    ),
+    "/api/events": _path(
+        get=_operation(
+            "list_events",
+            "What happened to the caller's orders and holds after a position, or as soon as something happens",
+            {"200": "Events"},
+            parameters=("after", "event_limit", "wait_s"),
+            errnos=(INVALID_REQUEST, EVENTS_PURGED),
+            errors=UNAVAILABLE,
         )
     ),
     "/healthz": _path(get=_operation("healthz", "The process answers", {"200": "Liveness"}, tag="operations")),

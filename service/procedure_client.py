@@ -21,8 +21,12 @@ from service.rows import (
     CreatedOrder,
     CreatedRefund,
     DatabaseMetrics,
+    Event,
+    EventPage,
+    EventPositions,
     ExtendedHold,
     Figures,
+    FoundEvents,
     Health,
     Hold,
     Member,
@@ -86,6 +90,7 @@ class ProcedureClient:
         self.read_product = self._batch("read_products", self._send_values, READ_BATCH_LIMIT)
         self.list_orders = self._page("list_orders", Order)
         self.list_products = self._page("list_products", Product)
+        self.list_events = self._batch("list_events", self._send_events, READ_BATCH_LIMIT)
         self.get_health = self._batch("get_health", self._send_health, READ_BATCH_LIMIT)
         self.get_metrics = self._batch("get_metrics", self._send_metrics, READ_BATCH_LIMIT)
         self._enable_sweep = self._batch("enable_sweep", self._send_enable_sweep, 1)
@@ -212,6 +217,15 @@ class ProcedureClient:
         hits = sum(product_id in bodies for product_id in product_ids)
         CACHE_HITS.inc(hits)
         (CACHE_DEGRADED if self.cache.is_circuit_open() else CACHE_MISSES).inc(len(product_ids) - hits)
+
+    async def _send_events(self, connection: Connection, pages: list[EventPage]) -> list[FoundEvents]:
+        """Pages of events, each read once, however many readers ask for it."""
+        found: dict[EventPage, FoundEvents] = {}
+        for page in dict.fromkeys(pages):
+            rows, *others = await connection.call("list_events", *page)
+            (positions,) = find_rows(EventPositions, others)
+            found[page] = FoundEvents(rows_of(Event, rows), positions)
+        return [found[page] for page in pages]
 
     async def _send_health(self, connection: Connection, requests: list[None]) -> list[Health]:
         rows, *_ = await connection.call("get_health")

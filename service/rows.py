@@ -105,6 +105,14 @@ class OrderPage(NamedTuple):
     limit: int
 
 
+class EventPage(NamedTuple):
+    """The arguments of list_events."""
+
+    caller: str
+    after: int
+    limit: int
+
+
 class CreatedHold(NamedTuple):
     """A row of create_holds."""
 
@@ -291,6 +299,63 @@ class Product(NamedTuple):
         return document
 
 
+# The members of an event that only some types have.
+EVENT_MEMBERS = {
+    "order.cancelled": ("reason",),
+    "order.refunded": ("refund_id", "amount", "status"),
+    "refund.due": ("reason", "amount", "payment_id"),
+}
+
+
+class Event(NamedTuple):
+    """A row of list_events; columns that its type does not have are None."""
+
+    position: int
+    type: str
+    order_id: int | None
+    hold_ids: str
+    occurred_at: datetime
+    reason: str | None
+    amount: Decimal | None
+    payment_id: str | None
+    refund_id: int | None
+    status: str | None
+
+    def document(self) -> dict[str, Any]:
+        """An item of the answer to GET /api/events."""
+        amount = None if self.amount is None else money(self.amount)
+        members: dict[str, Any] = {"reason": self.reason, "amount": amount, "payment_id": self.payment_id}
+        members |= {"refund_id": self.refund_id, "status": self.status}
+        return {
+            "position": self.position,
+            "type": self.type,
+            "order_id": self.order_id,
+            "hold_ids": msgspec.Raw(self.hold_ids.encode()),
+            "occurred_at": utc(self.occurred_at),
+            **{name: members[name] for name in EVENT_MEMBERS.get(self.type, ())},
+        }
+
+
+class EventPositions(NamedTuple):
+    """The second row of list_events."""
+
+    last_position: int
+    oldest_position: int
+    errno: int | None
+
+
+class FoundEvents(NamedTuple):
+    """The rows of list_events."""
+
+    events: list[Event]
+    positions: EventPositions
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the page has no event yet, and may get one."""
+        return not self.events and self.positions.errno is None
+
+
 class Health(NamedTuple):
     """The row of get_health."""
 
@@ -311,6 +376,7 @@ class Figures(NamedTuple):
     stock_checked_at: datetime | None
     flow_control_throttles: int | None
     payments_to_review: int
+    last_event_position: int
 
 
 class Member(NamedTuple):

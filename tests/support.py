@@ -143,7 +143,7 @@ class Session:
         )
 
     def unexplained_transitions(self) -> list[Row]:
-        """Orders and expired holds whose status is not what their events tell; after a purge of events none."""
+        """Orders, holds and refunds that are not what the events tell of them; after a purge of events none."""
         return self.query(
             "SELECT order_.id, order_.status, told.types FROM orders AS order_ "
             "LEFT JOIN (SELECT order_id, GROUP_CONCAT(type ORDER BY id) AS types FROM events "
@@ -157,7 +157,11 @@ class Session:
             "LEFT JOIN (SELECT CAST(hold_ids ->> '$[0]' AS SIGNED) AS hold_id FROM events "
             "WHERE type = 'hold.expired') AS told ON told.hold_id = hold.id "
             "WHERE (SELECT purged_position FROM event_counter) = 0 "
-            "GROUP BY hold.id HAVING COUNT(told.hold_id) <> (hold.status = 'expired')"
+            "GROUP BY hold.id HAVING COUNT(told.hold_id) <> (hold.status = 'expired') "
+            "UNION ALL SELECT refund.id, 'refund', COUNT(told.id) FROM refunds AS refund "
+            "LEFT JOIN events AS told ON told.refund_id = refund.id AND told.order_id = refund.order_id "
+            "AND told.amount = refund.amount WHERE (SELECT purged_position FROM event_counter) = 0 "
+            "GROUP BY refund.id HAVING COUNT(told.id) <> 1"
         )
 
     def locked_tables(self, other: "Session") -> set[str]:

@@ -85,7 +85,7 @@ SALE = [
     (9, "CALL list_orders('', NULL, 0, 10)"),
     (9, "CALL list_products(0, 10)"),
     (9, "CALL get_events(0, 4)"),
-    (9, "CALL list_events(0, 10, 'web')"),
+    (9, "CALL list_events('web', 0, 10)"),
     (9, "SELECT * FROM stock_levels"),
     (9, "SELECT * FROM sales_per_minute"),
     (122, "CALL get_hold(6)"),

@@ -69,6 +69,9 @@ class DatabaseCollector(Collector):
             "payments_to_review", "Disputed payments and payments of a wrong amount.", figures.payments_to_review
         )
         yield _gauge("payments_waiting", "Payments whose order does not exist yet.", figures.payments_waiting)
+        yield CounterMetricFamily(
+            "checkout_events", "Events that have a position, since the first deploy.", value=figures.last_event_position
+        )
         yield _gauge("stock_differences", "Products whose stock differed in the last check.", figures.stock_differences)
         yield _gauge(
             "stock_checked_timestamp_seconds",

@@ -20,7 +20,7 @@ BEGIN
     IF in_after BETWEEN 1 AND v_purged_position - 1 THEN
         CALL raise_error(30501);
     END IF;
-    CALL read_events(in_after, in_limit, '');
+    CALL read_events('', in_after, in_limit);
 
     COMMIT; -- the transaction that the SELECT above may have opened, see begin_transaction
 END

@@ -3,15 +3,15 @@
 -- The purged position is read in the same snapshot as the events: a page never begins behind a gap that a purge has
 -- made since the caller looked.
 --
--- In      in_after   BIGINT         as list_events
+-- In      in_caller  VARCHAR(1024)  as list_events
+--         in_after   BIGINT         as list_events
 --         in_limit   BIGINT         as list_events
---         in_caller  VARCHAR(1024)  as list_events
 -- Out     one row per event, as list_events; none where events after in_after are purged
 -- Errors  none
 -- Locks   none
 -- Retry   safe
 -- Txn     joins the caller's
-CREATE PROCEDURE read_events(IN in_after BIGINT, IN in_limit BIGINT, IN in_caller VARCHAR(1024))
+CREATE PROCEDURE read_events(IN in_caller VARCHAR(1024), IN in_after BIGINT, IN in_limit BIGINT)
 COMMENT 'return a page of events that have a position'
 BEGIN
     SELECT

@@ -54,6 +54,7 @@ def test_a_request_without_a_valid_key_is_401_and_changes_nothing(
         assert_problem(response, 401, "unauthorized", None)
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert client.get(f"/api/products/{product_id}", headers=headers).status_code == 401
+        assert client.get("/api/events", headers=headers).status_code == 401
     assert session.available(product_id) == 1
 
 

@@ -71,6 +71,18 @@ class Scene:
     def _list_products_422(self) -> Request:
         return get("/api/products?limit=0")
 
+    def _list_events(self) -> Request:
+        return get("/api/events?wait_s=1")
+
+    def _list_events_410(self) -> Request:
+        self._order()
+        self._session.execute("UPDATE events SET occurred_at = UTC_TIMESTAMP() - INTERVAL 31 DAY")
+        self._session.call("purge_history", 10_000)
+        return get("/api/events?after=1")
+
+    def _list_events_422(self) -> Request:
+        return get("/api/events?wait_s=31")
+
     def _get_product(self) -> Request:
         return get(f"/api/products/{self._product()}")
 

@@ -3,18 +3,25 @@
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
 from tests.http.support import Service, async_client, hold_request
+from tests.http.test_metrics import Metrics
 from tests.support import Session, eventually, is_waited_for
 
 
-def test_an_idle_connection_does_not_delay_the_stop(start_service: Callable[..., Service]) -> None:
+def test_neither_an_idle_connection_nor_a_reader_who_waits_delays_the_stop(
+    start_service: Callable[..., Service],
+) -> None:
     service = start_service()
-    with service.client() as client:
+    with service.client() as client, service.client() as reader, ThreadPoolExecutor(1) as pool:
         client.get("/healthz")
+        answer = pool.submit(reader.get, "/api/events", params={"wait_s": 30})
+        eventually(lambda: Metrics(service).value("event_readers") == 1)
         service.stop()
+        assert (answer.result().status_code, answer.result().json()) == (200, {"items": [], "next": 0})
     assert service.exit_code() == 0
     assert service.text().count("Worker exiting") == 2, "a worker was killed"
 

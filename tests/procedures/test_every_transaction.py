@@ -46,7 +46,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "extend_hold": lambda scene: [scene.hold_id],
     "extend_holds": lambda scene: [[scene.hold_id]],
     "get_events": lambda _: [0, 10],
-    "list_events": lambda _: [0, 10, ""],
+    "list_events": lambda _: ["", 0, 10],
     "purge_history": lambda _: [1000],
     "record_stock_check": lambda _: [0],
     "reduce_hold": lambda scene: [scene.hold_id, 1],

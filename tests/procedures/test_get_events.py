@@ -14,7 +14,7 @@ TTL_S = 30 * DAY_S
 
 def last_position(session: Session) -> int:
     """The position of the last event so far."""
-    position: int = session.call_all("list_events", 2**63 - 1, 1, "")[1][0]["last_position"]
+    position: int = session.call_all("list_events", "", 2**63 - 1, 1)[1][0]["last_position"]
     return position
 
 
@@ -35,8 +35,15 @@ def test_each_type_of_event_has_its_columns(session: Session) -> None:
     session.batch("apply_payments", [{**success, "idempotency_key": "2", "payment_id": "pay-ä", "amount": "9.50"}])
     session.execute("UPDATE holds SET expires_at = UTC_TIMESTAMP() WHERE id = %s", holds[2])
     session.call("expire_due", 10)
+    refunds = [
+        *session.batch(
+            "refund_orders",
+            [{"order_id": order_id, "restock": False, "lines": [{"hold_id": holds[0], "quantity": 1}]}],
+        ),
+        *session.call("refund_order", order_id, True, None),
+    ]
     events = session.call("get_events", start, 10)
-    assert [event["position"] for event in events] == [start + number for number in range(1, 5)]
+    assert [event["position"] for event in events] == [start + number for number in range(1, 7)]
     assert list(events[0]) == [
         *("position", "type", "order_id", "hold_ids", "occurred_at"),
         *("reason", "amount", "payment_id", "refund_id", "status"),
@@ -47,7 +54,12 @@ def test_each_type_of_event_has_its_columns(session: Session) -> None:
         {"type": "order.paid", **of_order},
         {"type": "refund.due", **of_order, "reason": "paid_twice", "amount": Decimal("9.50"), "payment_id": "pay-ä"},
         {"type": "hold.expired", "hold_ids": f"[{holds[2]}]"},
+        *(
+            {"type": "order.refunded", **of_order, **{name: refund[name] for name in ("refund_id", "amount", "status")}}
+            for refund in refunds
+        ),
     ]
+    assert [refund["status"] for refund in refunds] == ["paid", "refunded"]
     (now,) = session.query("SELECT UTC_TIMESTAMP() AS moment")
     assert {now["moment"] - event["occurred_at"] < timedelta(minutes=1) for event in events} == {True}
 
@@ -69,7 +81,7 @@ def test_an_orphaned_payment_is_a_refund_due_of_nobody(session: Session) -> None
         "amount": Decimal("7.00"),
         "payment_id": "pay-1",
     }
-    assert session.call_all("list_events", start, 10, "web")[0] == []
+    assert session.call_all("list_events", "web", start, 10)[0] == []
 
 
 def test_a_page_ends_at_the_limit_and_the_next_one_goes_on(session: Session) -> None:
