@@ -32,11 +32,11 @@ from service.errors import (
 )
 from service.requests import BIGINT_MAXIMUM, BODY_LIMIT_BYTES, STRIPE_BODY_LIMIT_BYTES
 from service.resources.docs import FILES as DOCS_FILES
+from service.resources.events import LIMIT as EVENT_LIMIT
+from service.resources.events import WAIT_LIMIT_S
 from service.settings import Settings
 
 STRIPE_PATH = "/api/payments/stripe"  # only where STRIPE_WEBHOOK_SECRETS are set
-from service.resources.events import LIMIT as EVENT_LIMIT
-from service.resources.events import WAIT_LIMIT_S
 
 Json = dict[str, Any]
 
@@ -123,7 +123,6 @@ EVENT = _object(
     refund_id={**ID, "description": "with order.refunded"},
     status={"enum": ["paid", "refunded"], "description": "with order.refunded: of the order"},
 )
-PRODUCT = _object(id=ID, name=TEXT, price=MONEY, available_stock=UNITS)
 SCHEMAS: dict[str, Json] = {
     "Product": PRODUCT,
     "Products": _object(items={"type": "array", "items": PRODUCT}, next={"type": ["integer", "null"]}),
@@ -297,8 +296,7 @@ SCHEMAS: dict[str, Json] = {
         sweep_event={"enum": ["enabled", "disabled"], "description": "whether MySQL's own EVENT sweeps"},
     ),
     "Problem": _object(
-        ("available_stock", *SALE_WINDOW, "hold_id", "order_id", "missing"),
-        ("available_stock", "hold_id", "order_id", "oldest_position", "missing"),
+        ("available_stock", *SALE_WINDOW, "hold_id", "order_id", "oldest_position", "missing"),
         type=TEXT,
         title=TEXT,
         status={"type": "integer"},

@@ -31,13 +31,13 @@ BEGIN
     INSERT /*+ SET_VAR(group_concat_max_len = 65536) */ INTO events
         (type, order_id, hold_ids, caller, occurred_at, amount, refund_id, status)
     SELECT
-        'order.refunded', order_.id,
+        'order.refunded', refund.order_id,
         (
             SELECT CONCAT('[', GROUP_CONCAT(line.hold_id ORDER BY line.hold_id), ']')
             FROM order_lines AS line
-            WHERE line.order_id = order_.id
+            WHERE line.order_id = refund.order_id
         ),
-        order_.caller, UTC_TIMESTAMP(), refund.amount, refund.id, order_.status
+        order_.caller, UTC_TIMESTAMP(), refund.amount, new_.refund_id, order_.status
     FROM JSON_TABLE(in_refund_ids, '$[*]' COLUMNS (refund_id BIGINT PATH '$')) AS new_
     STRAIGHT_JOIN refunds AS refund ON refund.id = new_.refund_id
     STRAIGHT_JOIN orders AS order_ ON order_.id = refund.order_id;
