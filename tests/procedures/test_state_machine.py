@@ -441,8 +441,9 @@ class Checkout(RuleBasedStateMachine):
         """Every transition has its event, and every event its transition."""
         self.see_what_was_swept()
         rows = self.session.query(
-            "SELECT type, order_id, hold_ids, occurred_at, reason, amount, CONVERT(payment_id USING utf8mb4) AS payment_id,"
-            " refund_id, status FROM events WHERE order_id > %s OR (order_id IS NULL AND hold_ids ->> '$[0]' >= %s) ORDER BY id",
+            "SELECT type, order_id, hold_ids, occurred_at, reason, amount, refund_id, status,"
+            " CONVERT(payment_id USING utf8mb4) AS payment_id FROM events"
+            " WHERE order_id > %s OR (order_id IS NULL AND hold_ids ->> '$[0]' >= %s) ORDER BY id",
             self.first_order_id,
             self.first_hold_id,
         )
