@@ -80,6 +80,32 @@ def test_concurrent_batches_with_the_same_events_in_opposite_order_take_effect_o
     assert session.available(product_id) == 40
 
 
+def test_events_that_name_only_their_payment_race_those_that_name_the_order(session: Session, connect: Connect) -> None:
+    """Each finds the order or is ignored; delivered again, all find it."""
+    rounds, providers = 20, [connect() for _ in range(4)]
+    product_id = session.create_product(stock=rounds)
+    for order_id in [session.create_order(product_id) for _ in range(rounds)]:
+        payment = {"payment_id": f"payment of {order_id}"}
+        events: list[Row] = [
+            {"idempotency_key": f"disputed {order_id}", "status": "disputed", **payment},
+            {"idempotency_key": f"paid {order_id}", "status": "success", "order_id": order_id, **payment},
+            {"idempotency_key": f"refunded {order_id}", "status": "refunded", **payment},
+        ]
+        batches = [events, events[::-1], events[:1], events[1:2]]
+        answers = race(
+            *(partial(each.batch, "apply_payments", part) for each, part in zip(providers, batches, strict=True))
+        )
+        rows = list(chain.from_iterable(answers))
+        assert {row["errno"] for row in rows} == {None}
+        assert {(row["order_id"], row["outcome"]) for row in rows} <= {
+            *((order_id, "applied"), (order_id, "ignored"), (None, "ignored"))
+        }
+        again = session.batch("apply_payments", events)
+        assert [(row["order_id"], row["status"]) for row in again] == [(order_id, "paid")] * 3
+        assert [row["outcome"] for row in again] == ["ignored", "applied", "ignored"]
+        assert len(session.query("SELECT 1 FROM payments_to_review WHERE order_id = %s", order_id)) == 1
+
+
 def test_a_cancellation_that_races_a_payment_ends_in_one_state(session: Session, connect: Connect) -> None:
     product_id = session.create_product(stock=50)
     canceller, provider = connect(), connect()
