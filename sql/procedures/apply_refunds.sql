@@ -1,6 +1,6 @@
 -- apply_refunds: take the units of new refunds off their orders and customers, and restock them or write them off.
 --
--- In      in_refund_ids  JSON  array of refunds that this transaction inserted, at most one per order
+-- In      in_refund_ids  JSON  array of refunds that this transaction inserted
 -- InOut   io_touched     JSON  their products are added
 -- Errors  none
 -- Locks   the lines of the orders, customer units, then stock by primary key, ascending; until the caller's COMMIT; the
@@ -10,12 +10,15 @@
 CREATE PROCEDURE apply_refunds(IN in_refund_ids JSON, INOUT io_touched JSON)
 COMMENT 'take the units of new refunds off their orders and customers, and restock them or write them off'
 BEGIN
-    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
-    JSON_TABLE(in_refund_ids, '$[*]' COLUMNS (refund_id BIGINT PATH '$')) AS new_
-    STRAIGHT_JOIN refunds AS refund ON refund.id = new_.refund_id
-    STRAIGHT_JOIN refund_lines AS refunded ON refunded.refund_id = refund.id
-    STRAIGHT_JOIN order_lines AS line ON line.hold_id = refunded.hold_id
-    SET line.refunded_quantity = line.refunded_quantity + refunded.quantity;
+    -- An UPDATE of several tables writes a row once, even if it finds the row more often: add up the refunds of a line.
+    UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ (
+        SELECT refunded.hold_id, SUM(refunded.quantity) AS quantity
+        FROM JSON_TABLE(in_refund_ids, '$[*]' COLUMNS (refund_id BIGINT PATH '$')) AS new_
+        STRAIGHT_JOIN refund_lines AS refunded ON refunded.refund_id = new_.refund_id
+        GROUP BY refunded.hold_id
+    ) AS returned
+    STRAIGHT_JOIN order_lines AS line ON line.hold_id = returned.hold_id
+    SET line.refunded_quantity = line.refunded_quantity + returned.quantity;
 
     UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
     JSON_TABLE(in_refund_ids, '$[*]' COLUMNS (refund_id BIGINT PATH '$')) AS new_
@@ -37,16 +40,20 @@ BEGIN
             FROM order_lines AS line
             WHERE line.order_id = refund.order_id
         ),
-        order_.caller, UTC_TIMESTAMP(), refund.amount, new_.refund_id, order_.status
+        order_.caller, UTC_TIMESTAMP(), refund.amount, refund.id,
+        -- Of several refunds of the order, the last one ended it.
+        IF(refund.id < MAX(refund.id) OVER (PARTITION BY refund.order_id), 'paid', order_.status)
     FROM JSON_TABLE(in_refund_ids, '$[*]' COLUMNS (refund_id BIGINT PATH '$')) AS new_
     STRAIGHT_JOIN refunds AS refund ON refund.id = new_.refund_id
-    STRAIGHT_JOIN orders AS order_ ON order_.id = refund.order_id;
+    STRAIGHT_JOIN orders AS order_ ON order_.id = refund.order_id
+    ORDER BY refund.id;
 
     UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
     JSON_TABLE(in_refund_ids, '$[*]' COLUMNS (refund_id BIGINT PATH '$')) AS new_
     STRAIGHT_JOIN refund_lines AS refunded ON refunded.refund_id = new_.refund_id
+    STRAIGHT_JOIN order_lines AS line ON line.hold_id = refunded.hold_id
     STRAIGHT_JOIN customer_units AS customer ON customer.hold_id = refunded.hold_id
-    SET customer.quantity = customer.quantity - refunded.quantity;
+    SET customer.quantity = line.quantity - line.refunded_quantity;
 
     DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ customer
     FROM JSON_TABLE(in_refund_ids, '$[*]' COLUMNS (refund_id BIGINT PATH '$')) AS new_

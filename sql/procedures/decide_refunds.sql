@@ -19,7 +19,7 @@ BEGIN
     CALL require_batch(in_requests);
     SET out_verdicts = REPEAT('.', JSON_LENGTH(in_requests)), out_touched = JSON_ARRAY();
 
-    -- A further request for the same order, or with the same key, is decided in the round after the first.
+    -- A request that depends on earlier ones, by its key or its units, is decided in the round after them.
     WHILE LOCATE('.', out_verdicts) > 0 DO
         CALL begin_transaction();
         BEGIN

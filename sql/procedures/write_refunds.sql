@@ -1,7 +1,5 @@
 -- write_refunds: write the chosen refunds of a round and commit, or leave all of them open for the next round.
 --
--- A round has at most one refund per order, so a new refund is found again by its order.
---
 -- In      in_requests    JSON           as refund_orders
 --         in_key_prefix  VARCHAR(50)    generated_key_prefix()
 -- InOut   io_verdicts    VARCHAR(1000)  chosen (+) become accepted (a), or open (.) where another session was faster
@@ -36,47 +34,10 @@ write_round: BEGIN
         LEAVE write_round;
     END IF;
 
-    INSERT INTO refunds (order_id, amount, is_restocked, caller, idempotency_key, account, refunded_at)
-    SELECT
-        ANY_VALUE(request.order_id),
-        SUM(COALESCE(request.quantity, line.quantity - line.refunded_quantity) * line.unit_price),
-        ANY_VALUE(request.restock),
-        ANY_VALUE(CAST(COALESCE(request.caller, '') AS BINARY)),
-        ANY_VALUE(CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY)),
-        USER(),
-        UTC_TIMESTAMP()
-    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, order_id BIGINT PATH '$.order_id', restock INT PATH '$.restock',
-        idempotency_key VARCHAR(255) PATH '$.idempotency_key', caller VARCHAR(1024) PATH '$.caller',
-        NESTED PATH '$.lines[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id', quantity BIGINT PATH '$.quantity')
-    )) AS request
-    STRAIGHT_JOIN order_lines AS line
-        ON line.order_id = request.order_id AND line.hold_id = COALESCE(request.hold_id, line.hold_id)
-    WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
-    GROUP BY request.position
-    ORDER BY request.position;
-    SET v_first_refund_id = LAST_INSERT_ID();
-
-    INSERT INTO refund_lines (refund_id, hold_id, quantity)
-    SELECT refund.id, line.hold_id, COALESCE(request.quantity, line.quantity - line.refunded_quantity)
-    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, order_id BIGINT PATH '$.order_id',
-        NESTED PATH '$.lines[*]' COLUMNS (hold_id BIGINT PATH '$.hold_id', quantity BIGINT PATH '$.quantity')
-    )) AS request
-    STRAIGHT_JOIN refunds AS refund ON refund.order_id = request.order_id AND refund.id >= v_first_refund_id
-    STRAIGHT_JOIN order_lines AS line
-        ON line.order_id = request.order_id AND line.hold_id = COALESCE(request.hold_id, line.hold_id)
-    WHERE SUBSTRING(io_verdicts, request.position, 1) = '+' AND line.refunded_quantity < line.quantity;
-
-    SELECT JSON_ARRAYAGG(refund.id) INTO v_refund_ids
-    FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
-        position FOR ORDINALITY, order_id BIGINT PATH '$.order_id'
-    )) AS request
-    STRAIGHT_JOIN refunds AS refund ON refund.order_id = request.order_id AND refund.id >= v_first_refund_id
-    WHERE SUBSTRING(io_verdicts, request.position, 1) = '+';
+    CALL insert_refunds(in_requests, in_key_prefix, io_verdicts, v_first_refund_id, v_refund_ids);
     CALL apply_refunds(v_refund_ids, io_touched);
 
-    -- Keys are written last, because they record the status that the order has now.
+    -- Keys are written last, because they record the status that the order has now: the last refund of all ended it.
     SET
         v_client_purge_after = deadline_after(setting('client_key_ttl_s')),
         v_service_purge_after = deadline_after(setting('generated_key_ttl_s'));
@@ -85,14 +46,20 @@ write_round: BEGIN
     SELECT
         'refund', refund.caller, refund.idempotency_key,
         refund_fingerprint(request.order_id, request.restock, request.listed),
-        refund.id, order_.status,
+        refund.id,
+        IF(refund.id < MAX(refund.id) OVER (PARTITION BY refund.order_id), 'paid', order_.status),
         IF(request.is_generated_key = 1 OR request.idempotency_key IS NULL, v_service_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY, order_id BIGINT PATH '$.order_id',
         restock JSON PATH '$.restock', listed JSON PATH '$.lines',
-        idempotency_key VARCHAR(255) PATH '$.idempotency_key', is_generated_key INT PATH '$.is_generated_key'
+        idempotency_key VARCHAR(255) PATH '$.idempotency_key', is_generated_key INT PATH '$.is_generated_key',
+        caller VARCHAR(1024) PATH '$.caller'
     )) AS request
-    STRAIGHT_JOIN refunds AS refund ON refund.order_id = request.order_id AND refund.id >= v_first_refund_id
+    STRAIGHT_JOIN refunds AS refund
+        ON refund.order_id = request.order_id AND refund.id >= v_first_refund_id
+        AND refund.caller = CAST(COALESCE(request.caller, '') AS BINARY)
+        AND refund.idempotency_key
+        = CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY)
     STRAIGHT_JOIN orders AS order_ ON order_.id = refund.order_id
     WHERE SUBSTRING(io_verdicts, request.position, 1) = '+'
     ORDER BY refund.caller, refund.idempotency_key;

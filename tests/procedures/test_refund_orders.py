@@ -80,11 +80,26 @@ def test_a_refused_request_does_not_affect_the_others(session: Session) -> None:
 
 
 def test_requests_for_one_order_take_effect_one_after_another(session: Session) -> None:
-    order_id, holds, _ = order_of_three(session)
+    order_id, holds, _ = order_of_three(session, "ada")
     requests = [refund(order_id, {holds[0]: quantity}) for quantity in (1, 3, 2, 1)] + [refund(order_id)] * 2
     rows = session.batch("refund_orders", requests)
     assert [row["errno"] for row in rows] == [None, 30305, None, 30305, None, 30305]
     assert [row["status"] for row in rows] == ["paid", None, "paid", None, "refunded", None]
+
+
+def test_of_refunds_of_one_line_in_a_batch_the_one_of_the_last_unit_ends_the_order(session: Session) -> None:
+    product_id = session.create_product(stock=3)
+    order_id = session.create_paid_order(product_id, 3)
+    hold_id = session.call("get_order", order_id)[0]["hold_id"]
+    rows, touched = session.call_all("refund_orders", json.dumps([refund(order_id, {hold_id: 1})] * 5))
+    assert [row["status"] for row in rows] == ["paid", "paid", "refunded", None, None]
+    assert [row["errno"] for row in rows] == [None, None, None, 30305, 30305]
+    assert [row["available_stock"] for row in touched] == [3]
+    events = session.query(
+        "SELECT refund_id, amount, status FROM events WHERE order_id = %s AND type = 'order.refunded' ORDER BY id",
+        order_id,
+    )
+    assert events == [{name: row[name] for name in ("refund_id", "amount", "status")} for row in rows[:3]]
 
 
 def test_under_a_key_the_lines_are_a_set_and_a_replay_returns_the_first_amount_and_status(session: Session) -> None:
