@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from tests.http.support import (
 from tests.support import PATIENCE_S, POLL_INTERVAL_S, Row, Session, eventually_async
 
 BUYERS = 16
+READERS = 2  # of the feed of events
 THINK_S = (0.02, 0.15)  # between two requests of a buyer
 BASKETS = (1, 1, 1, 2, 3)  # how many holds a buyer orders at once; one of these at random
 REDUCED = 0.3  # the share of the holds of several units that a buyer reduces
@@ -48,6 +50,9 @@ RESULT = {
     "payment": "order_id",
     "refund": "refund_id",
 }
+
+
+Told = tuple[int, str, int | None]
 
 
 class Answer(NamedTuple):
@@ -99,11 +104,14 @@ class Ledger:
 
     products  the products of this load; no other client trades them
     refusals  errnos that a buyer may get besides insufficient_stock, because of the fault
+
+    Each reader of the feed of events is a list of what it has read: positions, types and orders.
     """
 
     def __init__(self, products: list[int], refusals: Iterable[int]) -> None:
         self.products = products
         self.entries: list[Entry] = []
+        self.readers: list[list[Told]] = [[] for _ in range(READERS)]
         self._refusals = {INSUFFICIENT_STOCK, *refusals}
         self._breaches: list[str] = []
         self._read_statuses: list[int] = []
@@ -136,8 +144,28 @@ class Ledger:
         else:
             self._read_statuses.append(response.status_code)
 
+    async def read_events(self, client: httpx.AsyncClient, reader: list[Told]) -> bool:
+        """Read the events after the last one that a reader has read; returns whether there is no further one."""
+        parameters = {"after": reader[-1][0] if reader else 0, "limit": 1000, "wait_s": 1}
+        try:
+            response = await client.get("/api/events", params=parameters)
+        except httpx.TransportError:
+            self._read_statuses.append(0)
+            return False
+        self._read_statuses.append(response.status_code)
+        if response.status_code != 200:
+            if response.status_code != 503:
+                self._breaches.append(f"{response.status_code} for a reader of events: {response.text}")
+            return False
+        items = response.json()["items"]
+        reader += [(item["position"], item["type"], item["order_id"]) for item in items]
+        return not items
+
     async def settle(self, url: str) -> None:
-        """Repeat requests until each has an outcome: all without one, and some that were accepted under a key."""
+        """Repeat requests until each has an outcome: all without one, and some that were accepted under a key.
+
+        Then read the events that these have caused.
+        """
         unsettled = [entry for entry in self.entries if not entry.is_settled]
         accepted = [entry for entry in self.entries if entry.told and entry.kind != "reduction"]
         entries = unsettled + random.sample(accepted, min(REPLAYS, len(accepted)))
@@ -149,6 +177,9 @@ class Ledger:
                     await self._settle(client, entry)
 
         await asyncio.gather(*(serve_queue() for _ in range(BUYERS)))
+        async with async_client(url) as client:
+            for reader in self.readers:
+                await eventually_async(partial(self.read_events, client, reader))
 
     async def _settle(self, client: httpx.AsyncClient, entry: Entry) -> None:
         async def has_outcome() -> bool:
@@ -177,9 +208,22 @@ class Ledger:
         found = [*self._breaches, *state.breaches(settled=settled)]
         for entry in self.entries:
             found += [f"{problem}: {entry}" for problem in self._entry_breaches(entry, state, settled=settled)]
+        found += self._reader_breaches(state, settled=settled)
         recorded = {(entry.kind, entry.key) for entry in self.entries}
         found += [f"{stranger} was never asked for" for stranger in state.own_results.keys() - recorded]
         return found
+
+    def _reader_breaches(self, state: "_State", *, settled: bool) -> Iterator[str]:
+        """What a reader of events has missed, read twice, or read in another order than that of the positions."""
+        ordered = {entry.told["order_id"] for entry in self.entries if entry.kind == "order" and entry.told}
+        for reader in self.readers:
+            for read, told in zip(reader, state.feed, strict=False):
+                if read != told:
+                    yield f"a reader has read {read} instead of {told}"
+                    break
+            missed = ordered - {order_id for _, type_, order_id in reader if type_ == "order.created"}
+            if settled and missed:
+                yield f"a reader has not been told of the orders {missed}"
 
     def _check_answer(self, entry: Entry, response: httpx.Response) -> None:
         """Check the headers that every response of its kind has."""
@@ -252,6 +296,9 @@ class _State:
             "SELECT CONVERT(idempotency_key USING utf8mb4) AS k, order_id, status, outcome FROM payment_events"
         )
         self.differences = session.call("check_stock")
+        self.unexplained = session.unexplained_transitions()
+        feed = session.query("SELECT position, type, order_id FROM events WHERE position > 0 ORDER BY position")
+        self.feed: list[Told] = [(row["position"], row["type"], row["order_id"]) for row in feed]
         self.events = {row["k"]: row for row in events}
         self.results = {(row["operation"], row["k"]): row["result_id"] for row in keys}
         self.results |= {("payment", row["k"]): row["order_id"] for row in events}
@@ -271,6 +318,10 @@ class _State:
         """The contradictions within MySQL."""
         if self.differences:
             yield f"check_stock() says {self.differences}"
+        if self.unexplained:
+            yield f"events do not tell of {self.unexplained}"
+        if [position for position, *_ in self.feed] != list(range(1, len(self.feed) + 1)):
+            yield "the positions of events have gaps"
         for kind, made in self._made.items():
             ids = Counter(result for (of, _), result in self.own_results.items() if of == kind)
             yield from (f"{kind} {made[one]} has no key" for one in made.keys() - ids.keys())
@@ -336,7 +387,7 @@ class Load:
 
     Every second buyer repeats a request without an outcome at once, under the same key. The others give up, and their
     requests are settled at the end. One more client delivers payments of orders that do not exist yet, and another one
-    sends one hold under one key all the time.
+    sends one hold under one key all the time. Two clients read the feed of events.
     """
 
     def __init__(self, service: Service, ledger: Ledger) -> None:
@@ -399,6 +450,8 @@ class Load:
                 group.create_task(self._buy_on(number))
             group.create_task(self._pay_ahead())
             group.create_task(self._repeat_a_hold())
+            for reader in self.ledger.readers:
+                group.create_task(self._read_events(reader))
 
     async def _buy_on(self, number: int) -> None:
         async with async_client(self._service.url) as client:
@@ -466,6 +519,13 @@ class Load:
         async with async_client(self._service.url) as client:
             while not self._is_over.is_set():
                 await self.ledger.ask(client, entry)
+                await asyncio.sleep(THINK_S[1])
+
+    async def _read_events(self, reader: list[Told]) -> None:
+        """Read the feed of events from its beginning."""
+        async with async_client(self._service.url) as client:
+            while not self._is_over.is_set():
+                await self.ledger.read_events(client, reader)
                 await asyncio.sleep(THINK_S[1])
 
     async def _pay_ahead(self) -> None:

@@ -27,6 +27,9 @@ DEFECTS = {
     " WHERE hold_id = {hold_id}",
     "all units are refunded": "UPDATE orders SET status = IF(status = 'paid', 'refunded', 'paid')"
     " WHERE id = {order_id}",
+    "events do not tell": "DELETE FROM events WHERE order_id = {order_id} AND type = 'order.paid'",
+    "instead of": "UPDATE events SET type = 'hold.expired' WHERE order_id = {order_id} AND type = 'order.created'",
+    "have gaps": "DELETE FROM events WHERE order_id = {order_id} AND type = 'order.created'",
     "cost": "UPDATE orders SET amount = amount + 1 WHERE id = {order_id}",
 }
 
