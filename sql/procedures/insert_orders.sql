@@ -51,7 +51,9 @@ BEGIN
     STRAIGHT_JOIN holds AS hold ON hold.id = COALESCE(request.listed_id, request.hold_id)
     WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
 
-    SELECT JSON_ARRAYAGG(order_.id), JSON_ARRAYAGG(IF(order_.status = 'paid', order_.id, NULL))
+    SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
+        JSON_ARRAYAGG(order_.id),
+        CONCAT('[', COALESCE(GROUP_CONCAT(IF(order_.status = 'paid', order_.id, NULL)), ''), ']')
     INTO out_order_ids, v_paid_ids
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY, hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]'

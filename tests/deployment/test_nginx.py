@@ -72,7 +72,8 @@ def test_nginx_listens_on_ipv6_too(nginx: Nginx) -> None:
 def test_a_path_with_a_trailing_slash_is_the_same_path(nginx: Nginx, session: Session) -> None:
     product_id = session.create_product(stock=3)
     with nginx.client(INSIDE) as client:
-        for path in ("/healthz/", "/readyz/", "/metrics/", "/openapi.json/", "/docs/", f"/api/products/{product_id}/"):
+        product = f"/api/products/{product_id}/"
+        for path in ("/healthz/", "/readyz/", "/metrics/", "/openapi.json/", "/docs/", "/api/events/", product):
             assert client.get(path).status_code == 200, path
         with client.stream("GET", f"/api/products/{product_id}/stock/stream/") as stream:
             assert next(stream.iter_lines()).startswith("id:")
