@@ -16,10 +16,14 @@ BEGIN
     SELECT
         in_type,
         order_.id,
-        (
-            SELECT CONCAT('[', GROUP_CONCAT(line.hold_id ORDER BY line.hold_id), ']')
-            FROM order_lines AS line
-            WHERE line.order_id = order_.id
+        IF(
+            order_.product_id IS NULL,
+            (
+                SELECT CONCAT('[', GROUP_CONCAT(line.hold_id ORDER BY line.hold_id), ']')
+                FROM order_lines AS line
+                WHERE line.order_id = order_.id
+            ),
+            CONCAT('[', order_.hold_id, ']') -- the order has one line
         ),
         order_.caller,
         UTC_TIMESTAMP(),
