@@ -79,6 +79,7 @@ def test_a_reader_who_waits_is_answered_when_something_happens(service: Service,
         eventually(lambda: Metrics(service).value("event_readers") == 1)
         session.call("cancel_order", order_id)
         (event,) = answer.result()["items"]
+        assert Metrics(service).value("events_total") == event["position"]
     assert (event["type"], event["order_id"]) == ("order.cancelled", order_id)
 
 
