@@ -32,11 +32,11 @@ class RefundsResource:
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, order_id: str) -> None:
         """Refund units of a paid order, or all that are left."""
         key, is_generated = idempotency_key(req, resp)
-        paid_order_id = parse_id(order_id, ORDER_NOT_FOUND)
+        number = parse_id(order_id, ORDER_NOT_FOUND)
         body = await read_body(req, self._decoder)
-        request = RefundRequest(paid_order_id, body.restock, key, is_generated, req.context.caller, body.lines)
+        request = RefundRequest(number, body.restock, key, is_generated, req.context.caller, body.lines)
         refund, log_fields = await accepted_row(
-            req, "refund", self._procedures.refund_order(request), order_id=paid_order_id, restock=body.restock
+            req, "refund", self._procedures.refund_order(request), order_id=number, restock=body.restock
         )
         amount = money(refund.amount)
         log.info(

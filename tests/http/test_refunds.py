@@ -49,7 +49,7 @@ def test_a_refund_by_line_and_quantity_leaves_the_order_paid_until_nothing_is_le
     assert [shop.available(product_id) for product_id in products] == [2, 1]
 
 
-def test_refusals(client: httpx.Client, session: Session, shop: Shop) -> None:
+def test_a_refused_refund_says_why(client: httpx.Client, session: Session, shop: Shop) -> None:
     order_id, _, holds = paid_order(shop, session, "1.00")
     pending = shop.ordered(session.create_product(stock=1))
     assert_problem(client.request(**refund_request(pending)), 409, "order_not_paid", 30304)
