@@ -36,7 +36,7 @@ BEGIN
         WHERE
             event_.status = 'success'
             AND NOT EXISTS (SELECT 1 FROM repeated_payments AS told_again WHERE told_again.event_id = event_.id)
-        ORDER BY event_.id;
+        ORDER BY event_.received_at, event_.id;
 
         UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */
         JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$')) AS locked_
