@@ -33,6 +33,8 @@ PAYMENT_NOT_FOUND = 30401
 REFUND_NOT_DUE = 30402
 REVIEW_NOT_DUE = 30403
 EVENTS_PURGED = 30501
+EVENT_RECEIVER_NOT_FOUND = 30502
+EVENT_RETRY_NOT_FOUND = 30503
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,10 @@ ERRORS = {
     REVIEW_NOT_DUE: Error("review_not_due", 409, "This payment event needs no review."),
     EVENTS_PURGED: Error(
         "events_purged", 410, "Events after this position are purged; read the orders that you have not seen settled."
+    ),
+    EVENT_RECEIVER_NOT_FOUND: Error("event_receiver_not_found", 404, "There is no such receiver of events."),
+    EVENT_RETRY_NOT_FOUND: Error(
+        "event_retry_not_found", 404, "The receiver has accepted this event, or it has not been sent yet."
     ),
 }
 

@@ -24,6 +24,7 @@ from service.rows import (
     Event,
     EventPage,
     EventPositions,
+    EventReceiver,
     ExtendedHold,
     Figures,
     FoundEvents,
@@ -239,4 +240,5 @@ class ProcedureClient:
         result_sets = await connection.call("get_metrics")
         (health,), (figures,) = find_rows(Health, result_sets), find_rows(Figures, result_sets)
         stock, members = find_rows(Stock, result_sets), find_rows(Member, result_sets)
-        return [DatabaseMetrics(health, figures, stock, members)] * len(requests)
+        receivers = find_rows(EventReceiver, result_sets)
+        return [DatabaseMetrics(health, figures, stock, members, receivers)] * len(requests)

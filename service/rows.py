@@ -389,6 +389,16 @@ class Member(NamedTuple):
     applier_queue: int
 
 
+class EventReceiver(NamedTuple):
+    """A receiver of events in get_metrics."""
+
+    receiver_id: int
+    delivery_state: str
+    lag_s: int
+    events_retried: int
+    events_set_aside: int
+
+
 class Stock(NamedTuple):
     """A product in get_metrics."""
 
@@ -404,3 +414,4 @@ class DatabaseMetrics(NamedTuple):
     figures: Figures
     stock: list[Stock]
     members: list[Member]
+    event_receivers: list[EventReceiver]

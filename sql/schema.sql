@@ -18,6 +18,36 @@ CREATE TABLE `event_counter` (
   CONSTRAINT `event_counter_one_row` CHECK ((`only_row` = 1))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='the positions of events; whoever gives them out or purges events locks the row';
 
+CREATE TABLE `event_receivers` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `url` varchar(1024) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  `types` set('order.created','order.paid','order.cancelled','order.refunded','refund.due','hold.expired') COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'NULL: every type, later ones included',
+  `state` enum('active','paused','gone') COLLATE utf8mb4_0900_bin NOT NULL DEFAULT 'active' COMMENT 'gone: it answered 410',
+  `position` bigint NOT NULL COMMENT 'each event up to it is accepted, or in event_retries',
+  `failed_batches` int NOT NULL DEFAULT '0' COMMENT 'in succession, in which nothing was accepted',
+  `resumes_at` datetime DEFAULT NULL COMMENT 'UTC; no batch before it; NULL: at once',
+  `secret` varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'signs each event',
+  `previous_secret` varchar(64) CHARACTER SET ascii COLLATE ascii_bin DEFAULT NULL COMMENT 'signs too, for a day',
+  `rotated_at` datetime DEFAULT NULL COMMENT 'UTC',
+  `created_by` varchar(288) COLLATE utf8mb4_0900_bin NOT NULL,
+  PRIMARY KEY (`id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='the URLs of the shop to which events are delivered';
+
+CREATE TABLE `event_retries` (
+  `receiver_id` bigint NOT NULL,
+  `position` bigint NOT NULL COMMENT 'of the event',
+  `order_id` bigint DEFAULT NULL COMMENT 'of the event; later ones of an order wait for the first; NULL: of a hold',
+  `attempts` int NOT NULL DEFAULT '0' COMMENT 'that failed',
+  `moved_at` datetime NOT NULL COMMENT 'UTC; it is set aside after three days',
+  `next_attempt_at` datetime DEFAULT NULL COMMENT 'UTC; NULL: an earlier one of its order goes first, or it is set aside',
+  `set_aside_at` datetime DEFAULT NULL COMMENT 'UTC; NULL: it is going to be retried',
+  `failure` varchar(255) COLLATE utf8mb4_0900_bin DEFAULT NULL COMMENT 'of the last attempt',
+  PRIMARY KEY (`receiver_id`,`position`),
+  KEY `event_retries_by_order` (`receiver_id`,`order_id`,`set_aside_at`,`position`),
+  KEY `event_retries_by_attempt` (`receiver_id`,`next_attempt_at`,`position`),
+  KEY `event_retries_by_state` (`receiver_id`,`set_aside_at`,`position`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin COMMENT='events that a receiver has passed and not accepted';
+
 CREATE TABLE `events` (
   `id` bigint NOT NULL AUTO_INCREMENT COMMENT 'in the order of insertion',
   `position` bigint DEFAULT NULL COMMENT 'in the feed, without gaps; NULL: not given yet',
@@ -247,6 +277,18 @@ CREATE TABLE `sweeps` (
 --   expires_at datetime
 --   is_extended tinyint(1)
 
+-- view event_deliveries:
+--   receiver_id bigint
+--   url varchar(1024)
+--   types set('order.created','order.paid','order.cancelled','order.refunded','refund.due','hold.expired')
+--   state varchar(7)
+--   position bigint
+--   events_behind bigint
+--   events_retried bigint
+--   events_set_aside bigint
+--   lag_s bigint
+--   created_by varchar(288)
+
 -- view payments_to_review:
 --   event_id bigint
 --   idempotency_key varchar(255)
@@ -313,6 +355,17 @@ CREATE TABLE `sweeps` (
 --   pending decimal(32,0)
 --   sold decimal(33,0)
 --   archived_at datetime
+
+-- view undelivered_events:
+--   receiver_id bigint
+--   position bigint
+--   type enum('order.created','order.paid','order.cancelled','order.refunded','refund.due','hold.expired')
+--   order_id bigint
+--   occurred_at datetime
+--   attempts int
+--   failure varchar(255)
+--   next_attempt_at datetime
+--   set_aside_at datetime
 
 -- view waiting_payments:
 --   event_id bigint

@@ -24,6 +24,8 @@ from stack.serve import client_option_file
 
 CALLERS = {"checkout_app": "the service", "checkout_cron": "cron", "checkout_operator": "operators"}
 VIEWS = sorted((ROOT / "sql" / "views").glob("*.sql"))
+SECRET = re.compile(r"whsec_[\w+/]{43}=")  # made of random bytes
+SAMPLE_SECRET = f"whsec_{'x' * 43}="
 READABLE = set(re.findall(r"GRANT SELECT ON (\w+) TO checkout_operator@", ";".join(read_account_statements())))
 HEADER = """\
 # Procedures and views
@@ -79,7 +81,7 @@ def run_sale(database: MysqlUrl) -> Samples:
                 text=True,
             )
             prompt = f"mysql> {statement};".replace("\n", "\n    -> ")
-            samples[used_by(statement)].append(f"{prompt}\n{ran.stdout}".rstrip())
+            samples[used_by(statement)].append(f"{prompt}\n{SECRET.sub(SAMPLE_SECRET, ran.stdout)}".rstrip())
     return samples
 
 

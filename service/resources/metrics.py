@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from service.errors import DatabaseUnavailable, Overloaded
 from service.procedure_client import ProcedureClient
-from service.rows import DatabaseMetrics, Member
+from service.rows import DatabaseMetrics, EventReceiver, Member
 
 
 class MetricsResource:
@@ -52,7 +52,7 @@ class DatabaseCollector(Collector):
         yield _gauge("mysql_hosts", "Hosts that MYSQL_URL names.", self._mysql_hosts)
         if self._found is None:
             return
-        health, figures, stock, members = self._found
+        health, figures, stock, members, receivers = self._found
         checked_at = figures.stock_checked_at
         yield _gauge("sweep_lag_seconds", "Age of the oldest due hold that no sweep has released.", health.sweep_lag_s)
         yield _gauge(
@@ -88,7 +88,28 @@ class DatabaseCollector(Collector):
             _by_product("stock_available_units", "Available units of the 1,000 newest products."),
             [(str(product.product_id), product.available_stock) for product in stock],
         )
+        yield from _event_receivers(receivers)
         yield from _group(members, figures.flow_control_throttles)
+
+
+def _event_receivers(receivers: Sequence[EventReceiver]) -> Iterable[Metric]:
+    """How far the receivers of events are behind; no samples where there is none."""
+    lag = GaugeMetricFamily(
+        "checkout_event_receiver_lag_seconds",
+        "Age of the oldest event that a receiver has not accepted; state: active, failing, paused, or gone (410).",
+        labels=["receiver", "state"],
+    )
+    for receiver in receivers:
+        lag.add_metric([str(receiver.receiver_id), receiver.delivery_state], receiver.lag_s)
+    yield lag
+    for name, text in (
+        ("events_retried", "Events that wait until they are sent again."),
+        ("events_set_aside", "Events that failed for three days and are not sent any more."),
+    ):
+        yield _family(
+            GaugeMetricFamily(f"checkout_{name}", text, labels=["receiver"]),
+            [(str(receiver.receiver_id), getattr(receiver, name)) for receiver in receivers],
+        )
 
 
 def _group(members: Sequence[Member], throttles: int | None) -> Iterable[Metric]:

@@ -9,7 +9,9 @@
 --         since this server started; NULL: it does not count them), payments_to_review (now), last_event_position (of
 --         the events that somebody has asked for); then a row for each of the 1,000 newest products: product_id,
 --         total_stock, available_stock; then a row for each member of the replication group, none where there is no
---         group: member (host:port), state, role, certifier_queue and applier_queue (transactions that wait there)
+--         group: member (host:port), state, role, certifier_queue and applier_queue (transactions that wait there);
+--         then a row for each receiver of events: receiver_id, delivery_state (active, failing, paused, gone), lag_s,
+--         events_retried, events_set_aside, as event_deliveries
 -- Errors  none
 -- Locks   none
 -- Retry   safe
@@ -50,5 +52,8 @@ BEGIN
     LEFT JOIN performance_schema.replication_group_member_stats AS stats ON stats.member_id = member.member_id
     WHERE member.member_state <> 'OFFLINE'
     ORDER BY member.member_host, member.member_port;
+    SELECT receiver_id, state AS delivery_state, lag_s, events_retried, events_set_aside
+    FROM event_deliveries
+    ORDER BY receiver_id;
     CALL end_read(v_is_own);
 END

@@ -1,9 +1,11 @@
 -- purge_events: delete the oldest events, up to the first one that is younger than event_ttl_s seconds.
 --
+-- Receivers no longer get them.
+--
 -- In      in_limit    BIGINT  events
 -- Out     out_events  BIGINT  deleted
 -- Errors  none
--- Locks   event_counter, then the events that are deleted; until the caller's COMMIT
+-- Locks   event_counter, then the events that are deleted, their retries; until the caller's COMMIT
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE purge_events(IN in_limit BIGINT, OUT out_events BIGINT)
@@ -24,5 +26,9 @@ BEGIN
     SET out_events = ROW_COUNT();
     IF out_events > 0 THEN
         UPDATE event_counter SET purged_position = v_last_position WHERE only_row = 1;
+        DELETE /*+ SET_VAR(sql_safe_updates = OFF) */ retry
+        FROM event_receivers AS receiver
+        STRAIGHT_JOIN event_retries AS retry
+            ON retry.receiver_id = receiver.id AND retry.position <= v_last_position;
     END IF;
 END

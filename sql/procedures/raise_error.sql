@@ -33,6 +33,8 @@ BEGIN
         WHEN 30402 THEN 'refund_not_due'
         WHEN 30403 THEN 'review_not_due'
         WHEN 30501 THEN 'events_purged'
+        WHEN 30502 THEN 'event_receiver_not_found'
+        WHEN 30503 THEN 'event_retry_not_found'
     END;
 
     SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = in_errno, MESSAGE_TEXT = v_slug;

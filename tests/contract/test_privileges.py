@@ -36,8 +36,11 @@ CRON = {
     "enable_sweep",
     "expire_due",
     "get_products",
+    "list_deliveries",
+    "list_event_receivers",
     "purge_history",
     "record_stock_check",
+    "report_deliveries",
     "report_sweeps",
     "settle_waiting_payments",
 }
@@ -51,6 +54,7 @@ OPERATOR = {
     "change_product",
     "change_setting",
     "check_stock",
+    "create_event_receiver",
     "create_hold",
     "create_holds",
     "create_order",
@@ -73,6 +77,7 @@ OPERATOR = {
     "list_events",
     "list_orders",
     "list_products",
+    "pause_event_receiver",
     "purge_history",
     "record_stock_check",
     "reduce_hold",
@@ -81,8 +86,12 @@ OPERATOR = {
     "refund_orders",
     "release_hold",
     "release_holds",
+    "remove_event_receiver",
     "report_sweeps",
     "restore_product",
+    "resume_event_receiver",
+    "retry_event",
+    "rotate_event_secret",
     "set_selling_rules",
     "settle_refund",
     "settle_review",
@@ -92,6 +101,7 @@ OPERATOR = {
 }
 OPERATOR_READS = {
     "active_holds",
+    "event_deliveries",
     "payment_statuses",
     "payments_to_review",
     "pending_orders",
@@ -101,6 +111,7 @@ OPERATOR_READS = {
     "settings",
     "stock_adjustments",
     "stock_levels",
+    "undelivered_events",
     "waiting_payments",
 }
 

@@ -120,6 +120,7 @@ def keep_busy(service: Service, servers: Servers, database_url: str) -> None:
         eventually(lambda: service.events("call_retry"))
         dba.execute("ROLLBACK")
     session.call_all("record_stock_check", 0)
+    session.call("create_event_receiver", "https://shop.example/events", None)
     session.close()
     dba.close()
 

@@ -14,6 +14,7 @@ from tests.procedures.arguments import (
     BEYOND_EVERY_ID,
     LOOKUPS,
     NOT_FOUND,
+    NUMBERS,
     checksums,
     errno_of,
     wrong_for,
@@ -22,7 +23,7 @@ from tests.support import Session
 
 INVALID_REQUEST = 30001
 REFUSED_BY_STRICT_MYSQL = {1264, 1292, 1406}  # out of range, no date, data too long
-WITHOUT_ARGUMENTS = {"check_stock", "enable_sweep", "get_health", "get_metrics"}
+WITHOUT_ARGUMENTS = {"check_stock", "enable_sweep", "get_health", "get_metrics", "list_event_receivers"}
 
 
 def test_every_public_procedure_is_tried() -> None:
@@ -78,12 +79,14 @@ def is_valid(procedure: str, place: int, wrong: Any) -> bool:
         ("change_product", 1): ["ä" * 128],
         ("change_product", 2): [0],
         ("change_product", 3): [None],
+        ("create_event_receiver", 1): [None],
         ("create_hold", 2): [None],
         ("create_order", 1): [None],
         ("create_product", 0): ["ä" * 128],
         ("create_product", 1): [0],
         ("create_product", 2): [0],
         ("get_events", 0): [0, *BEYOND_EVERY_ID],
+        ("list_deliveries", 0): NUMBERS,
         ("list_events", 0): [""],
         ("list_events", 1): [0, *BEYOND_EVERY_ID],
         ("list_orders", 0): [""],
@@ -94,6 +97,9 @@ def is_valid(procedure: str, place: int, wrong: Any) -> bool:
         ("reduce_hold", 1): BEYOND_EVERY_ID,
         ("refund_order", 1): [0],
         ("refund_order", 2): [None],
+        ("report_deliveries", 0): NUMBERS,
+        ("report_deliveries", 1): [0, *BEYOND_EVERY_ID],
+        ("retry_event", 1): NUMBERS,
         ("set_selling_rules", 1): [None],
         ("set_selling_rules", 2): [None],
         ("set_selling_rules", 3): [None],

@@ -23,6 +23,8 @@ class Scene:
     paid_order_id: int
     refund_key: str
     review_key: str
+    receiver_id: int
+    retry_position: int
 
 
 CALLS: dict[str, Callable[[Scene], list[Any]]] = {
@@ -36,6 +38,7 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "cancel_orders": lambda scene: [[scene.order_id]],
     "change_product": lambda scene: [scene.product_id, "Other", "1.00", None],
     "change_setting": lambda _: ["hold_ttl_s", 120],
+    "create_event_receiver": lambda _: ["https://shop.example/events", None],
     "create_hold": lambda scene: [scene.product_id, 1, None],
     "create_holds": lambda scene: [[{"product_id": scene.product_id, "quantity": 1}] * 3],
     "create_order": lambda scene: [scene.hold_id, None],
@@ -46,7 +49,9 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "extend_hold": lambda scene: [scene.hold_id],
     "extend_holds": lambda scene: [[scene.hold_id]],
     "get_events": lambda _: [0, 10],
+    "list_deliveries": lambda scene: [scene.receiver_id, 10],
     "list_events": lambda _: ["", 0, 10],
+    "pause_event_receiver": lambda scene: [scene.receiver_id],
     "purge_history": lambda _: [1000],
     "record_stock_check": lambda _: [0],
     "reduce_hold": lambda scene: [scene.hold_id, 1],
@@ -55,8 +60,13 @@ CALLS: dict[str, Callable[[Scene], list[Any]]] = {
     "refund_orders": lambda scene: [[{"order_id": scene.paid_order_id, "restock": True}]],
     "release_hold": lambda scene: [scene.hold_id],
     "release_holds": lambda scene: [[scene.hold_id]],
+    "remove_event_receiver": lambda scene: [scene.receiver_id],
+    "report_deliveries": lambda scene: [scene.receiver_id, 1, "[]"],
     "report_sweeps": lambda _: [1000],
     "restore_product": lambda scene: [scene.other_product_id],
+    "resume_event_receiver": lambda scene: [scene.receiver_id],
+    "retry_event": lambda scene: [scene.receiver_id, scene.retry_position],
+    "rotate_event_secret": lambda scene: [scene.receiver_id],
     "set_selling_rules": lambda scene: [scene.product_id, None, None, None],
     "settle_refund": lambda scene: [scene.refund_key],
     "settle_review": lambda scene: [scene.review_key],
@@ -71,14 +81,20 @@ REFUSED: dict[str, Callable[[Scene], list[Any]]] = {
     "cancel_order": lambda _: [10**8],
     "change_product": lambda _: [10**8, "Other", "1.00", None],
     "change_setting": lambda _: ["hold_ttl_s", -1],
+    "create_event_receiver": lambda _: ["ftp://shop.example", None],
     "create_hold": lambda scene: [scene.product_id, 1000, None],
     "create_order": lambda _: [10**8, None],
+    "pause_event_receiver": lambda _: [10**8],
     "record_stock_check": lambda _: [-1],
     "extend_hold": lambda _: [10**8],
     "reduce_hold": lambda _: [10**8, 1],
     "refund_order": lambda scene: [scene.order_id, 1, None],
     "release_hold": lambda _: [10**8],
+    "remove_event_receiver": lambda _: [10**8],
     "restore_product": lambda _: [10**8],
+    "resume_event_receiver": lambda _: [10**8],
+    "retry_event": lambda scene: [scene.receiver_id, 10**8],
+    "rotate_event_secret": lambda _: [10**8],
     "set_selling_rules": lambda _: [10**8, None, None, None],
     "settle_refund": lambda _: ["nobody's"],
     "settle_review": lambda scene: [scene.refund_key],
@@ -102,6 +118,12 @@ def scene(session: Session) -> Scene:
         due = session.create_hold(product_id)
         session.execute("UPDATE holds SET expires_at = UTC_TIMESTAMP() WHERE id = %s", due)
         session.execute("CREATE TABLE IF NOT EXISTS callers_work (id INT AUTO_INCREMENT PRIMARY KEY)")
+    (receiver,) = session.call("create_event_receiver", "https://shop.example/events", "hold.expired")
+    position = receiver["position"]
+    session.execute(
+        "INSERT INTO event_retries (receiver_id, position, moved_at) VALUES (%s, %s, UTC_TIMESTAMP())",
+        *(receiver["receiver_id"], position),
+    )
     return Scene(
         product_id,
         session.create_product(stock=1),
@@ -110,6 +132,8 @@ def scene(session: Session) -> Scene:
         session.create_paid_order(product_id),
         refund_key,
         review_key,
+        receiver["receiver_id"],
+        position,
     )
 
 
@@ -195,6 +219,7 @@ def test_a_read_joins_the_callers_transaction_and_locks_nothing(
         "get_payment": [scene.refund_key],
         "get_product": [scene.product_id],
         "get_products": [f"[{scene.product_id}]"],
+        "list_event_receivers": [],
         "list_orders": ["", None, 0, 10],
         "list_products": [0, 10],
     }

@@ -1,0 +1,63 @@
+-- event_deliveries: the receivers of events, and how far each one is behind.
+--
+-- Columns receiver_id, url, types (NULL: every type), state (active; failing: it accepted nothing of its last batch;
+--         paused; gone: it answered 410), position (of the last event that was accepted or moved to the retries),
+--         events_behind (after it; those of other types included), events_retried, events_set_aside,
+--         lag_s (age of the oldest event that was neither accepted nor set aside; 0: there is none), created_by
+CREATE VIEW event_deliveries AS
+SELECT
+    receiver.id AS receiver_id,
+    receiver.url,
+    receiver.types,
+    IF(receiver.state = 'active' AND receiver.failed_batches > 0, 'failing', CONCAT(receiver.state)) AS state,
+    receiver.position,
+    counter.last_position - receiver.position
+    + (SELECT COUNT(*) FROM events AS event_ WHERE event_.position IS NULL) AS events_behind,
+    (
+        SELECT COUNT(*)
+        FROM event_retries AS retry
+        WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NULL
+    ) AS events_retried,
+    (
+        SELECT COUNT(*)
+        FROM event_retries AS retry
+        WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NOT NULL
+    ) AS events_set_aside,
+    GREATEST(
+        TIMESTAMPDIFF(
+            SECOND,
+            LEAST(
+                COALESCE(
+                    (
+                        SELECT event_.occurred_at
+                        FROM events AS event_
+                        WHERE event_.position = GREATEST(receiver.position, counter.purged_position) + 1
+                    ),
+                    (
+                        SELECT event_.occurred_at
+                        FROM events AS event_
+                        WHERE event_.position IS NULL
+                        ORDER BY event_.id
+                        LIMIT 1
+                    ),
+                    UTC_TIMESTAMP()
+                ),
+                COALESCE(
+                    (
+                        SELECT event_.occurred_at
+                        FROM event_retries AS retry
+                        INNER JOIN events AS event_ ON event_.position = retry.position
+                        WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NULL
+                        ORDER BY retry.position
+                        LIMIT 1
+                    ),
+                    UTC_TIMESTAMP()
+                )
+            ),
+            UTC_TIMESTAMP()
+        ),
+        0
+    ) AS lag_s,
+    receiver.created_by
+FROM event_receivers AS receiver
+CROSS JOIN event_counter AS counter
