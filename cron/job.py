@@ -55,9 +55,14 @@ def setting(name: str) -> str:
     return value
 
 
+def end_of_this_minute() -> float:
+    """Return the Unix time at which cron starts the next run."""
+    return (time.time() // 60 + 1) * 60
+
+
 async def seconds_of_this_minute(once: bool) -> AsyncIterator[None]:
     """Yield now, and at every whole second until the minute ends, when cron starts the next run."""
-    ends_at = (time.time() // 60 + 1) * 60
+    ends_at = end_of_this_minute()
     yield
     while not once and (next_at := time.time() // 1 + 1) < ends_at:
         await asyncio.sleep(next_at - time.time())

@@ -1,7 +1,6 @@
 """The cron programs, run as cron runs them: as processes with the cron account."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,25 +13,15 @@ import redis
 
 from service.cache import KEY_PREFIX
 from service.deploy import OWNER
-from service.mysql_url import MysqlUrl
+from stack.process import free_port
 from stack.servers import Servers
 from tests.later_release import later_release
-from tests.support import PASSWORDS, Session
+from tests.support import Session
 
-JOBS = ("check_stock", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
+JOBS = ("check_stock", "deliver_events", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
 WAIT_S = 10
 
 Run = Callable[..., tuple[int, list[dict[str, Any]]]]
-
-
-@pytest.fixture
-def environment(database_url: str, servers: Servers) -> dict[str, str]:
-    """The environment variables of a cron program for this file's database."""
-    return {
-        **os.environ,
-        "MYSQL_URL": str(MysqlUrl.parse(database_url).for_account("checkout_cron", PASSWORDS["checkout_cron"])),
-        "REDIS_URL": servers.redis_url,
-    }
 
 
 @pytest.fixture
@@ -167,11 +156,14 @@ def test_every_job_works_with_the_procedures_of_a_later_release(
     session.create_hold(session.create_product(stock=10))
     session.call("apply_payment", "an orphan", 999_998, "success")
     session.travel(0)
+    session.call("create_event_receiver", f"http://127.0.0.1:{free_port()}/", None)
+    session.create_order(session.create_product(stock=10))
     with later_release(database_url, tmp_path):
         done = {job: run(job) for job in JOBS}
     assert {exit_code for exit_code, _ in done.values()} == {0}
     assert {job: {event["event"] for event in events} for job, (_, events) in done.items()} == {
         "check_stock": set(),
+        "deliver_events": {"events_delivered"},
         "purge_history": {"history_purged"},
         "refresh_availability": {"availability_refreshed"},
         "settle_payments": {"payment_orphaned"},

@@ -1,0 +1,188 @@
+"""deliver_events sends to real receivers: the one of docs/event-delivery.md, and some that fail in every way."""
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.deploy import ROOT
+from stack.process import free_port
+from tests.deliveries import state_of
+from tests.support import Row, Session, eventually
+
+COMMAND = [sys.executable, "-m", "cron.deliver_events", "--once"]
+STATUSES = {"/accept": 204, "/refuse": 500, "/gone": 410, "/redirect": 302, "/long": 200, "/hang": 204}
+
+
+class Receivers(ThreadingHTTPServer):
+    """A server of receivers; each path answers in its own way, and notes what it gets."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.received: dict[str, list[Row]] = defaultdict(list)
+        self.is_over = threading.Event()
+
+    def url(self, path: str) -> str:
+        """The URL of a path."""
+        return f"http://127.0.0.1:{self.server_port}{path}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Notes the event of a POST and answers by the path; the path /hang answers when the test is over."""
+
+    protocol_version = "HTTP/1.1"
+    server: Receivers
+
+    def do_POST(self) -> None:
+        """Answer a delivery."""
+        event = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path == "/hang":
+            self.server.is_over.wait()
+        self.server.received[self.path].append(event)
+        body = b"x" * 10**7 if self.path == "/long" else b""
+        self.send_response(STATUSES[self.path])
+        self.send_header("content-length", str(len(body)))
+        self.send_header("location", self.server.url("/accept"))
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except ConnectionError:
+            self.close_connection = True  # nobody reads a long answer to its end
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture
+def receivers() -> Iterator[Receivers]:
+    """Receivers that run while the test does."""
+    with Receivers() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.is_over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _no_receivers(session: Session) -> None:
+    for receiver in session.query("SELECT receiver_id FROM event_deliveries"):
+        session.call("remove_event_receiver", receiver["receiver_id"])
+
+
+def run(environment: dict[str, str]) -> list[Row]:
+    """Run the program once; returns what it logged."""
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "whsec_" not in done.stdout
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def create_receiver(session: Session, url: str) -> int:
+    """Make a receiver of all types; returns its id."""
+    receiver_id: int = session.call("create_event_receiver", url, None)[0]["receiver_id"]
+    return receiver_id
+
+
+def test_the_receiver_of_the_documentation_acts_on_each_event_once(
+    session: Session, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "event-delivery.md").read_text(), re.M | re.S)
+    (tmp_path / "receiver.py").write_text(program)
+    port = free_port()
+    (receiver,) = session.call("create_event_receiver", f"http://127.0.0.1:{port}/events", None)
+    start = receiver["position"]
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "receiver:app"]
+    with subprocess.Popen(command, cwd=tmp_path, env={**environment, "EVENT_SECRETS": receiver["secret"]}) as server:
+        try:
+            order_id = session.create_paid_order(session.create_product(stock=1))
+            eventually(lambda: is_listening(port))
+            delivered = {"event": "events_delivered", "receiver_id": receiver["receiver_id"]}
+            assert run(environment)[0].items() >= {**delivered, "accepted": 2, "failed": 0}.items()
+
+            session.call("rotate_event_secret", receiver["receiver_id"])
+            session.execute("UPDATE event_receivers SET position = %s WHERE id = %s", start, receiver["receiver_id"])
+            assert run(environment)[0].items() >= {**delivered, "accepted": 2, "failed": 0}.items()
+            assert httpx.post(f"http://127.0.0.1:{port}/events", json={"position": 9}).status_code == 401
+        finally:
+            server.terminate()
+    with closing(sqlite3.connect(tmp_path / "events.sqlite3")) as stored:
+        events = [json.loads(event) for (event,) in stored.execute("SELECT event FROM events ORDER BY position")]
+        assert stored.execute("SELECT * FROM parcels").fetchall() == [(order_id,)]
+    assert [(event["position"] - start, event["type"]) for event in events] == [(1, "order.created"), (2, "order.paid")]
+
+
+def is_listening(port: int) -> bool:
+    """Whether a server answers on a port."""
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/")
+    except httpx.ConnectError:
+        return False
+    return True
+
+
+def test_receivers_that_fail_in_any_way_hold_up_no_other(
+    session: Session, environment: dict[str, str], receivers: Receivers
+) -> None:
+    urls = {path: receivers.url(path) for path in STATUSES} | {"down": f"http://127.0.0.1:{free_port()}/"}
+    ids = {name: create_receiver(session, url) for name, url in urls.items()}
+    product_id = session.create_product(stock=1000)
+    for _ in range(20):
+        session.create_paid_order(product_id)
+    with subprocess.Popen(COMMAND, env=environment) as program:
+        try:
+            done = ids.keys() - {"/hang"}
+            eventually(lambda: all(state_of(session, ids[name])["events_behind"] == 0 for name in done))
+            states = {name: state_of(session, ids[name]) for name in ids}
+        finally:
+            program.kill()
+    assert [len(receivers.received[path]) for path in ("/accept", "/long", "/hang")] == [40, 40, 0]
+    assert {name: (states[name]["state"], states[name]["events_retried"]) for name in ids} == {
+        "/accept": ("active", 0),
+        "/long": ("active", 0),
+        "/hang": ("active", 0),
+        "/refuse": ("failing", 40),
+        "/redirect": ("failing", 40),
+        "/gone": ("gone", 40),
+        "down": ("failing", 40),
+    }
+    assert states["/hang"]["events_behind"] == 40
+    failures = session.query("SELECT failure FROM undelivered_events WHERE receiver_id = %s", ids["down"])
+    assert any("ClientConnectorError" in row["failure"] for row in failures if row["failure"])
+
+
+def test_a_killed_program_loses_no_event_and_keeps_the_order_of_each_order(
+    session: Session, environment: dict[str, str], receivers: Receivers
+) -> None:
+    receiver_id = create_receiver(session, receivers.url("/accept"))
+    start = state_of(session, receiver_id)["position"]
+    product_id = session.create_product(stock=1000)
+    for _ in range(400):
+        session.create_paid_order(product_id)
+    received = receivers.received["/accept"]
+    with subprocess.Popen(COMMAND, env=environment) as program:
+        eventually(lambda: len(received) > 100)
+        program.kill()
+    assert len(received) < 800
+    run(environment)
+    assert {event["position"] for event in received} == set(range(start + 1, start + 801))
+    first = list({event["position"]: event for event in received})
+    by_order = defaultdict(list)
+    for position in first:
+        by_order[(position - start - 1) // 2].append(position)
+    assert all(positions == sorted(positions) for positions in by_order.values())
+    assert state_of(session, receiver_id)["lag_s"] == 0
