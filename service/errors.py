@@ -76,7 +76,9 @@ ERRORS = {
     HOLD_ALREADY_USED: Error("hold_already_used", 409, "The hold has become an order already."),
     HOLD_RELEASED: Error("hold_released", 409, "The hold was released; make a new hold."),
     ORDER_NOT_FOUND: Error("order_not_found", 404, "There is no such order."),
-    ORDER_ALREADY_PAID: Error("order_already_paid", 409, "The order is paid and cannot be cancelled."),
+    ORDER_ALREADY_PAID: Error(
+        "order_already_paid", 409, "The order is paid: it can be neither cancelled nor given more time."
+    ),
     ORDER_CANCELLED: Error(
         "order_cancelled", 409, "The order is cancelled and its units are available again; make a new hold."
     ),

@@ -40,7 +40,7 @@ class EventFeed:
         return found
 
     async def _has_event_after(self, position: int) -> bool:
-        """Wait for an event after a position, whoever's it is. Return False if the server stops before."""
+        """Wait for an event of any caller after a position. Return False if the server stops before."""
         while self._last_position <= position and not self._ended.is_set():
             if self._search is None or self._search.done():
                 self._search = asyncio.create_task(self._find_last_position(), name="event feed")

@@ -346,7 +346,7 @@ PARAMETERS: dict[str, Json] = {
     "wait_s": {
         "name": "wait_s",
         "in": "query",
-        "description": "seconds to wait for an event where there is none yet",
+        "description": "seconds to wait for the next event where the page would be empty",
         "schema": {"type": "integer", "minimum": 0, "maximum": WAIT_LIMIT_S, "default": 0},
     },
 }
@@ -545,7 +545,7 @@ PATHS: dict[str, Json] = {
         "order_id",
         post=_operation(
             "start_payment",
-            "Give a pending order more time, once, since its buyer is paying",
+            "Give a pending order more time, once, because its buyer is paying",
             {"200": "StartedPayment"},
             body="PaymentStartBody",
             is_body_required=False,
@@ -579,7 +579,7 @@ PATHS: dict[str, Json] = {
     STRIPE_PATH: _path(
         post=_operation(
             "apply_stripe_event",
-            "Apply an event of Stripe to its order, if it is one of a payment; 202 while there is no such order yet",
+            "Apply an event of Stripe to its order; 202 while that order does not exist yet",
             {"200": "AppliedStripeEvent", "202": "AppliedStripeEvent"},
             body="StripeEvent",
             errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
@@ -590,7 +590,7 @@ PATHS: dict[str, Json] = {
     "/api/events": _path(
         get=_operation(
             "list_events",
-            "What happened to the caller's orders and holds after a position, or as soon as something happens",
+            "The events of the caller's orders and holds after a position, or, with wait_s, the next ones to come",
             {"200": "Events"},
             parameters=("after", "event_limit", "wait_s"),
             errnos=(INVALID_REQUEST, EVENTS_PURGED),

@@ -1,4 +1,4 @@
-"""Holds: create, read, extend, release."""
+"""Holds: create, read, reduce, extend, release."""
 
 import falcon.asgi
 import msgspec
@@ -77,9 +77,9 @@ class HoldResource:
 
     async def on_patch(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Reduce an active hold; the units that it gives up become available."""
+        number = parse_id(hold_id, HOLD_NOT_FOUND)
         body = await read_body(req, self._decoder)
-        reduction = HoldReduction(parse_id(hold_id, HOLD_NOT_FOUND), req.context.caller, body.quantity)
-        hold = await self._procedures.reduce_hold(reduction)
+        hold = await self._procedures.reduce_hold(HoldReduction(number, req.context.caller, body.quantity))
         require_accepted(hold)
         if not hold.replayed:
             log.info("hold_reduced", request_id=req.context.request_id, hold_id=hold.hold_id, quantity=hold.quantity)

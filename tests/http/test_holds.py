@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from tests.http.support import Shop, assert_common_headers, assert_problem, hold_request, order_request
+from tests.http.support import (
+    Shop,
+    assert_common_headers,
+    assert_problem,
+    hold_request,
+    order_request,
+    reduction_request,
+)
 from tests.support import Session
 
 TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
@@ -95,6 +102,7 @@ def test_an_expired_hold_is_410(client: httpx.Client, session: Session, shop: Sh
     assert client.get(f"/api/holds/{hold_id}").json()["status"] == "expired"
     for response in (
         client.request(**order_request(hold_id)),
+        client.request(**reduction_request(hold_id, 1)),
         client.delete(f"/api/holds/{hold_id}"),
         client.post(f"/api/holds/{hold_id}/extend"),
     ):
@@ -103,8 +111,9 @@ def test_an_expired_hold_is_410(client: httpx.Client, session: Session, shop: Sh
 
 @pytest.mark.parametrize("hold_id", ["999999999", "abc", "0", "-1", "9999999999999999999999"])
 def test_an_id_that_no_hold_has_is_404(client: httpx.Client, hold_id: str) -> None:
-    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/extend")):
-        assert_problem(client.request(method, f"/api/holds/{hold_id}{path}"), 404, "hold_not_found", 30201)
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/extend")):
+        response = client.request(method, f"/api/holds/{hold_id}{path}", json={"quantity": 1})
+        assert_problem(response, 404, "hold_not_found", 30201)
 
 
 def test_a_hold_of_a_product_that_does_not_exist_is_404(client: httpx.Client) -> None:

@@ -255,6 +255,15 @@ def test_an_unknown_path_is_404(client: httpx.Client, path: str) -> None:
         assert_problem(client.request(method, path), 404, "not_found", None)
 
 
+def test_an_id_that_cannot_exist_is_404_whatever_the_body(client: httpx.Client) -> None:
+    for method, path, slug, errno in (
+        ("PATCH", f"{HOLDS}/abc", "hold_not_found", 30201),
+        ("POST", f"{ORDERS}/abc/start-payment", "order_not_found", 30301),
+        ("POST", f"{ORDERS}/abc/refunds", "order_not_found", 30301),
+    ):
+        assert_problem(client.request(method, path, content=b"{"), 404, slug, errno)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
