@@ -1,8 +1,8 @@
 -- number_events: give the committed events that have no position yet the next ones, in the order of their ids.
 --
 -- It reads plainly, so it neither waits for transactions that are writing events nor sees theirs: they get later
--- positions, whatever their ids. A session that numbers holds the counter's lock, so a position is visible only together
--- with all lower ones. An event of an order has a higher id than each event on which it depends.
+-- positions, whatever their ids. The session that numbers them holds the counter's lock, so a position is visible only
+-- together with all lower ones. An event of an order has a higher id than each event on which it depends.
 --
 -- In      nothing
 -- Out     out_last_position    BIGINT  the highest position that is given out
