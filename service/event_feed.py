@@ -44,8 +44,8 @@ class EventFeed:
         while self._last_position <= position and not self._ended.is_set():
             if self._search is None or self._search.done():
                 self._search = asyncio.create_task(self._find_last_position(), name="event feed")
-                # The readers raise its exception, but their time may be over when it comes.
-                self._search.add_done_callback(asyncio.Task.exception)
+                # The readers raise its exception, but their time may be over when it comes. A stop may cancel it.
+                self._search.add_done_callback(lambda search: search.cancelled() or search.exception())
             await asyncio.shield(self._search)
         return not self._ended.is_set()
 
