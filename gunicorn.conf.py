@@ -22,11 +22,10 @@ make_metrics_folder()
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency
-worker_class = "asgi"
+worker_class = "service.gunicorn_worker.Worker"
 worker_connections = worker_connection_limit()
-worker_tmp_dir = MEMORY_FOLDER  # bodies are at most 256 KiB, so no request needs a file on disk
+worker_tmp_dir = MEMORY_FOLDER  # of the workers' heartbeats, which must not wait for a disk
 backlog = 4096  # connections that the kernel accepts for a busy worker; it drops those beyond
 keepalive = 75  # seconds
-limit_request_fields = 64  # of 8 KiB at most: what a connection may hold before its request is complete
 graceful_timeout = math.ceil(settings.request_deadline_s) + 8  # seconds
 control_socket_disable = True

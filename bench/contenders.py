@@ -48,7 +48,7 @@ def _threads(workers: int, threads: int, *, worker_class: str = "gthread") -> Va
 
 def _pool(size: int) -> Variant:
     """A variant on asyncio, with so many connections per worker."""
-    return Variant(f"asgi, {size} connections per worker", pool_size=size)
+    return Variant(f"asyncio, {size} connections per worker", pool_size=size)
 
 
 _THREAD_VARIANTS = (

@@ -7,6 +7,7 @@ import falcon
 import msgspec
 
 PROBLEM_TYPE_PREFIX = "urn:flash-sale-checkout:"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 
 # The errnos that procedures SIGNAL (sql/procedures/raise_error.sql); a test compares both lists.
@@ -149,8 +150,8 @@ def unavailable(error: Exception) -> Problem:
     return Problem(slug, 503, detail)
 
 
-def serialize(_request: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:
-    """Write an HTTP error, ours or Falcon's, as a problem document."""
+def encode_problem(error: falcon.HTTPError) -> bytes:
+    """Encode an HTTP error, ours or Falcon's, as a problem document."""
     if isinstance(error, Problem):
         slug, members = error.slug, {"errno": error.errno, **error.members}
     else:
@@ -164,5 +165,10 @@ def serialize(_request: falcon.Request, response: falcon.Response, error: falcon
         "code": slug,
         **members,
     }
-    response.data = msgspec.json.encode(document)
-    response.content_type = "application/problem+json"
+    return msgspec.json.encode(document)
+
+
+def serialize(_request: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:
+    """Write an HTTP error as the answer."""
+    response.data = encode_problem(error)
+    response.content_type = PROBLEM_MEDIA_TYPE

@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import math
 import os
 import resource
 import shutil
@@ -10,14 +9,10 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, NoReturn
-
-from gunicorn.workers import gasgi
 
 import service.settings
 from service.errors import SettingsError
-from service.http_connections import HttpConnection
 from service.settings import Settings, is_loopback, load_settings
 
 CONNECTION_LIMIT = 20_000
@@ -38,7 +33,7 @@ def activate_settings() -> Settings:
         if service.settings.active is None:
             sys.exit(f"cannot start: {error}")
         print(f"The settings stay as they were: {error}", file=sys.stderr)
-    return _active_settings()
+    return active_settings()
 
 
 def make_metrics_folder() -> None:
@@ -59,7 +54,7 @@ def on_starting(server: Any) -> None:
     from service.database import SchemaError, require_compatible_schema  # noqa: PLC0415 see make_metrics_folder
 
     _require_signatures_off_loopback(server.cfg.address)
-    settings = _active_settings()
+    settings = active_settings()
     try:
         require_compatible_schema(settings.mysql_url)
     except SchemaError as error:
@@ -81,27 +76,18 @@ def on_reload(server: Any) -> None:
     _require_signatures_off_loopback(server.cfg.address)
 
 
-def post_worker_init(worker: Any) -> None:
+def post_worker_init(_worker: object) -> None:
     """Prepare a worker process, once the application is loaded.
 
     A worker whose master was killed gets SIGTERM and stops in an orderly way; without that it would keep the port
     from the next master. Objects that exist by now live as long as the worker, so the garbage collector skips them,
     and it runs rarely: reference counting frees a batch's requests (an eighth of a hold's time).
-
-    A stopping worker waits for its requests only, not for idle connections, and has the rest of the master's
-    `graceful_timeout` to answer what the batchers have queued.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    gasgi.ASGIProtocol = HttpConnection
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 10, 10)
-    worker.cfg.set("graceful_timeout", math.ceil(_active_settings().request_deadline_s) + 1)
-    if hasattr(worker, "loop"):  # the baselines of bench have other workers
-        worker.loop.add_signal_handler(signal.SIGTERM, _stop_worker, worker)
-        # gunicorn's worker would set the length of the accept queue to 100, the default of asyncio.
-        worker.loop.create_server = partial(worker.loop.create_server, backlog=worker.cfg.backlog)
 
 
 def child_exit(_server: object, worker: Any) -> None:
@@ -116,13 +102,6 @@ def on_exit(_server: object) -> None:
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
-def _stop_worker(worker: Any) -> None:
-    """Stop a worker, and end its streams, which would otherwise last until the worker's time is over."""
-    worker.handle_exit_signal()
-    if end_streams := worker.state.get("end_streams"):
-        end_streams()
-
-
 def _require_signatures_off_loopback(addresses: Iterable[Any]) -> None:
     """Refuse to start unless webhooks are signed or only this machine reaches every address.
 
@@ -130,7 +109,7 @@ def _require_signatures_off_loopback(addresses: Iterable[Any]) -> None:
     unix socket is a path.
     """
     hosts = [address[0] for address in addresses if isinstance(address, tuple)]
-    if not _active_settings().webhook_secrets and not all(map(is_loopback, hosts)):
+    if not active_settings().webhook_secrets and not all(map(is_loopback, hosts)):
         _refuse_to_start("WEBHOOK_SECRETS: give at least one; otherwise the service listens on loopback only")
 
 
@@ -140,6 +119,7 @@ def _refuse_to_start(reason: str) -> NoReturn:
     sys.exit(f"cannot start: {reason}")
 
 
-def _active_settings() -> Settings:
+def active_settings() -> Settings:
+    """Return the settings that `activate_settings` has read last."""
     assert service.settings.active is not None, "activate_settings comes first"  # noqa: S101 a mistake of ours
     return service.settings.active

@@ -143,6 +143,8 @@ class StockFeed:
 
     def end(self) -> None:
         """End all streams, and new ones at once, because the server stops."""
+        if self.is_ended:
+            return
         self.is_ended = True
         for listener in self._listeners:
             listener.wake()

@@ -16,6 +16,8 @@ from stack.servers import PROJECT
 from tests.support import PATIENCE_S, eventually
 
 CLIENTS = 64
+# What a worker logs once it listens; the second line is that of the release before.
+STARTED = ("Application startup complete", "ASGI server listening")
 DEFECTS = ("Traceback", "unexpected_error", "batcher_failed")
 
 
@@ -44,7 +46,8 @@ class Service(GunicornServer):
 
     def answers(self) -> bool:
         """Whether every worker listens and the service is ready."""
-        return self.text().count("ASGI server listening") >= self._workers and super().answers()
+        starts = sum(map(self.text().count, STARTED))
+        return starts >= self._workers and super().answers()
 
     def reload(self) -> None:
         """Reload (SIGHUP), and return when new workers have replaced all old ones."""

@@ -382,17 +382,25 @@ def received(connection: socket.socket) -> bytes:
         b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\rX: b\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /api/holds HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: x\r\n" * 64 + b"\r\n",
     ],
-    ids=["nonsense", "version", "length", "header", "chunk", "long path", "long header"],
+    ids=[
+        *("nonsense", "version", "length", "header", "line break", "two lengths", "chunk"),
+        *("long path", "long header", "many headers"),
+    ],
 )
 def test_invalid_http_fails_only_its_own_connection(client: httpx.Client, raw: socket.socket, text: bytes) -> None:
     raw.sendall(text)
     raw.shutdown(socket.SHUT_WR)
-    answer = received(raw)
-    assert answer == b"" or b" 4" in answer.partition(b"\r\n")[0]
+    head, _, document = received(raw).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\ncache-control: no-store\r\nx-request-id: " in head
+    assert json.loads(document)["code"] == "invalid_request"
     assert client.get("/healthz").status_code == 200
 
 
@@ -415,3 +423,36 @@ def test_the_rest_of_a_refused_body_is_not_read_as_the_next_request(raw: socket.
     answer = received(raw)
     assert answer.count(b"HTTP/1.1 ") in {1, 2}
     assert b"product_not_found" not in answer
+
+
+def test_garbage_behind_requests_leaves_their_responses(raw: socket.socket) -> None:
+    raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3 + b"\x16\x03\x01\r\n" * 100)
+    assert received(raw).count(b'{"status":"ok"}') == 3
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.0\r\n",
+        b"GET /healthz HTTP/1.1\r\nConnection: close\r\n",
+        b"GET /healthz HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n",
+    ],
+    ids=["HTTP/1.0", "close", "upgrade"],
+)
+def test_the_connection_ends_with_the_response_to_a_request_that_says_so(raw: socket.socket, head: bytes) -> None:
+    raw.sendall(head + b"Host: x\r\n\r\n")
+    answer = received(raw)
+    assert answer.endswith(b'{"status":"ok"}')
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_a_url_may_name_the_host(raw: socket.socket) -> None:
+    raw.sendall(b"GET http://x/healthz?a=b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert received(raw).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_expects_it_is_told_to_send_its_body(raw: socket.socket) -> None:
+    raw.sendall(b"POST /api/holds HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert raw.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    raw.sendall(b"{}")
+    assert raw.recv(65536).startswith(b"HTTP/1.1 422 ")

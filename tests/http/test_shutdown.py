@@ -1,6 +1,8 @@
 """The service's stop answers accepted requests first. tests/faults/test_operations.py stops it under load."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,14 @@ def test_neither_an_idle_connection_nor_a_reader_who_waits_delays_the_stop(
         service.stop()
         assert (answer.result().status_code, answer.result().json()) == (200, {"items": [], "next": 0})
     assert service.exit_code() == 0
+    assert service.text().count("Worker exiting") == 2, "a worker was killed"
+
+
+def test_an_interrupt_stops_the_workers_in_order(start_service: Callable[..., Service]) -> None:
+    service = start_service()
+    assert service.process_id
+    os.kill(service.process_id, signal.SIGINT)
+    service.finish()
     assert service.text().count("Worker exiting") == 2, "a worker was killed"
 
 

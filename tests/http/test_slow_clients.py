@@ -92,10 +92,25 @@ def never_read(service: Service, _start: bytes, _step: bytes) -> bool:
     return False
 
 
+def send_on(service: Service, start: bytes, step: bytes) -> bool:
+    """Send although the service has ended the connection; returns whether it disconnects."""
+    deadline = time.monotonic() + PATIENCE_S
+    with connect_to(service) as client:
+        client.sendall(start)
+        while time.monotonic() < deadline:
+            try:
+                client.sendall(step)
+            except ConnectionError:
+                return True
+            time.sleep(0.5)
+    return False
+
+
 SLOW: dict[str, tuple[Callable[[Service, bytes, bytes], bool], bytes, bytes]] = {
     "stops halfway through its body": (drip, HALF_A_BODY, b""),
     "sends its body by bytes": (drip, HALF_A_BODY, b" "),
     "never reads": (never_read, b"", b""),
+    "sends on after its request was refused": (send_on, b"no HTTP\r\n\r\n", b"x"),
 }
 
 

@@ -217,7 +217,7 @@ async def test_a_stop_ends_open_streams(start_service: Callable[..., Service], p
         await asyncio.to_thread(service.stop)
         await eventually_async(lambda: all(stream.has_ended for stream in clients))
     assert service.exit_code() == 0
-    assert "Forcing close" not in service.text()
+    assert "graceful shutdown exceeded" not in service.text()
 
 
 def test_a_stream_needs_an_api_key_if_keys_are_configured(

@@ -81,7 +81,7 @@ def test_a_reload_with_an_invalid_setting_keeps_the_active_settings(copy: Copy, 
     reload(f"WEBHOOK_SECRETS={WEBHOOK_SECRET},whsec_typo")
     eventually(lambda: "The settings stay as they were: " in copy.output())
     assert "whsec_typo" not in copy.output()
-    eventually(lambda: copy.output().rpartition("The settings stay")[2].count("ASGI server listening") >= 2)
+    eventually(lambda: copy.output().rpartition("The settings stay")[2].count("Application startup complete") >= 2)
     eventually(lambda: status_of_payment(copy, WEBHOOK_SECRET) == 202)
 
 
