@@ -16,6 +16,7 @@ STOCK_ROWS = 6
 STOCK_BAR_LENGTH = 12
 # Values beyond these are red, because alerts fire on them.
 MAX_SWEEP_LAG_S = 10
+MAX_EVENT_LAG_S = 300
 MAX_QUEUE_SHARE = 0.5
 MAX_LATENCY_S = 0.5
 CALLS = {
@@ -33,6 +34,7 @@ def render(service_url: str, window: Window, holds: Sequence[float]) -> Renderab
     return Group(
         _title(service_url, window),
         *_members(window),
+        *_receivers(window),
         _columns(_sale(window, holds), _health(window)),
         _columns(_calls(window), _stock(window)),
     )
@@ -62,6 +64,25 @@ def _members(window: Window) -> list[Text]:
         line.append("   ").append_text(_red_if(f"{missing:.0f} missing", True))
     queued = last.total("checkout_group_applier_queue_transactions")
     return [line.append(f"   {queued:,.0f} transactions to apply")]
+
+
+def _receivers(window: Window) -> list[Text]:
+    """Render a line with the receivers of events and how far each is behind; no line without a receiver.
+
+    A receiver is red if it is not active or an alert fires on it.
+    """
+    last = window.last
+    retried, set_aside = (last.totals_by(f"checkout_events_{kind}", "receiver") for kind in ("retried", "set_aside"))
+    receivers = last.samples.get("checkout_event_receiver_lag_seconds", [])
+    line = Text("events")
+    for labels, lag_s in receivers:
+        receiver, state = labels["receiver"], labels["state"]
+        shown = f"receiver {receiver} {state}, {lag_s:,.0f} s behind"
+        shown += f", {retried[receiver]:,.0f} to retry" if retried[receiver] else ""
+        shown += f", {set_aside[receiver]:,.0f} set aside" if set_aside[receiver] else ""
+        is_late = state != "active" or lag_s > MAX_EVENT_LAG_S or set_aside[receiver] > 0
+        line.append("   ").append_text(_red_if(shown, is_late))
+    return [line] if receivers else []
 
 
 def _name_of(member: Mapping[str, str]) -> str:

@@ -31,9 +31,12 @@ BEGIN
             event_.position > receiver.position
             AND event_.position <= in_through_position
             AND COALESCE(FIND_IN_SET(event_.type, receiver.types), TRUE)
-    LEFT JOIN JSON_TABLE(
-        in_results, '$[*]' COLUMNS (position BIGINT PATH '$.position', status BIGINT PATH '$.status')
-    ) AS result
-        ON result.position = event_.position AND result.status BETWEEN 200 AND 299
-    WHERE receiver.id = in_receiver_id AND result.position IS NULL;
+    LEFT JOIN (
+        SELECT DISTINCT position -- DISTINCT: MySQL then finds a position by a key
+        FROM JSON_TABLE(
+            in_results, '$[*]' COLUMNS (position BIGINT PATH '$.position', status BIGINT PATH '$.status')
+        ) AS result
+        WHERE status BETWEEN 200 AND 299
+    ) AS accepted ON accepted.position = event_.position
+    WHERE receiver.id = in_receiver_id AND accepted.position IS NULL;
 END

@@ -1,5 +1,8 @@
 -- event_deliveries: the receivers of events, and how far each one is behind.
 --
+-- Every scrape reads it, so it counts at most 1,000 events to retry, 1,000 that are set aside, and 1,000 without a
+-- position yet. FORCE INDEX: see refunds_due.
+--
 -- Columns receiver_id, url, types (NULL: every type), state (active; failing: it accepted nothing of its last batch;
 --         paused; gone: it answered 410), position (of the last event that was accepted or moved to the retries),
 --         events_behind (after it; those of other types included), events_retried, events_set_aside,
@@ -12,16 +15,27 @@ SELECT
     IF(receiver.state = 'active' AND receiver.failed_batches > 0, 'failing', CONCAT(receiver.state)) AS state,
     receiver.position,
     counter.last_position - receiver.position
-    + (SELECT COUNT(*) FROM events AS event_ WHERE event_.position IS NULL) AS events_behind,
+    + (
+        SELECT COUNT(*)
+        FROM (SELECT 1 FROM events AS event_ WHERE event_.position IS NULL LIMIT 1000) AS counted
+    ) AS events_behind,
     (
         SELECT COUNT(*)
-        FROM event_retries AS retry
-        WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NULL
+        FROM (
+            SELECT 1
+            FROM event_retries AS retry FORCE INDEX (event_retries_by_state)
+            WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NULL
+            LIMIT 1000
+        ) AS counted
     ) AS events_retried,
     (
         SELECT COUNT(*)
-        FROM event_retries AS retry
-        WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NOT NULL
+        FROM (
+            SELECT 1
+            FROM event_retries AS retry FORCE INDEX (event_retries_by_state)
+            WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NOT NULL
+            LIMIT 1000
+        ) AS counted
     ) AS events_set_aside,
     GREATEST(
         TIMESTAMPDIFF(
@@ -45,11 +59,15 @@ SELECT
                 COALESCE(
                     (
                         SELECT event_.occurred_at
-                        FROM event_retries AS retry
-                        INNER JOIN events AS event_ ON event_.position = retry.position
-                        WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NULL
-                        ORDER BY retry.position
-                        LIMIT 1
+                        FROM events AS event_
+                        WHERE
+                            event_.position = (
+                                SELECT retry.position
+                                FROM event_retries AS retry FORCE INDEX (event_retries_by_state)
+                                WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NULL
+                                ORDER BY retry.position
+                                LIMIT 1
+                            )
                     ),
                     UTC_TIMESTAMP()
                 )

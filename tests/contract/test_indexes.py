@@ -152,10 +152,16 @@ def filled(database_url: str) -> Iterator[Session]:
     make(session, "create_orders", [{"hold_id": hold} for hold in due[:DUE]], "order_id")
     session.travel(0)
     session.call("list_events", "", 0, 1)
+    session.call("create_event_receiver", "https://shop.example/events", None)
+    session.execute(
+        "INSERT INTO event_retries (receiver_id, position, order_id, moved_at, next_attempt_at)"
+        " SELECT 1, position, order_id, UTC_TIMESTAMP(), UTC_TIMESTAMP() + INTERVAL IF(position <= 10, 0, 1) HOUR"
+        " FROM events WHERE position <= 500"
+    )
     add_history(session)
     session.execute(
         "ANALYZE TABLE products, stock, holds, orders, order_lines, refunds, payment_events, idempotency_keys, sweeps,"
-        " events"
+        " events, event_retries"
     )
     yield session
     session.close()
@@ -228,12 +234,14 @@ def rows_read(session: Session, procedure: str, *arguments: object) -> int:
         ("list_products", (100, 20), 80),
         ("get_events", (100, 20), 60),
         ("get_events", (2**62, 20), 20),
+        ("list_deliveries", (1, 20), 80),
+        ("report_deliveries", (1, 5, '[{"position": 5, "status": 500}]'), 60),
         ("settle_waiting_payments", (1000,), 20 * DUE),
         ("report_sweeps", (1000,), 20),
         ("purge_history", (1000,), 40 * DUE),
         ("expire_due", (1000,), 40 * DUE),
         ("expire_due", (1000,), 20),
-        ("get_metrics", (), 1000),
+        ("get_metrics", (), 4000),
     ],
 )
 def test_a_call_reads_only_the_rows_that_it_changes(

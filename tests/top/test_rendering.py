@@ -42,6 +42,20 @@ def test_without_a_group_no_line_shows_members() -> None:
     assert "group" not in shown(checkout_mysql_hosts=[({}, 1.0)])
 
 
+def test_one_line_shows_the_receivers_of_events_and_how_far_they_are_behind() -> None:
+    text = shown(
+        checkout_event_receiver_lag_seconds=[
+            ({"receiver": "1", "state": "active"}, 0.0),
+            ({"receiver": "2", "state": "gone"}, 4000.0),
+        ],
+        checkout_events_retried=[({"receiver": "1"}, 0.0), ({"receiver": "2"}, 1500.0)],
+        checkout_events_set_aside=[({"receiver": "1"}, 0.0), ({"receiver": "2"}, 2.0)],
+    )
+    line = "events   receiver 1 active, 0 s behind   receiver 2 gone, 4,000 s behind, 1,500 to retry, 2 set aside"
+    assert line in [line.strip() for line in text.splitlines()]
+    assert "receiver" not in shown()
+
+
 def test_the_sweep_lag_shows_that_the_event_is_off() -> None:
     assert "0 s, EVENT off" in shown(checkout_sweep_event_enabled=[({}, 0.0)])
     assert "EVENT off" not in shown(checkout_sweep_event_enabled=[({}, 1.0)])
