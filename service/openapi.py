@@ -351,6 +351,16 @@ PARAMETERS: dict[str, Json] = {
     },
 }
 
+HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {"description": "the request's key, or the one made for it", "required": True, "schema": TEXT},
+    "Idempotent-Replayed": {
+        "description": "with an answer that was given before",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Location": {"description": "the path of the new hold or order", "required": True, "schema": TEXT},
+    "Retry-After": {"description": "seconds", "required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+}
+
 # The command that is shown with each operation.
 EXAMPLES = dict(
     re.findall(r"^## (\w+)\n(.+?)\n(?=\n|\Z)", Path(__file__).with_name("examples.sh").read_text(), re.M | re.S)
@@ -361,13 +371,21 @@ SHOP_ERRORS = ("401 unauthorized", "429 rate_limited")
 UNAVAILABLE = ("503 overloaded", "503 database_unavailable")
 
 
-def _problems(errnos: tuple[int, ...], others: tuple[str, ...]) -> Json:
+def _headers(*names: str) -> Json:
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
+
+
+def _problems(errnos: tuple[int, ...], others: tuple[str, ...], headers: tuple[str, ...]) -> Json:
     """Return a response per status, whose description names the possible codes."""
     codes = [(str(ERRORS[errno].status), f"{ERRORS[errno].slug} ({errno})") for errno in errnos]
     codes += [(status, code) for status, _, code in (other.partition(" ") for other in others)]
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": ", ".join(code for other, code in codes if other == status), "content": content}
+        status: {
+            "description": ", ".join(code for other, code in codes if other == status),
+            "content": content,
+            **_headers(*headers, *(("Retry-After",) if status in {"429", "503"} else ())),
+        }
         for status in sorted({status for status, _ in codes})
     }
 
@@ -384,14 +402,20 @@ def _operation(
     body: str | None = None,
     is_body_required: bool = True,
     parameters: tuple[str, ...] = (),
+    headers: tuple[str, ...] = (),
     errnos: tuple[int, ...] = (),
     errors: tuple[str, ...] = (),
     tag: str = "shop",
     media_types: tuple[str, ...] = ("application/json",),
 ) -> Json:
-    """Return one operation; `answers` are the schemas of the successful statuses, None for an answer without a body."""
+    """Return one operation; `answers` are the schemas of the successful statuses, None for an answer without a body.
+
+    `headers` are those of the successful answers. With an idempotency key, every answer has it.
+    """
+    key_header = ("Idempotency-Key",) if "IdempotencyKey" in parameters else ()
     responses: Json = {
-        status: {"description": summary} | ({"content": _content(schema, media_types)} if schema else {})
+        status: {"description": summary, **_headers(*key_header, *headers)}
+        | ({"content": _content(schema, media_types)} if schema else {})
         for status, schema in answers.items()
     }
     operation: Json = {
@@ -399,7 +423,7 @@ def _operation(
         "summary": summary,
         "tags": [tag],
         "parameters": [{"$ref": f"#/components/parameters/{parameter}"} for parameter in parameters],
-        "responses": responses | _problems(errnos, errors + (SHOP_ERRORS if tag == "shop" else ())),
+        "responses": responses | _problems(errnos, errors + (SHOP_ERRORS if tag == "shop" else ()), key_header),
     }
     if name in EXAMPLES:
         operation["description"] = f"```sh\n{EXAMPLES[name]}\n```"
@@ -466,6 +490,7 @@ PATHS: dict[str, Json] = {
             "create_hold",
             "Reserve units of a product",
             {"201": "CreatedHold"},
+            headers=("Location", "Idempotent-Replayed"),
             body="HoldBody",
             parameters=("IdempotencyKey",),
             errnos=HOLD_ERRNOS,
@@ -479,6 +504,7 @@ PATHS: dict[str, Json] = {
             "reduce_hold",
             "Reduce an active hold; the units that it gives up become available",
             {"200": "ReducedHold"},
+            headers=("Idempotent-Replayed",),
             body="HoldQuantity",
             errnos=(
                 INVALID_REQUEST,
@@ -504,6 +530,7 @@ PATHS: dict[str, Json] = {
             "extend_hold",
             "Give an active hold more time, once",
             {"200": "ExtendedHold"},
+            headers=("Idempotent-Replayed",),
             errnos=(HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED, HOLD_RELEASED),
             errors=UNAVAILABLE,
         ),
@@ -521,6 +548,7 @@ PATHS: dict[str, Json] = {
             "create_order",
             "Turn one or several holds into an order: all of them or none",
             {"201": "CreatedOrder"},
+            headers=("Location", "Idempotent-Replayed"),
             body="OrderBody",
             parameters=("IdempotencyKey",),
             errnos=ORDER_ERRNOS,
@@ -537,6 +565,7 @@ PATHS: dict[str, Json] = {
             "cancel_order",
             "Cancel a pending order and return its stock",
             {"200": "CancelledOrder"},
+            headers=("Idempotent-Replayed",),
             errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID),
             errors=UNAVAILABLE,
         ),
@@ -547,6 +576,7 @@ PATHS: dict[str, Json] = {
             "start_payment",
             "Give a pending order more time, once, because its buyer is paying",
             {"200": "StartedPayment"},
+            headers=("Idempotent-Replayed",),
             body="PaymentStartBody",
             is_body_required=False,
             errnos=(INVALID_REQUEST, ORDER_NOT_FOUND, ORDER_ALREADY_PAID, ORDER_CANCELLED),
@@ -559,6 +589,7 @@ PATHS: dict[str, Json] = {
             "refund_order",
             "Refund units of a paid order, or all that are left; the money moves at the payment provider",
             {"201": "CreatedRefund"},
+            headers=("Idempotent-Replayed",),
             body="RefundBody",
             parameters=("IdempotencyKey",),
             errnos=REFUND_ERRNOS,
@@ -570,6 +601,7 @@ PATHS: dict[str, Json] = {
             "apply_payment",
             "Record a payment event and settle its order; 202 while there is no such order yet",
             {"200": "AppliedPayment", "202": "AppliedPayment"},
+            headers=("Idempotent-Replayed",),
             body="PaymentEvent",
             errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
             errors=("401 invalid_signature", *BODY_ERRORS, *UNAVAILABLE),
@@ -581,6 +613,7 @@ PATHS: dict[str, Json] = {
             "apply_stripe_event",
             "Apply an event of Stripe to its order; 202 while that order does not exist yet",
             {"200": "AppliedStripeEvent", "202": "AppliedStripeEvent"},
+            headers=("Idempotent-Replayed",),
             body="StripeEvent",
             errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
             errors=("401 invalid_signature", *BODY_ERRORS, *UNAVAILABLE),
@@ -637,6 +670,7 @@ DOCUMENT: Json = {
     "components": {
         "schemas": {**SCHEMAS, "OpenApi": {"type": "object"}, "Text": TEXT},
         "parameters": PARAMETERS,
+        "headers": HEADERS,
         "securitySchemes": {
             "api_key": {"type": "http", "scheme": "bearer", "description": "needed where the service has API_KEYS"}
         },

@@ -116,7 +116,8 @@ class OrderCancellationResource:
         require_accepted(order)
         if not order.replayed:
             log.info("order_cancelled", request_id=req.context.request_id, order_id=order.order_id)
-        send_json(resp, {"order_id": order.order_id, **_name_holds(order), "status": order.status})
+        document = {"order_id": order.order_id, **_name_holds(order), "status": order.status}
+        send_json(resp, document, replayed=order.replayed)
 
 
 class PaymentStartResource:

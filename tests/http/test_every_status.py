@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 
-from service.openapi import DOCUMENT
+from service.openapi import DOCUMENT, HEADERS
 from service.requests import BODY_LIMIT_BYTES, STRIPE_BODY_LIMIT_BYTES
 from stack.servers import Servers
 from tests.http.support import (
@@ -322,3 +322,6 @@ def test_every_status_of_the_openapi_document_is_answered_as_described(
         response = client.request(**provocation)
     assert response.status_code == status, response.text
     OPERATIONS[name].validate_response(response)
+    described = OPERATIONS[name].definition.raw["responses"][str(status)]["headers"].keys()
+    required = {header for header in described if HEADERS[header].get("required")}
+    assert required <= {header for header in HEADERS if header in response.headers} <= described
