@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -20,8 +21,9 @@ from rich.table import Table
 from demo import plot
 from demo.buyers import Buyers, RequestFailed
 from demo.client import Client
+from demo.receiver import EventReceiver, receiving
 from demo.sale import Sale, StockLevels
-from service.database import Connection
+from service.database import Connection, ResultSets
 from service.mysql_url import MysqlUrl
 from service.primary import Primary
 from service.settings import load_environment
@@ -57,12 +59,15 @@ async def run_sale(stack: RunningStack, options: argparse.Namespace, progress: P
     sale = Sale(options.units, options.buyers, time.monotonic(), responses=buyers.responses, counts=buyers.counts)
     sale.levels.append(StockLevels(0, options.units, 0, 0, 0))
     try:
-        async with shortened_deadlines(stack, options.deadline_s), asyncio.TaskGroup() as tasks:
-            levels = sample_stock_levels(stack, product_id, sale.started_at, has_failover=options.failover)
-            tasks.create_task(record_stock_levels(levels, sale, buyers, progress))
-            tasks.create_task(buyers.run())
-            if options.failover:
-                tasks.create_task(kill_primary(sale))
+        async with shortened_deadlines(stack, options.deadline_s), receiving(partial(execute, stack)) as receiver:
+            async with asyncio.TaskGroup() as tasks:
+                levels = sample_stock_levels(stack, product_id, sale.started_at, has_failover=options.failover)
+                tasks.create_task(record_stock_levels(levels, sale, buyers, receiver, progress))
+                tasks.create_task(buyers.run())
+                if options.failover:
+                    tasks.create_task(kill_primary(sale))
+            ended_at = time.monotonic()
+        sale.events, sale.event_lag_s = receiver.received, time.monotonic() - ended_at
         async with connected(stack) as operator:
             sale.differences = len((await operator.call("check_stock"))[0])
     finally:
@@ -80,6 +85,12 @@ async def connected(stack: RunningStack) -> AsyncIterator[Connection]:
     finally:
         await connection.close()
         await primary.close()
+
+
+async def execute(stack: RunningStack, statement: str, *arguments: int | str) -> ResultSets:
+    """Run a statement as an operator, on whichever server is the primary now."""
+    async with connected(stack) as operator:
+        return await operator.execute(statement, *arguments)
 
 
 @asynccontextmanager
@@ -131,11 +142,12 @@ async def sample_stock_levels(
 
 
 async def record_stock_levels(
-    samples: AsyncIterator[StockLevels], sale: Sale, buyers: Buyers, progress: Progress
+    samples: AsyncIterator[StockLevels], sale: Sale, buyers: Buyers, receiver: EventReceiver, progress: Progress
 ) -> None:
     """Record and display the stock levels until all buyers have left and no hold or pending order is left."""
     buyers_bar = progress.add_task("buyers", total=sale.buyers, detail="")
     sold_bar = progress.add_task("sold", total=sale.units, detail="")
+    events_bar = progress.add_task("events", total=None, detail="")
     async for levels in samples:
         sale.levels.append(levels)
         buyers.is_sold_out = levels.sold >= sale.units and not buyers.returning
@@ -143,6 +155,7 @@ async def record_stock_levels(
         open_units = levels.held + levels.pending
         detail = f"{levels.available:,} available, {open_units:,} held or pending"
         progress.update(sold_bar, completed=levels.sold, detail=detail)
+        progress.update(events_bar, completed=receiver.received, detail="delivered to the shop's receiver")
         if buyers.have_left and not open_units:
             return
 
@@ -160,6 +173,7 @@ def summary(sale: Sale) -> Table:
         "refunds due": f"{counts['success refund_due']}, to buyers who paid twice or too late:"
         " SELECT * FROM refunds_due",
         "webhooks": f"{counts['redelivered']} delivered twice and applied once",
+        "events": f"{sale.events:,} delivered to the shop's receiver, the last {sale.event_lag_s:.1f} s after the sale",
         "latency": f"p50 {sale.latency_ms(0.5):.0f} ms, p99 {sale.latency_ms(0.99):.0f} ms of"
         f" {len(sale.responses):,} responses, {sale.busiest_second:,} in the busiest second",
         "check_stock()": "no difference" if sale.differences == 0 else f"{sale.differences} DIFFERENCES",

@@ -32,6 +32,8 @@ class Sale:
     responses: Sequence[Response] = ()
     counts: Counter[str] = field(default_factory=Counter)
     differences: int = 0  # rows of check_stock()
+    events: int = 0  # delivered to the shop's receiver
+    event_lag_s: float = 0  # from the end of the sale until the last event was delivered
     failed_at_s: float | None = None  # when the primary was killed, seconds after the start
 
     @property

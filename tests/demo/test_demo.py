@@ -17,6 +17,8 @@ def test_a_sale_sells_each_unit_once_and_is_drawn(copy: Copy) -> None:
     assert counted, demo.stdout
     assert int(counted[1]) - int(counted[2]) == 40
     assert "no difference" in demo.stdout
+    assert re.search(r"events +\d+ delivered to the shop's receiver", demo.stdout)
+    assert copy.run('script/mysql -N -e "SELECT * FROM event_deliveries"').stdout == ""
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", (copy.folder / "picture.svg").read_text())
     assert "200 buyers, 40 units: 40 sold, 0 oversold" in texts
     assert {"available", "held", "pending", "sold", "99th percentile", "median"} <= set(texts)
