@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class EventData(msgspec.Struct):
-    """What a StripeEvent is about."""
+    """The `data` of a StripeEvent."""
 
     object: msgspec.Raw
 

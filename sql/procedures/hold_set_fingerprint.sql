@@ -1,4 +1,4 @@
--- hold_set_fingerprint: what an idempotency key remembers of the holds of an order.
+-- hold_set_fingerprint: return the fingerprint of the holds of an order, which its idempotency key records.
 --
 -- In      in_hold_ids  JSON  array of 1 to 50 distinct ids, in any order
 -- Out     VARCHAR(64): the id if there is one, else the SHA-256 of the ascending ids; NULL: not such an array
@@ -9,7 +9,7 @@
 CREATE FUNCTION hold_set_fingerprint(in_hold_ids JSON)
 RETURNS VARCHAR(64)
 DETERMINISTIC
-COMMENT 'what an idempotency key remembers of the holds of an order'
+COMMENT 'return the fingerprint of the holds of an order, which its idempotency key records'
 BEGIN
     DECLARE v_fingerprint VARCHAR(64);
 

@@ -1,4 +1,4 @@
--- refund_fingerprint: what an idempotency key remembers of a refund; NULL if the request is not valid.
+-- refund_fingerprint: return the fingerprint of a refund, which its idempotency key records; NULL if it is not valid.
 --
 -- In      in_order_id  BIGINT
 --         in_restock   JSON    true or false
@@ -12,7 +12,7 @@
 CREATE FUNCTION refund_fingerprint(in_order_id BIGINT, in_restock JSON, in_lines JSON)
 RETURNS VARCHAR(128)
 DETERMINISTIC
-COMMENT 'what an idempotency key remembers of a refund; NULL if the request is not valid'
+COMMENT 'return the fingerprint of a refund, which its idempotency key records; NULL if it is not valid'
 BEGIN
     DECLARE v_lines VARCHAR(64);
 

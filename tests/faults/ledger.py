@@ -52,7 +52,7 @@ RESULT = {
 }
 
 
-Told = tuple[int, str, int | None]
+FeedEvent = tuple[int, str, int | None]
 
 
 class Answer(NamedTuple):
@@ -111,7 +111,7 @@ class Ledger:
     def __init__(self, products: list[int], refusals: Iterable[int]) -> None:
         self.products = products
         self.entries: list[Entry] = []
-        self.readers: list[list[Told]] = [[] for _ in range(READERS)]
+        self.readers: list[list[FeedEvent]] = [[] for _ in range(READERS)]
         self._refusals = {INSUFFICIENT_STOCK, *refusals}
         self._breaches: list[str] = []
         self._read_statuses: list[int] = []
@@ -144,7 +144,7 @@ class Ledger:
         else:
             self._read_statuses.append(response.status_code)
 
-    async def read_events(self, client: httpx.AsyncClient, reader: list[Told]) -> bool:
+    async def read_events(self, client: httpx.AsyncClient, reader: list[FeedEvent]) -> bool:
         """Read the events after the last one that a reader has read; returns whether there is no further one."""
         parameters = {"after": reader[-1][0] if reader else 0, "limit": 1000, "wait_s": 1}
         try:
@@ -214,7 +214,7 @@ class Ledger:
         return found
 
     def _reader_breaches(self, state: "_State", *, settled: bool) -> Iterator[str]:
-        """What a reader of events has missed, read twice, or read in another order than that of the positions."""
+        """Describe events that a reader missed, read twice, or read in another order than that of the positions."""
         ordered = {entry.told["order_id"] for entry in self.entries if entry.kind == "order" and entry.told}
         for reader in self.readers:
             for read, told in zip(reader, state.feed, strict=False):
@@ -223,7 +223,7 @@ class Ledger:
                     break
             missed = ordered - {order_id for _, type_, order_id in reader if type_ == "order.created"}
             if settled and missed:
-                yield f"a reader has not been told of the orders {missed}"
+                yield f"a reader has missed the orders {missed}"
 
     def _check_answer(self, entry: Entry, response: httpx.Response) -> None:
         """Check the headers that every response of its kind has."""
@@ -298,7 +298,7 @@ class _State:
         self.differences = session.call("check_stock")
         self.unexplained = session.unexplained_transitions()
         feed = session.query("SELECT position, type, order_id FROM events WHERE position > 0 ORDER BY position")
-        self.feed: list[Told] = [(row["position"], row["type"], row["order_id"]) for row in feed]
+        self.feed: list[FeedEvent] = [(row["position"], row["type"], row["order_id"]) for row in feed]
         self.events = {row["k"]: row for row in events}
         self.results = {(row["operation"], row["k"]): row["result_id"] for row in keys}
         self.results |= {("payment", row["k"]): row["order_id"] for row in events}
@@ -521,7 +521,7 @@ class Load:
                 await self.ledger.ask(client, entry)
                 await asyncio.sleep(THINK_S[1])
 
-    async def _read_events(self, reader: list[Told]) -> None:
+    async def _read_events(self, reader: list[FeedEvent]) -> None:
         """Read the feed of events from its beginning."""
         async with async_client(self._service.url) as client:
             while not self._is_over.is_set():

@@ -101,7 +101,7 @@ class Order:
 
     @property
     def amount(self) -> Decimal:
-        """What it costs."""
+        """The sum over its lines."""
         return sum((hold.quantity * hold.unit_price for hold in self.holds.values()), Decimal(0))
 
 
@@ -136,8 +136,8 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the feed tells of a transition."""
+class FeedEvent:
+    """An event of the feed, without its position."""
 
     type: str
     order_id: int | None
@@ -164,7 +164,7 @@ class Model:
     orders: dict[int, Order] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     refunds: dict[int, Row] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
+    told: list[FeedEvent] = field(default_factory=list)
     keys: dict[tuple[str, str], tuple[object, int, int]] = field(default_factory=dict)
 
     def sweep(self) -> None:
@@ -191,7 +191,7 @@ class Model:
     def expire(self, hold_id: int) -> None:
         """Expire a hold."""
         self.holds[hold_id].status = "expired"
-        self.told.append(Told("hold.expired", None, (hold_id,), self.now))
+        self.told.append(FeedEvent("hold.expired", None, (hold_id,), self.now))
 
     def cancel(self, order_id: int, reason: str) -> None:
         """Cancel an order."""
@@ -210,7 +210,9 @@ class Model:
         if event and amount is None and order:
             amount = order.amount
         hold_ids = () if order is None or reason == "orphaned" else tuple(sorted(order.holds))
-        self.told.append(Told(type_, order_id, hold_ids, self.now, reason, amount, event.payment_id if event else None))
+        self.told.append(
+            FeedEvent(type_, order_id, hold_ids, self.now, reason, amount, event.payment_id if event else None)
+        )
 
     def taken(self, product_id: int) -> list[Hold]:
         """Holds that have units of a product, ordered ones included and due ones not."""
@@ -555,7 +557,7 @@ class Model:
         if not any(hold.left for hold in order.holds.values()):
             order.status = "refunded"
         self.refunds[new_id] = {"amount": amount, "status": order.status}
-        told = Told("order.refunded", order_id, tuple(sorted(order.holds)), self.now, refund_id=new_id)
+        told = FeedEvent("order.refunded", order_id, tuple(sorted(order.holds)), self.now, refund_id=new_id)
         self.told.append(replace(told, **self.refunds[new_id]))
         self.record("refund", key, (order_id, restock, frozenset(listed.items())), new_id)
         return {"id": new_id, **self.refunds[new_id]}

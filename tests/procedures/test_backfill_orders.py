@@ -23,7 +23,7 @@ def backfill(session: Session) -> None:
 
 
 def read_columns(session: Session, order_id: int) -> Row:
-    """What release 0.9 did not write of an order."""
+    """The columns of an order that release 0.9 did not write."""
     return session.query("SELECT caller, customer_id, paid_at FROM orders WHERE id = %s", order_id)[0]
 
 

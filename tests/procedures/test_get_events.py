@@ -18,8 +18,8 @@ def last_position(session: Session) -> int:
     return position
 
 
-def told(event: Row) -> dict[str, Any]:
-    """What an event says of its order or hold: its columns that are not NULL."""
+def columns_of(event: Row) -> dict[str, Any]:
+    """The columns of an event that are not NULL, without its position and time."""
     shared = ("position", "occurred_at")
     return {name: value for name, value in event.items() if name not in shared and value is not None}
 
@@ -49,7 +49,7 @@ def test_each_type_of_event_has_its_columns(session: Session) -> None:
         *("reason", "amount", "payment_id", "refund_id", "status"),
     ]
     of_order = {"order_id": order_id, "hold_ids": f"[{holds[0]}, {holds[1]}]"}
-    assert [told(event) for event in events] == [
+    assert [columns_of(event) for event in events] == [
         {"type": "order.created", **of_order},
         {"type": "order.paid", **of_order},
         {"type": "refund.due", **of_order, "reason": "paid_twice", "amount": Decimal("9.50"), "payment_id": "pay-ä"},
@@ -73,7 +73,7 @@ def test_an_orphaned_payment_is_a_refund_due_of_nobody(session: Session) -> None
     session.travel(DAY_S + 1)
     session.call("settle_waiting_payments", 10)
     (event,) = session.call("get_events", start, 10)
-    assert told(event) == {
+    assert columns_of(event) == {
         "type": "refund.due",
         "order_id": NOBODYS_ID,
         "hold_ids": "[]",

@@ -465,7 +465,7 @@ class Checkout(RuleBasedStateMachine):
 
     @staticmethod
     def by_order(event: tuple[Any, ...]) -> Any:
-        """What things are compared by: the events of one order keep their sequence."""
+        """The key to sort events by: those of one order keep their sequence."""
         _, order_id, hold_ids, *_ = event
         return (order_id or 0, hold_ids if order_id is None else ())
 

@@ -14,7 +14,7 @@ ORDER = {"order_id": "7"}
 
 
 def translated(sent: Json) -> PaymentEvent | None:
-    """What a shop whose prices are in EUR makes of an event."""
+    """Translate an event for a shop whose prices are in EUR."""
     return translate(msgspec.json.decode(msgspec.json.encode(sent), type=StripeEvent), "EUR")
 
 
