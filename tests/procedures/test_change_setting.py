@@ -29,6 +29,7 @@ def test_the_defaults_are_as_documented(session: Session) -> None:
         "hold_extension_s": 60,
         "payment_ttl_s": 900,
         "payment_started_ttl_s": 1800,
+        "payment_window_maximum_s": 1800,
         "client_key_ttl_s": 86_400,
         "generated_key_ttl_s": 600,
         "waiting_payment_ttl_s": 86_400,

@@ -21,7 +21,7 @@ def test_a_refund_stands_in_the_register_until_it_is_ticked_off(session: Session
     (refund,) = session.query("SELECT * FROM refunds_due WHERE idempotency_key = %s", late_key)
     assert list(refund) == [
         *("event_id", "idempotency_key", "order_id", "amount", "outcome", "received_at"),
-        *("reason", "payment_id"),
+        *("reason", "payment_id", "currency"),
     ]
     assert (refund["amount"], refund["outcome"]) == (Decimal("15.00"), "refund_due")
     assert (refund["reason"], refund["payment_id"]) == ("too_late", None)
