@@ -86,7 +86,8 @@ INSERT INTO units (product_id, id)
 """
 UNIT_DIFFERENCES = """
 SELECT holds.id, IF(status = 'active', quantity, 0) AS promised, COUNT(units.id) AS units
-FROM holds LEFT JOIN units ON units.product_id = holds.product_id AND units.hold_id = holds.id
+FROM holds
+LEFT JOIN units FORCE INDEX (units_by_hold) ON units.product_id = holds.product_id AND units.hold_id = holds.id
 GROUP BY holds.id HAVING units <> promised
 """
 

@@ -4,5 +4,5 @@ CREATE TABLE units (
     id BIGINT NOT NULL,
     hold_id BIGINT,
     PRIMARY KEY (product_id, id),
-    KEY (product_id, hold_id)
+    KEY units_by_hold (product_id, hold_id)
 );

@@ -29,6 +29,7 @@ class Receivers(ThreadingHTTPServer):
     """A server of receivers; each path answers in its own way, and notes what it gets."""
 
     daemon_threads = True
+    request_queue_size = 1024  # the default, 5, makes the kernel drop some of 50 connections that arrive at once
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -151,16 +152,16 @@ def test_receivers_that_fail_in_any_way_hold_up_no_other(
         finally:
             program.kill()
     assert [len(receivers.received[path]) for path in ("/accept", "/long", "/hang")] == [40, 40, 0]
-    assert {name: (states[name]["state"], states[name]["events_retried"]) for name in ids} == {
+    assert {name: (states[name]["state"], states[name]["events_retried"]) for name in done} == {
         "/accept": ("active", 0),
         "/long": ("active", 0),
-        "/hang": ("active", 0),
         "/refuse": ("failing", 40),
         "/redirect": ("failing", 40),
         "/gone": ("gone", 40),
         "down": ("failing", 40),
     }
-    assert states["/hang"]["events_behind"] == 40
+    # On a busy machine, the time limit of its requests may have passed by now.
+    assert states["/hang"]["events_behind"] + states["/hang"]["events_retried"] == 40
     failures = session.query("SELECT failure FROM undelivered_events WHERE receiver_id = %s", ids["down"])
     assert any("ClientConnectorError" in row["failure"] for row in failures if row["failure"])
 
