@@ -7,6 +7,7 @@ do not wait for each other.
 
 import os
 import threading
+import time
 from typing import Any
 
 import falcon
@@ -55,7 +56,7 @@ def expire_holds(pool: Pool) -> None:
                     f" SET units.hold_id = NULL, status = 'expired' WHERE holds.id IN ({_places(hold_ids)})",
                     hold_ids,
                 )
-        threading.Event().wait(EXPIRY_INTERVAL_S)
+        time.sleep(EXPIRY_INTERVAL_S)
 
 
 def _places(values: list[int]) -> str:
