@@ -12,7 +12,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 WAKE_INTERVAL_S = 0.02
-OPENING_REQUESTS = 8  # more than a client sends to open a connection over TLS and to set its session
+OPENING_REQUESTS = 12  # more than a client sends to open a connection over TLS and to set its session
 
 
 class Loss(Enum):
@@ -28,6 +28,7 @@ class Proxy(ThreadingTCPServer):
     """Passes bytes on, also of TLS, until the next loss."""
 
     daemon_threads = True
+    request_queue_size = 128  # a service opens its connections at once; beyond the default, 5, the kernel drops them
 
     def __init__(self, url: str) -> None:
         """Listen on a free port, for the server of a URL."""
