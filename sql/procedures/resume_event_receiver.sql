@@ -11,22 +11,5 @@
 CREATE PROCEDURE resume_event_receiver(IN in_receiver_id BIGINT)
 COMMENT 'go on with the deliveries to a receiver where they stopped'
 BEGIN
-    DECLARE v_receiver_id BIGINT;
-
-    CALL begin_transaction();
-    BEGIN
-        DECLARE EXIT HANDLER FOR SQLEXCEPTION
-        BEGIN
-            ROLLBACK;
-            RESIGNAL;
-        END;
-
-        SELECT id INTO v_receiver_id FROM event_receivers WHERE id = in_receiver_id FOR UPDATE;
-        IF v_receiver_id IS NULL THEN
-            CALL raise_error(30502);
-        END IF;
-        UPDATE event_receivers SET state = 'active', failed_batches = 0, resumes_at = NULL WHERE id = v_receiver_id;
-        COMMIT;
-    END;
-    SELECT v_receiver_id AS receiver_id, 'active' AS state;
+    CALL change_receiver_state(in_receiver_id, 'active');
 END
