@@ -367,8 +367,12 @@ EXAMPLES = dict(
 )
 
 BODY_ERRORS = ("400 invalid_request", "413 invalid_request", "415 invalid_request")
-SHOP_ERRORS = ("401 unauthorized", "429 rate_limited")
 UNAVAILABLE = ("503 overloaded", "503 database_unavailable")
+TAG_ERRORS = {
+    "shop": (*UNAVAILABLE, "401 unauthorized", "429 rate_limited"),
+    "payment provider": (*UNAVAILABLE, "401 invalid_signature"),
+    "operations": (),
+}
 
 
 def _headers(*names: str) -> Json:
@@ -404,14 +408,16 @@ def _operation(
     parameters: tuple[str, ...] = (),
     headers: tuple[str, ...] = (),
     errnos: tuple[int, ...] = (),
-    errors: tuple[str, ...] = (),
+    other_errors: tuple[str, ...] = (),
     tag: str = "shop",
     media_types: tuple[str, ...] = ("application/json",),
 ) -> Json:
     """Return one operation; `answers` are the schemas of the successful statuses, None for an answer without a body.
 
-    `headers` are those of the successful answers. With an idempotency key, every answer has it.
+    `headers` are those of the successful answers. With an idempotency key, every answer has it. `other_errors` have no
+    errno; those that every operation of the tag may answer, or every operation with a body, are added.
     """
+    errors = (*other_errors, *(BODY_ERRORS if body else ()), *TAG_ERRORS[tag])
     key_header = ("Idempotency-Key",) if "IdempotencyKey" in parameters else ()
     responses: Json = {
         status: {"description": summary, **_headers(*key_header, *headers)}
@@ -423,7 +429,7 @@ def _operation(
         "summary": summary,
         "tags": [tag],
         "parameters": [{"$ref": f"#/components/parameters/{parameter}"} for parameter in parameters],
-        "responses": responses | _problems(errnos, errors + (SHOP_ERRORS if tag == "shop" else ()), key_header),
+        "responses": responses | _problems(errnos, errors, key_header),
     }
     if name in EXAMPLES:
         operation["description"] = f"```sh\n{EXAMPLES[name]}\n```"
@@ -460,7 +466,6 @@ PATHS: dict[str, Json] = {
             {"200": "Products"},
             parameters=("after", "limit"),
             errnos=(INVALID_REQUEST,),
-            errors=UNAVAILABLE,
         )
     ),
     "/api/products/{product_id}": _path(
@@ -470,7 +475,6 @@ PATHS: dict[str, Json] = {
             "One product with its stock",
             {"200": "Product"},
             errnos=(PRODUCT_NOT_FOUND,),
-            errors=UNAVAILABLE,
         ),
     ),
     "/api/products/{product_id}/stock/stream": _path(
@@ -481,7 +485,6 @@ PATHS: dict[str, Json] = {
             {"200": "StockEvent"},
             parameters=("LastEventId",),
             errnos=(PRODUCT_NOT_FOUND,),
-            errors=UNAVAILABLE,
             media_types=("text/event-stream",),
         ),
     ),
@@ -494,12 +497,11 @@ PATHS: dict[str, Json] = {
             body="HoldBody",
             parameters=("IdempotencyKey",),
             errnos=HOLD_ERRNOS,
-            errors=BODY_ERRORS + UNAVAILABLE,
         )
     ),
     "/api/holds/{hold_id}": _path(
         "hold_id",
-        get=_operation("get_hold", "One hold", {"200": "Hold"}, errnos=(HOLD_NOT_FOUND,), errors=UNAVAILABLE),
+        get=_operation("get_hold", "One hold", {"200": "Hold"}, errnos=(HOLD_NOT_FOUND,)),
         patch=_operation(
             "reduce_hold",
             "Reduce an active hold; the units that it gives up become available",
@@ -514,14 +516,12 @@ PATHS: dict[str, Json] = {
                 HOLD_ALREADY_USED,
                 HOLD_RELEASED,
             ),
-            errors=BODY_ERRORS + UNAVAILABLE,
         ),
         delete=_operation(
             "release_hold",
             "Give an active hold back",
             {"204": None},
             errnos=(HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED),
-            errors=UNAVAILABLE,
         ),
     ),
     "/api/holds/{hold_id}/extend": _path(
@@ -532,7 +532,6 @@ PATHS: dict[str, Json] = {
             {"200": "ExtendedHold"},
             headers=("Idempotent-Replayed",),
             errnos=(HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED, HOLD_RELEASED),
-            errors=UNAVAILABLE,
         ),
     ),
     "/api/orders": _path(
@@ -542,7 +541,6 @@ PATHS: dict[str, Json] = {
             {"200": "Orders"},
             parameters=("customer_id", "after", "limit"),
             errnos=(INVALID_REQUEST,),
-            errors=UNAVAILABLE,
         ),
         post=_operation(
             "create_order",
@@ -552,12 +550,11 @@ PATHS: dict[str, Json] = {
             body="OrderBody",
             parameters=("IdempotencyKey",),
             errnos=ORDER_ERRNOS,
-            errors=BODY_ERRORS + UNAVAILABLE,
         ),
     ),
     "/api/orders/{order_id}": _path(
         "order_id",
-        get=_operation("get_order", "One order", {"200": "Order"}, errnos=(ORDER_NOT_FOUND,), errors=UNAVAILABLE),
+        get=_operation("get_order", "One order", {"200": "Order"}, errnos=(ORDER_NOT_FOUND,)),
     ),
     "/api/orders/{order_id}/cancel": _path(
         "order_id",
@@ -567,7 +564,6 @@ PATHS: dict[str, Json] = {
             {"200": "CancelledOrder"},
             headers=("Idempotent-Replayed",),
             errnos=(ORDER_NOT_FOUND, ORDER_ALREADY_PAID),
-            errors=UNAVAILABLE,
         ),
     ),
     "/api/orders/{order_id}/start-payment": _path(
@@ -580,7 +576,6 @@ PATHS: dict[str, Json] = {
             body="PaymentStartBody",
             is_body_required=False,
             errnos=(INVALID_REQUEST, ORDER_NOT_FOUND, ORDER_ALREADY_PAID, ORDER_CANCELLED),
-            errors=BODY_ERRORS + UNAVAILABLE,
         ),
     ),
     "/api/orders/{order_id}/refunds": _path(
@@ -593,7 +588,6 @@ PATHS: dict[str, Json] = {
             body="RefundBody",
             parameters=("IdempotencyKey",),
             errnos=REFUND_ERRNOS,
-            errors=BODY_ERRORS + UNAVAILABLE,
         ),
     ),
     "/api/payments/webhook": _path(
@@ -604,7 +598,6 @@ PATHS: dict[str, Json] = {
             headers=("Idempotent-Replayed",),
             body="PaymentEvent",
             errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
-            errors=("401 invalid_signature", *BODY_ERRORS, *UNAVAILABLE),
             tag="payment provider",
         )
     ),
@@ -616,7 +609,6 @@ PATHS: dict[str, Json] = {
             headers=("Idempotent-Replayed",),
             body="StripeEvent",
             errnos=(INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED),
-            errors=("401 invalid_signature", *BODY_ERRORS, *UNAVAILABLE),
             tag="payment provider",
         )
     ),
@@ -627,13 +619,12 @@ PATHS: dict[str, Json] = {
             {"200": "Events"},
             parameters=("after", "event_limit", "wait_s"),
             errnos=(INVALID_REQUEST, EVENTS_PURGED),
-            errors=UNAVAILABLE,
         )
     ),
     "/healthz": _path(get=_operation("healthz", "The process answers", {"200": "Liveness"}, tag="operations")),
     "/readyz": _path(
         get=_operation(
-            "readyz", "The service can serve", {"200": "Readiness"}, errors=("503 not_ready",), tag="operations"
+            "readyz", "The service can serve", {"200": "Readiness"}, other_errors=("503 not_ready",), tag="operations"
         )
     ),
     "/metrics": _path(
@@ -651,7 +642,7 @@ PATHS: dict[str, Json] = {
             "What that page loads",
             {"200": "Text"},
             parameters=("docs_file",),
-            errors=("404 not_found",),
+            other_errors=("404 not_found",),
             tag="operations",
             media_types=tuple(sorted(set(DOCS_FILES.values()))),
         ),
