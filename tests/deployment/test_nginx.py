@@ -93,6 +93,8 @@ def test_addresses_carry_the_path_prefix_that_the_proxy_strips(
         page = client.get("/shop/docs").text
         addresses = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"',]+)["']""", page)
         assert {client.get(address).status_code for address in addresses} == {200}
+        # Below the prefix, the same location as without it passes Stripe's long bodies on.
+        assert client.post(f"/shop{STRIPE_PATH}", content=" " * STRIPE_BODY_LIMIT_BYTES).status_code == 404
         (server,) = client.get("/shop/openapi.json").json()["servers"]
         assert client.get(f"{server['url']}/api/products/{product_id}").status_code == 200
 
