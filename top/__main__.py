@@ -51,8 +51,8 @@ def main() -> None:
     """Show the screen until Ctrl-C; exit with 1 if the service does not answer at first."""
     parser = argparse.ArgumentParser(
         prog="script/top",
-        description="Show live figures of a service: holds, stock, latency, queues, sweep lag, refunds due, errors."
-        " Ctrl-C ends it.",
+        description="Show live figures of a service: holds, stock, latency, queues, sweep lag, refunds and reviews"
+        " due, errors. Ctrl-C ends it.",
         epilog="A red figure means that an alert fires or soon will; docs/runbook.md says what to do.",
     )
     parser.add_argument(

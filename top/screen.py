@@ -12,7 +12,7 @@ from top.metrics import Window
 
 SPARKLINE_LEVELS = " ▁▂▃▄▅▆▇█"
 SPARKLINE_LENGTH = 34  # seconds
-STOCK_ROWS = 6
+STOCK_ROWS = 7
 STOCK_BAR_LENGTH = 12
 # Values beyond these are red, because alerts fire on them.
 MAX_SWEEP_LAG_S = 10
@@ -23,6 +23,7 @@ CALLS = {
     "hold": ("POST", "/api/holds"),
     "order": ("POST", "/api/orders"),
     "webhook": ("POST", "/api/payments/webhook"),
+    "refund": ("POST", "/api/orders/{order_id}/refunds"),
     "product": ("GET", "/api/products/{product_id}"),
 }
 
@@ -90,7 +91,7 @@ def _name_of(member: Mapping[str, str]) -> str:
 
 
 def _sale(window: Window, holds: Sequence[float]) -> Panel:
-    """Render how many holds, orders and payments succeed, and how many holds are refused or expire."""
+    """Render how many holds, orders, payments and refunds succeed, and how many holds are refused or expire."""
     outcomes = "checkout_outcomes_total"
     accepted, replayed = (
         window.rate(outcomes, procedure="create_holds", outcome=outcome) for outcome in ("accepted", "replayed")
@@ -101,6 +102,7 @@ def _sale(window: Window, holds: Sequence[float]) -> Panel:
         "expired": window.rate("checkout_expirations_total", kind="hold"),
         "orders": window.rate(outcomes, procedure="create_orders", outcome="accepted"),
         "payments": window.rate(outcomes, procedure="apply_payments", outcome="applied"),
+        "refunds": window.rate(outcomes, procedure="refund_orders", outcome="accepted"),
     }
     table = _table("", "per second")
     for name, rate in rows.items():
@@ -111,7 +113,8 @@ def _sale(window: Window, holds: Sequence[float]) -> Panel:
 def _health(window: Window) -> Panel:
     """Render the figures that should be near zero; a figure is red if an alert fires on it."""
     last = window.last
-    sweep_lag_s, refunds = last.total("checkout_sweep_lag_seconds"), last.total("checkout_refunds_due")
+    sweep_lag_s = last.total("checkout_sweep_lag_seconds")
+    refunds, reviews = last.total("checkout_refunds_due"), last.total("checkout_payments_to_review")
     errors = _errors_per_second(window)
     reads = window.rate("checkout_cache_reads_total")
     hits = window.rate("checkout_cache_reads_total", result="hit") / reads if reads else None
@@ -122,6 +125,7 @@ def _health(window: Window) -> Panel:
     lag = f"{sweep_lag_s:.0f} s" if is_enabled else f"{sweep_lag_s:.0f} s, EVENT off"
     table.add_row("sweep lag", _red_if(lag, sweep_lag_s > MAX_SWEEP_LAG_S or not is_enabled))
     table.add_row("refunds due", _red_if(f"{refunds:,.0f}", refunds > 0))
+    table.add_row("payments to review", _red_if(f"{reviews:,.0f}", reviews > 0))
     table.add_row("payments waiting", f"{last.total('checkout_payments_waiting'):,.0f}")
     table.add_row("errors", _red_if(f"{errors:,.1f}/s", errors > 0))
     table.add_row("retries", f"{window.rate('checkout_call_failures_total'):,.1f}/s")
@@ -198,7 +202,7 @@ def _table(*columns: str) -> Table:
 
 
 def _panel(title: str, content: RenderableType) -> Panel:
-    return Panel(content, title=title, title_align="left", box=box.ROUNDED, border_style="dim", height=9)
+    return Panel(content, title=title, title_align="left", box=box.ROUNDED, border_style="dim", height=10)
 
 
 def _columns(*panels: Panel) -> Table:

@@ -25,6 +25,8 @@ def test_once_prints_one_screen_of_figures(copy: Copy) -> None:
     assert top.returncode == 0, top.stderr
     assert re.search(r"\b2 +0 +40 +░+ ", top.stdout)
     assert re.search(r"refunds due +1 ", top.stdout)
+    assert re.search(r"payments to review +0 ", top.stdout)
+    assert re.search(r"refunds +0\.0 ", top.stdout)
     for name in ("holds", "refused", "orders", "payments", "sweep lag", "errors", "retries", "p99 ms", "queue 0"):
         assert name in top.stdout
 
