@@ -60,6 +60,12 @@ def test_every_link_of_a_page_has_a_target(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {test for page in PAGES for test in re.findall(r"`(test_\w+)`", page.read_text())}
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    assert named - set(re.findall(r"def (test_\w+)\(", tests)) == set()
+
+
 def test_the_readme_links_to_every_page_of_docs() -> None:
     linked = set(LINK.findall((ROOT / "README.md").read_text()))
     assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= linked
