@@ -48,7 +48,7 @@ PRIMARY_PATIENCE_S = 0.25  # of one attempt: three, and those of the batch befor
 
 
 def cached_values(products: list[Product]) -> list[Value]:
-    """What the cache is to hold of products; unknown ones are passed over."""
+    """Return the values of products for the cache, none for unknown ones."""
     return [Value(product.id, product.version, product.body()) for product in products if product.id is not None]
 
 
@@ -155,12 +155,12 @@ class ProcedureClient:
     def _mutation(
         self, procedure: str, row_type: type[Row], lock_group: Callable[[Any], Hashable]
     ) -> Callable[[Any], Entry[Any, Row]]:
-        """A procedure that answers a row a request, and the products whose stock it changed."""
+        """Batch requests for a procedure that returns one row per request, then the products whose stock it changed."""
 
         async def send(connection: Connection, requests: list[Any]) -> list[Row]:
             started_at = time.monotonic()
             rows, *others = await connection.call(procedure, msgspec.json.encode(requests).decode())
-            # Published before the answers leave: who has been answered sees the change from any worker.
+            # Published before the answers, so that a client that got its answer reads the change from any worker.
             touched = find_rows(Product, others)
             await self.cache.publish(cached_values(touched), time.monotonic() - started_at)
             answers = rows_of(row_type, rows)
@@ -170,7 +170,7 @@ class ProcedureClient:
         return self._batch(procedure, send, self._settings.batch_limit, lock_group)
 
     def _read(self, procedure: str, row_type: type[Row]) -> Callable[[ScopedId], Entry[ScopedId, Row]]:
-        """A procedure that answers a row an id."""
+        """Batch the ids for a procedure that returns one row per id."""
 
         async def send(connection: Connection, requests: list[ScopedId]) -> list[Row]:
             rows, *_ = await connection.call(procedure, msgspec.json.encode(requests).decode())
@@ -179,7 +179,7 @@ class ProcedureClient:
         return self._batch(procedure, send, READ_BATCH_LIMIT)
 
     def _page(self, procedure: str, row_type: type[Row]) -> Callable[[Any], Entry[Any, list[Row]]]:
-        """A procedure that answers a page of rows, one page per call."""
+        """Queue the pages of a procedure that returns one page of rows per call."""
 
         async def send(connection: Connection, pages: list[Any]) -> list[list[Row]]:
             (page,) = pages
@@ -200,7 +200,7 @@ class ProcedureClient:
         return [bodies.get(product_id) for product_id in product_ids]
 
     async def _send_values(self, connection: Connection, product_ids: list[int]) -> list[Value | None]:
-        """What the cache holds of products, None for unknown ones: from MySQL, past the cache, which learns of it."""
+        """Return the values of products from MySQL, None for unknown ones, and publish them in the cache."""
         fetched, _ = await self._fetch_products(connection, list(dict.fromkeys(product_ids)))
         values = {value.product_id: value for value in fetched}
         return [values.get(product_id) for product_id in product_ids]
@@ -220,7 +220,7 @@ class ProcedureClient:
         (CACHE_DEGRADED if self.cache.is_circuit_open() else CACHE_MISSES).inc(len(product_ids) - hits)
 
     async def _send_events(self, connection: Connection, pages: list[EventPage]) -> list[FoundEvents]:
-        """Pages of events, each read once, however many readers ask for it."""
+        """Return pages of events; each different page is read once."""
         found: dict[EventPage, FoundEvents] = {}
         for page in dict.fromkeys(pages):
             rows, *others = await connection.call("list_events", *page)
