@@ -109,9 +109,8 @@ class Deliveries:
     async def _send_batch(self, receiver: Receiver, events: list[Event]) -> list[Result]:
         """Send events: those of one order one after another, until one is not accepted."""
         signers = [Webhook(secret) for secret in (receiver.secret, receiver.previous_secret) if secret is not None]
-        # An event without an order is its own sequence.
-        events.sort(key=lambda event: (event.order_id or -event.position, event.position))
-        sequences = iter([list(same) for _, same in groupby(events, lambda event: event.order_id or -event.position)])
+        events.sort(key=lambda event: (_sequence_of(event), event.position))
+        sequences = iter([list(same) for _, same in groupby(events, _sequence_of)])
         results: list[Result] = []
 
         async def send_sequences() -> None:
@@ -164,6 +163,11 @@ class Deliveries:
     async def _call(self, procedure: str, *arguments: int | str) -> ResultSets:
         async with self._is_free:
             return await self._connection.call(procedure, *arguments)
+
+
+def _sequence_of(event: Event) -> int:
+    """Return a number that the events of one order share; an event without an order has one of its own."""
+    return event.order_id or -event.position
 
 
 def _failed(event: Event, error: Exception) -> Result:
