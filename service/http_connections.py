@@ -41,7 +41,11 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode(
 STATUSES_WITHOUT_CONTENT = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 INVALID_HTTP = encode_problem(
-    refusal(INVALID_REQUEST, "The service reads HTTP/1.1, up to 64 headers, and up to 8 KiB of each.", status=400)
+    refusal(
+        INVALID_REQUEST,
+        "Send HTTP/1.1 with one Host header, at most 64 headers of 8 KiB, and no transfer coding but chunked.",
+        status=400,
+    )
 )
 
 log = logging.getLogger("uvicorn.error")
@@ -155,6 +159,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._is_receiving = False  # whether there is `_incoming`
         self._incoming_bytes = 0
+        self._hosts = 0
         self._expects_continue = False
         self._current: Exchange | None = None  # the application has it
         self._waiting: list[Exchange] = []  # for the application
@@ -192,6 +197,8 @@ class HttpConnection(asyncio.Protocol):
             self.data_received(data)
         elif self._is_discarding:
             self._end(is_clean=False)
+        elif self._expects_continue:
+            self._invite_body()
 
     # What uvicorn calls.
 
@@ -261,17 +268,35 @@ class HttpConnection(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._is_discarding = True  # the rest is in a protocol that this server does not speak
+        except httptools.HttpParserUpgrade as upgrade:
+            # The parser has skipped the body. This server speaks no other protocol and answers the request as HTTP/1.1.
+            head = self._format_without_upgrade(self._incoming)
+            self._parser = httptools.HttpRequestParser(self)
+            self._parse(head + data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError:
             self._refuse()
         if self._is_receiving:
             self._incoming_bytes += len(data)
             if self._incoming_bytes > (REQUEST_LIMIT_BYTES if self._incoming.scope else HEAD_LIMIT_BYTES):
                 self._refuse()
-            elif self._expects_continue and self._incoming.scope and not self._current:
-                self._expects_continue = False
-                self.transport.write(CONTINUE)
+            elif self._expects_continue:
+                self._invite_body()
+
+    def _format_without_upgrade(self, exchange: Exchange) -> bytes:
+        request_line = b"%b %b HTTP/%b" % (
+            self._parser.get_method(),
+            exchange.url,
+            self._parser.get_http_version().encode("ascii"),
+        )
+        headers = [name + b": " + value for name, value in exchange.headers if name != b"upgrade"]
+        return b"\r\n".join([request_line, *headers, b"\r\n"])
+
+    def _invite_body(self) -> None:
+        """Tell a client that waits for it to send its body, once earlier requests are answered."""
+        if self._is_receiving and self._incoming.scope and not self._current:
+            self._expects_continue = False
+            self.transport.write(CONTINUE)
 
     def _refuse(self) -> None:
         """Answer 400 and end the connection, or only end it if the client waits for responses to earlier requests."""
@@ -360,6 +385,7 @@ class HttpConnection(asyncio.Protocol):
         self._incoming = Exchange(self)
         self._is_receiving = True
         self._incoming_bytes = 0
+        self._hosts = 0
         self._expects_continue = False
 
     def on_url(self, url: bytes) -> None:
@@ -377,8 +403,12 @@ class HttpConnection(asyncio.Protocol):
         if len(exchange.headers) == HEADER_LIMIT or len(name) + len(value) > HEADER_LIMIT_BYTES:
             raise RequestRefused("many headers, or a long one")
         name = name.lower()
-        if name == b"expect":
-            self._expects_continue = value.lower() == b"100-continue"
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect":
+            self._expects_continue = value.lower() == b"100-continue" and self._parser.get_http_version() != "1.0"
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise RequestRefused("transfer coding")
         exchange.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -387,22 +417,24 @@ class HttpConnection(asyncio.Protocol):
         version = self._parser.get_http_version()
         if version not in HTTP_VERSIONS:
             raise RequestRefused("HTTP version")
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
+            raise RequestRefused("no host, or several")
+        method = self._parser.get_method().decode("ascii")
+        if self._parser.should_upgrade():
+            if method == "CONNECT":
+                raise RequestRefused("CONNECT")
+            return  # `_parse` reads the request again
         path, _, query = exchange.url.partition(b"?")
         if not path.startswith(b"/"):  # with scheme and host, as a proxy gets it
             url = httptools.parse_url(exchange.url)
-            path, query = url.path, url.query or b""
+            path, query = url.path or b"/", url.query or b""
         path_text = path.decode("ascii")
-        exchange.is_kept_alive = (
-            version == "1.1"
-            and self._parser.should_keep_alive()
-            and not self._parser.should_upgrade()
-            and not self._is_stopping
-        )
+        exchange.is_kept_alive = version == "1.1" and self._parser.should_keep_alive() and not self._is_stopping
         exchange.scope = {
             "type": "http",
             "asgi": ASGI_VERSIONS,
             "http_version": version,
-            "method": self._parser.get_method().decode("ascii"),
+            "method": method,
             "scheme": "http",
             "root_path": "",
             "path": unquote(path_text) if "%" in path_text else path_text,
@@ -423,6 +455,8 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Complete the request."""
         exchange = self._incoming
+        if not exchange.scope:
+            return  # a request to upgrade
         exchange.is_complete = True
         self._drop_incoming()
         if len(exchange.body) <= BODY_LIMIT_BYTES:
