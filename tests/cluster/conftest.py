@@ -1,4 +1,4 @@
-"""A group of three MySQL servers for each file, and the service in front of it, whose sweep is on."""
+"""A group of three MySQL servers for each file that asks for it."""
 
 import os
 import shutil
@@ -33,8 +33,3 @@ def group(servers: Servers) -> Group:
     for member in servers.group.members:
         member.wait_until_online()
     return servers.group
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _sweep(sweep_every_second: None) -> None:
-    """Sweep every second."""

@@ -18,12 +18,11 @@ from tests.support import Session, eventually
 
 PATIENCE_S = 60
 ROUNDS, ROUNDS_OF_SOAK = 1, 10
-FROZEN_S = 20
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("sweep_every_second")]
 
 
-def test_a_primary_that_is_killed_loses_nothing_and_rejoins(
+def test_a_primary_that_is_killed_loses_nothing_and_rejoins_while_the_new_one_keeps_deadlines(
     service: Service, database_url: str, group: Group, request: pytest.FixtureRequest
 ) -> None:
     rounds = ROUNDS_OF_SOAK if request.config.getoption("--soak") else ROUNDS
@@ -36,6 +35,11 @@ def test_a_primary_that_is_killed_loses_nothing_and_rejoins(
             load.wait_until_served(within_s=PATIENCE_S)
             killed.wait_until_online()
             assert group.primary() is not killed
+    # The EVENT of a server is disabled when it becomes the primary; the service enables it.
+    with closing(Session(database_url)) as session, short_holds(session):
+        product_id = session.create_product(stock=1)
+        session.create_hold(product_id)
+        eventually(lambda: session.available(product_id) == 1)
 
 
 def test_a_primary_that_is_frozen_loses_nothing_and_is_not_believed_when_it_goes_on(
@@ -44,10 +48,8 @@ def test_a_primary_that_is_frozen_loses_nothing_and_is_not_believed_when_it_goes
     frozen = group.primary()
     with steady_load(service, database_url) as load:
         frozen.pause()
-        until = time.monotonic() + FROZEN_S
         load.wait_until_served(within_s=PATIENCE_S)
         with reading_new_holds(service, database_url):
-            time.sleep(max(0.0, until - time.monotonic()))
             frozen.resume()
             eventually(lambda: frozen.status().role == "SECONDARY", within_s=PATIENCE_S)
 
@@ -87,7 +89,7 @@ def test_without_a_majority_nothing_is_accepted_and_nothing_is_lost(
         killed_at = time.monotonic()
         eventually(lambda: primary.status().state == "ERROR", within_s=PATIENCE_S)
         assert service.status_of("/readyz") == 503
-        assert accepted_since(load, killed_at + 1) == []
+        assert accepted_since(load, killed_at + 3) == []
         group.start()
         load.wait_until_served(within_s=PATIENCE_S)
 
@@ -106,15 +108,3 @@ def test_a_secondary_that_is_killed_is_not_noticed(service: Service, database_ur
         load.wait_until_served()
     assert_nobody_noticed(load)
     secondary.start()
-
-
-def test_deadlines_are_kept_by_the_new_primary(service: Service, database_url: str, group: Group) -> None:
-    """Its EVENT is disabled when it becomes the primary; the service enables it."""
-    killed = group.primary()
-    killed.kill()
-    eventually(lambda: service.status_of("/readyz") == 200, within_s=PATIENCE_S)
-    with closing(Session(database_url)) as session, service.client() as client, short_holds(session):
-        product_id = session.create_product(stock=1)
-        Shop(client).hold(product_id)
-        eventually(lambda: session.available(product_id) == 1)
-    killed.start()

@@ -33,7 +33,7 @@ SETTING = re.compile(r"^loose-(\S+) = (.*)$", re.M)
 # The private servers of this file have other addresses than the example.
 OWN = {"local-address", "group-seeds", "start-on-boot"}
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("sweep_every_second")]
 
 
 @pytest.fixture(scope="module")
