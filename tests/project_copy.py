@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.process import free_port
 from stack.servers import PROJECT
 
 START_TIMEOUT_S = 120
@@ -45,8 +45,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         copy_project(folder)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.folder = folder
         self._output = folder / ".local" / "output"
         self._server: subprocess.Popen[bytes] | None = None

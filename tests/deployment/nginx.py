@@ -10,6 +10,7 @@ import httpx
 from stack.process import Server, free_port
 from stack.servers import PROJECT
 from tests.deployment.programs import find
+from tests.support import PATIENCE_S
 
 EXAMPLE = PROJECT / "deployment" / "nginx" / "checkout.conf"
 INSIDE, OUTSIDE = "127.0.0.1", "127.0.0.2"  # addresses of clients; the second is nobody's whom the example lets in
@@ -65,7 +66,7 @@ class Nginx(Server):
     def client(self, address: str = OUTSIDE) -> httpx.Client:
         """A client that connects from the given address of this machine."""
         transport = httpx.HTTPTransport(verify=False, local_address=address)
-        return httpx.Client(base_url=self.url, transport=transport, timeout=20)
+        return httpx.Client(base_url=self.url, transport=transport, timeout=PATIENCE_S)
 
     def reload(self) -> None:
         """Read the configuration again, as `nginx -s reload` would."""

@@ -17,7 +17,7 @@ from stack import packages
 from stack.process import Server, free_port
 from stack.servers import Servers
 from tests.http.support import Service, Shop, hold_request, refund_request
-from tests.support import Session, eventually, group_of_one
+from tests.support import PATIENCE_S, Session, eventually, group_of_one
 
 FOLDER = ROOT / "deployment" / "prometheus"
 ALERTS = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
@@ -69,7 +69,7 @@ class Prometheus(Server):
     def answers(self) -> bool:
         """Whether it has scraped the service at least twice, as a rate needs."""
         try:
-            if httpx.get(f"{self.url}/-/ready", trust_env=False).status_code != 200:
+            if httpx.get(f"{self.url}/-/ready", timeout=PATIENCE_S, trust_env=False).status_code != 200:
                 return False
         except httpx.TransportError:
             return False
@@ -77,7 +77,8 @@ class Prometheus(Server):
 
     def get(self, path: str, **parameters: str) -> Any:
         """The data of an API response."""
-        document = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False).json()
+        address = f"{self.url}/api/v1/{path}"
+        document = httpx.get(address, params=parameters, timeout=PATIENCE_S, trust_env=False).json()
         assert document.get("status", "success") == "success", document
         return document["data"]
 
@@ -93,7 +94,7 @@ def busy_service(start_service: Callable[..., Service], servers: Servers, databa
     Its MySQL is the only member of a group, so that every metric has its series.
     """
     with group_of_one(database_url):
-        service = start_service(REQUEST_DEADLINE_S="0.5")
+        service = start_service(REQUEST_DEADLINE_S="1")
         keep_busy(service, servers, database_url)
         yield service
 

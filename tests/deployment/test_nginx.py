@@ -15,6 +15,7 @@ import pytest
 
 from service.openapi import STRIPE_PATH
 from service.requests import BODY_LIMIT_BYTES, STRIPE_BODY_LIMIT_BYTES
+from stack.process import free_port
 from tests.deployment.nginx import INSIDE, OUTSIDE, Nginx
 from tests.http.support import Service, Shop, assert_problem, hold_request
 from tests.support import PATIENCE_S, Session, eventually
@@ -64,7 +65,7 @@ def test_a_sale_works_through_nginx(outside: httpx.Client, session: Session) -> 
 
 
 def test_nginx_listens_on_ipv6_too(nginx: Nginx) -> None:
-    with httpx.Client(verify=False, trust_env=False) as client:  # noqa: S501 the certificate is the test's own
+    with httpx.Client(verify=False, timeout=PATIENCE_S, trust_env=False) as client:  # noqa: S501 the certificate is the test's own
         assert client.get(f"https://[::1]:{nginx.port}/healthz").status_code == 200
         assert client.get(f"http://[::1]:{nginx.plain_port}/healthz").status_code == 308
 
@@ -113,7 +114,8 @@ def test_a_stream_is_not_buffered(outside: httpx.Client, service: Service, sessi
 
 
 def test_plain_http_redirects_to_https(nginx: Nginx) -> None:
-    answer = httpx.get(f"http://127.0.0.1:{nginx.plain_port}/api/products/1", headers={"Host": "shop.example"})
+    address = f"http://127.0.0.1:{nginx.plain_port}/api/products/1"
+    answer = httpx.get(address, headers={"Host": "shop.example"}, timeout=PATIENCE_S)
     assert (answer.status_code, answer.headers["Location"]) == (308, "https://shop.example/api/products/1")
 
 
@@ -182,9 +184,7 @@ def test_concurrent_requests_per_address_are_limited(start_nginx: Callable[..., 
 
 
 def test_an_instance_that_does_not_listen_is_skipped(start_nginx: Callable[..., Nginx], service: Service) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        nobody = probe.getsockname()[1]
-    nginx = start_nginx(service, server=f"127.0.0.1:{nobody}; server {service.url.removeprefix('http://')}")
+    nginx = start_nginx(service, server=f"127.0.0.1:{free_port()}; server {service.url.removeprefix('http://')}")
     with nginx.client() as client:
         assert {client.get("/healthz").status_code for _ in range(10)} == {200}
 

@@ -10,7 +10,7 @@ import pytest
 from service.mysql_url import MysqlUrl
 from stack.process import free_port
 from tests.http.support import Service
-from tests.support import Session
+from tests.support import PATIENCE_S, Session
 
 DEPLOY = "python -m service.deploy"
 
@@ -95,7 +95,7 @@ class ServiceOnSocket(Service):
     def status_of(self, path: str) -> int:
         """Return the status of a GET over the socket."""
         transport = httpx.HTTPTransport(uds=str(self._folder / "socket"))
-        with httpx.Client(transport=transport, base_url="http://checkout") as client:
+        with httpx.Client(transport=transport, base_url="http://checkout", timeout=PATIENCE_S) as client:
             return client.get(path).status_code
 
 

@@ -14,7 +14,7 @@ from stack.process import children
 from stack.servers import PROJECT
 from tests.project_copy import API_KEY, WEBHOOK_SECRET, Copy
 from tests.stripe_events import delivery, event
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 
 Reload = Callable[..., None]
 
@@ -46,20 +46,22 @@ def status_of_payment(copy: Copy, secret: str) -> int:
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(secret).sign("msg_1", now, body),
     }
-    return httpx.post(f"http://127.0.0.1:{copy.port}/api/payments/webhook", content=body, headers=headers).status_code
+    address = f"http://127.0.0.1:{copy.port}/api/payments/webhook"
+    return httpx.post(address, content=body, headers=headers, timeout=PATIENCE_S).status_code
 
 
 def statuses_of_stripe_events(copy: Copy) -> list[int]:
     """The statuses of an event of Stripe that is signed with an old and with a new secret."""
     requests = [delivery(event("customer.created", {"id": "cus_1"}), secret) for secret in ("whsec_old", "whsec_new")]
-    address = f"http://127.0.0.1:{copy.port}"
-    return [httpx.request(**{**request, "url": address + request["url"]}).status_code for request in requests]
+    with httpx.Client(base_url=f"http://127.0.0.1:{copy.port}", timeout=PATIENCE_S) as client:
+        return [client.request(**request).status_code for request in requests]
 
 
 def status_of_read(copy: Copy, key: str | None) -> int:
     """The status of a read of product 1 with an API key."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.get(f"http://127.0.0.1:{copy.port}/api/products/1", headers=headers).status_code
+    address = f"http://127.0.0.1:{copy.port}/api/products/1"
+    return httpx.get(address, headers=headers, timeout=PATIENCE_S).status_code
 
 
 def command_of_security(beginning: str) -> str:
