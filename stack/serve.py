@@ -148,9 +148,12 @@ def client_option_file(url: MysqlUrl) -> str:
     """An option file with which the mysql client connects to the database of a URL, its session in UTC."""
     unix_socket = url.options.get("unix_socket")
     (host, port), *others = url.hosts
-    address = [f"socket = {unix_socket}"] if unix_socket else [f"host = {host}", f"port = {port}"]
     if others:
         address = []  # stack.primary finds it
+    elif unix_socket:
+        address = [f"socket = {unix_socket}"]
+    else:
+        address = [f"host = {host}", f"port = {port}"]
     if "ssl_ca" in url.options:
         address.append(f"ssl-ca = {url.options['ssl_ca']}")
         is_identity_checked = url.options.get("ssl_verify_identity") != "false"
