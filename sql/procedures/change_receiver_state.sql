@@ -1,4 +1,4 @@
--- change_receiver_state: give a receiver of events a state, and forget its failed batches.
+-- change_receiver_state: set the state of a receiver of events, and reset its count of failed batches.
 --
 -- In      in_receiver_id  BIGINT
 --         in_state        VARCHAR(16)  active or paused
@@ -8,7 +8,7 @@
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE change_receiver_state(IN in_receiver_id BIGINT, IN in_state VARCHAR(16))
-COMMENT 'give a receiver of events a state, and forget its failed batches'
+COMMENT 'set the state of a receiver of events, and reset its count of failed batches'
 BEGIN
     DECLARE v_receiver_id BIGINT;
 

@@ -1,8 +1,8 @@
 -- list_deliveries: read the events that a receiver gets next: those that are to be retried now, and new ones.
 --
--- Nothing changes until report_deliveries, so whatever was sent and not reported is read again. A new event whose order
--- has an event to retry is not among the rows. A receiver that accepted nothing of its last batch gets smaller ones,
--- after a pause.
+-- Nothing changes until report_deliveries, so events that were sent and not reported are read again. A new event whose
+-- order has an event to retry is not among the rows. A receiver that accepted nothing of its last batch gets smaller
+-- batches, after a pause.
 --
 -- In      in_receiver_id  BIGINT  one that is not active, or does not exist, gets nothing
 --         in_limit        BIGINT  new positions to consider, and events to retry, 1 to 500 of each

@@ -1,4 +1,4 @@
--- move_deliveries: forget the retries that a receiver accepted, and remember the new events that it did not accept.
+-- move_deliveries: delete the retries that a receiver accepted, and insert the new events that it did not accept.
 --
 -- In      in_receiver_id       BIGINT    that the transaction has locked; NULL: nothing happens
 --         in_through_position  BIGINT    as report_deliveries
@@ -9,7 +9,7 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE move_deliveries(IN in_receiver_id BIGINT, IN in_through_position BIGINT, IN in_results LONGTEXT)
-COMMENT 'forget the retries that a receiver accepted, and remember the new events that it did not accept'
+COMMENT 'delete the retries that a receiver accepted, and insert the new events that it did not accept'
 BEGIN
     DELETE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */ retry
     FROM JSON_TABLE(

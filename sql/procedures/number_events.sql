@@ -1,4 +1,4 @@
--- number_events: give the committed events that have no position yet the next ones, in the order of their ids.
+-- number_events: give the next positions to committed events that have none, in the order of their ids.
 --
 -- It reads plainly, so it neither waits for transactions that are writing events nor sees theirs: they get later
 -- positions, whatever their ids. The session that numbers them holds the counter's lock, so a position is visible only
@@ -12,7 +12,7 @@
 -- Retry   safe
 -- Txn     its own; refused inside another
 CREATE PROCEDURE number_events(OUT out_last_position BIGINT, OUT out_purged_position BIGINT)
-COMMENT 'give the committed events that have no position yet the next ones, in the order of their ids'
+COMMENT 'give the next positions to committed events that have none, in the order of their ids'
 BEGIN
     DECLARE v_found BIGINT;
     DECLARE v_event_ids JSON;

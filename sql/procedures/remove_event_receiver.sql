@@ -1,4 +1,4 @@
--- remove_event_receiver: delete a receiver, and what it has not accepted.
+-- remove_event_receiver: delete a receiver and the events that it has not accepted.
 --
 -- In      in_receiver_id  BIGINT
 -- Out     one row: receiver_id, events_dropped (that were retried or set aside)
@@ -7,7 +7,7 @@
 -- Retry   safe: once deleted, it is not found
 -- Txn     its own; refused inside another
 CREATE PROCEDURE remove_event_receiver(IN in_receiver_id BIGINT)
-COMMENT 'delete a receiver, and what it has not accepted'
+COMMENT 'delete a receiver and the events that it has not accepted'
 BEGIN
     DECLARE v_events BIGINT;
 

@@ -2,7 +2,7 @@
 --
 -- An event up to the new position that was not accepted moves to event_retries, and so does each later event of its
 -- order. The first one of an order is sent again after pauses that grow from 5 s to an hour. If it fails three days
--- after it was moved, it is set aside, and the next one of its order gets its turn.
+-- after it was moved, it is set aside, and the next one of its order is sent.
 --
 -- In      in_receiver_id       BIGINT    one that does not exist is ignored: it may have been removed
 --         in_through_position  BIGINT    as list_deliveries returned it

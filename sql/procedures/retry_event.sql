@@ -1,7 +1,7 @@
 -- retry_event: deliver an event again that a receiver has not accepted, for another three days.
 --
--- It is for events that are set aside. One that waits for its next attempt gets it now, unless an earlier event of its
--- order goes first.
+-- It is for events that are set aside. An event that waits for its next attempt is sent now, unless an earlier event of
+-- its order is sent first.
 --
 -- In      in_receiver_id  BIGINT
 --         in_position     BIGINT  of the event

@@ -1,6 +1,6 @@
--- schedule_retries: say when the events that failed are sent again, or set them aside after three days.
+-- schedule_retries: schedule the next attempt of events that failed, or set them aside after three days.
 --
--- The first event of an order that waits no longer for an earlier one is sent at once.
+-- An event that no longer waits for an earlier one of its order is sent at once.
 --
 -- In      in_receiver_id  BIGINT    that the transaction has locked, with its position before the batch; NULL: nothing
 --                                   happens
@@ -11,7 +11,7 @@
 -- Retry   safe; a failure may count twice
 -- Txn     the caller's
 CREATE PROCEDURE schedule_retries(IN in_receiver_id BIGINT, IN in_results LONGTEXT, OUT out_set_aside BIGINT)
-COMMENT 'say when the events that failed are sent again, or set them aside after three days'
+COMMENT 'schedule the next attempt of events that failed, or set them aside after three days'
 BEGIN
     DECLARE v_first_positions JSON;
 
