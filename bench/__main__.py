@@ -32,18 +32,21 @@ QUICK = Parameters(
     warm_up_seconds=0,
     max_variants=1,
     connections=(16,),
-    old_rows=(100_000,),
+    old_rows=100_000,
     due_holds=100_000,
-    batch_sizes=(1, 256),
+    events=10_000,
     failovers=1,
 )
 
 
-def measure_all(runner: Runner, names: list[str]) -> Report:
-    """Run scenarios one after another; if one fails, record why and continue with the next."""
+def measure_all(runner: Runner, names: list[str], folder: Path | None) -> Report:
+    """Run scenarios one after another, and write the results of each to `folder` once it ends, and the plots.
+
+    If a scenario fails, record why and continue with the next.
+    """
     against = runner.against.name if runner.against else None
     report = Report(runner.mysql_settings(), asdict(runner.parameters), runner.tunings, against)
-    for name in names:
+    for number, name in enumerate(names, start=1):
         started_at = time.monotonic()
         try:
             runner.mysql_settings()  # raises NotDurable if a setting has been changed since the last scenario
@@ -51,7 +54,11 @@ def measure_all(runner: Runner, names: list[str]) -> Report:
         except (InconsistentStock, FreshnessError, LoadError, NotDurable, StackError) as error:
             report.failures[name] = str(error)
             print(f"{name}: FAILED: {error}", flush=True)
-        print(f"{name}: took {time.monotonic() - started_at:.0f} s", flush=True)
+        print(f"{name}: took {time.monotonic() - started_at:.0f} s, {number} of {len(names)} scenarios", flush=True)
+        if folder:
+            results = report.write(folder)
+            if not against:
+                plots.draw(results)
     return report
 
 
@@ -73,7 +80,7 @@ def _arguments() -> argparse.Namespace:
         "working tree divided by REV, as median (minimum to maximum)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="measure everything roughly, in 3 minutes; write no results"
+        "--quick", action="store_true", help="measure everything roughly, in 5 minutes; write no results"
     )
     parser.add_argument(
         "--rounds",
@@ -125,16 +132,14 @@ def main() -> None:
             revision.checked_out(commit, running.folder) if commit else nullcontext() as against,
             closing(Runner(running, _parameters(arguments), password, against)) as runner,
         ):
-            report = measure_all(runner, arguments.scenario)
+            report = measure_all(runner, arguments.scenario, arguments.results)
     except (StackError, NotDurable) as error:
         sys.exit(f"script/bench: {error}")
     except KeyboardInterrupt:
         sys.exit("Stopped")
-    if arguments.results:
-        drawn = [] if commit else plots.draw(report.scenarios, arguments.results)
-        for path in (report.write(arguments.results), *drawn):
-            print(f"Wrote {path}")
     print(report.table())
+    if arguments.results:
+        print(f"Results and plots are in {arguments.results}")
     sys.exit(not report.is_valid)
 
 

@@ -52,7 +52,7 @@ def _pool(size: int) -> Variant:
 
 
 _THREAD_VARIANTS = (
-    *(_threads(2, 8), _threads(2, 16), _threads(2, 32), _threads(2, 64), _threads(4, 8), _threads(4, 16)),
+    *(_threads(2, 8), _threads(2, 16), _threads(4, 8)),
     # gunicorn's default worker class, which has no keep-alive.
     _threads(8, 1, worker_class="sync"),
 )
@@ -78,11 +78,9 @@ ONE_CALL_THREADS = Contender(
     _THREAD_VARIANTS,
     GUNICORN_WITH_C_DRIVER,
 )
-ONE_CALL_ASYNCIO = Contender(
-    "one CALL, asyncio", "bench.baselines.one_call_asyncio:create_app()", (_pool(4), _pool(8), _pool(16), _pool(32))
-)
+ONE_CALL_ASYNCIO = Contender("one CALL, asyncio", "bench.baselines.one_call_asyncio:create_app()", (_pool(4), _pool(8)))
 REDIS_ONLY = Contender(
-    "Redis only", "bench.baselines.redis_only:create_app()", (_pool(64), _pool(16), _pool(4)), database="redis"
+    "Redis only", "bench.baselines.redis_only:create_app()", (_pool(64), _pool(16)), database="redis"
 )
 EMPTY = Contender("empty answer", "bench.baselines.empty:create_app()", database="none")
 

@@ -14,7 +14,7 @@ from service.primary import find_primary
 from stack.errors import StackError
 
 ROWS_PER_INSERT = 1_000_000
-HOLDS_PER_CALL = 1_000
+REQUESTS_PER_CALL = 1_000
 AMPLE_STOCK = 1_000_000_000
 IDLE_TIMEOUT_S = 60
 IDLE_POLLS = 4
@@ -200,16 +200,27 @@ class ProductDatabase(Database):
 
     def hold(self, units: int) -> None:
         """Make so many holds of one unit of product 1."""
-        for first in range(0, units, HOLDS_PER_CALL):
-            requests = [{"product_id": 1, "quantity": 1}] * min(HOLDS_PER_CALL, units - first)
+        for first in range(0, units, REQUESTS_PER_CALL):
+            requests = [{"product_id": 1, "quantity": 1}] * min(REQUESTS_PER_CALL, units - first)
             self.execute("CALL create_holds(%(requests)s)", requests=json.dumps(requests))
 
     def order(self, hold_ids: list[int]) -> list[int]:
         """Make an order of each hold; returns their ids."""
-        for first in range(0, len(hold_ids), HOLDS_PER_CALL):
-            requests = [{"hold_id": hold_id} for hold_id in hold_ids[first : first + HOLDS_PER_CALL]]
+        for first in range(0, len(hold_ids), REQUESTS_PER_CALL):
+            requests = [{"hold_id": hold_id} for hold_id in hold_ids[first : first + REQUESTS_PER_CALL]]
             self.execute("CALL create_orders(%(requests)s)", requests=json.dumps(requests))
         return self.ids_of("orders")
+
+    def pay(self, orders: int) -> None:
+        """Make so many orders of one unit of product 1 and pay them, which makes two events of each."""
+        self.hold(orders)
+        order_ids = self.order(self.ids_of("holds"))
+        for first in range(0, orders, REQUESTS_PER_CALL):
+            events = [
+                {"idempotency_key": str(order_id), "order_id": order_id, "status": "success"}
+                for order_id in order_ids[first : first + REQUESTS_PER_CALL]
+            ]
+            self.execute("CALL apply_payments(%(events)s)", events=json.dumps(events))
 
     def ids_of(self, table: str) -> list[int]:
         """Return the ids of all rows of a table, in order."""

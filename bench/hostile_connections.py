@@ -13,7 +13,6 @@ it is killed.
 
 import asyncio
 import resource
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,8 @@ from dataclasses import astuple, dataclass
 from urllib.parse import urlsplit
 
 import uvloop
+
+from bench import programs
 
 CONCURRENT_CONNECTS = 200  # well below the length of the service's accept queue
 BYTE_INTERVAL_S = 1
@@ -30,10 +31,6 @@ HALF_A_BODY = HEADERS + b'Content-Length: 100\r\n\r\n{"product_id":1,"quant'
 GARBAGE = b"GET /healthz HTTP/1.1\r\nHost: checkout\r\n\r\n" * 3 + b"\x16\x03\x01\x02\x00\r\n" * 1000
 
 Attack = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class ConnectFailed(Exception):
-    """The hostile connections could not be opened."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +45,9 @@ class ConnectionCounts:
 
 @contextmanager
 def attack(url: str, counts: ConnectionCounts) -> Iterator[None]:
-    """Keep hostile connections to a service open during the block; raises ConnectFailed."""
-    command = [sys.executable, "-m", "bench.hostile_connections", url, *map(str, astuple(counts))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            if process.stdout is None or process.stdout.readline() != "ready\n":
-                raise ConnectFailed("bench.hostile_connections failed, its messages are above")
-            yield
-        finally:
-            process.kill()
+    """Keep hostile connections to a service open during the block; raises LoadError."""
+    with programs.running("hostile_connections", url, *astuple(counts)):
+        yield
 
 
 async def send_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:

@@ -6,7 +6,6 @@ of them has received the stock, and at the end of its input the events per secon
 
 import asyncio
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,32 +15,21 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from bench import programs
+
 CONCURRENT_CONNECTS = 200  # well below the length of the service's accept queue
 REQUEST = b"GET /api/products/1/stock/stream HTTP/1.1\r\nHost: checkout\r\n\r\n"
 
 
-class ListenersFailed(Exception):
-    """The listeners could not connect, or the service closed some of their connections."""
-
-
 @contextmanager
 def listening(url: str, number: int, rates: list[float]) -> Iterator[None]:
-    """Keep listeners of a service connected during the block; raises ListenersFailed.
+    """Keep listeners of a service connected during the block; raises LoadError.
 
     At the end of the block, the events per second that a listener has received are appended to `rates`.
     """
-    command = [sys.executable, "-m", "bench.listeners", url, str(number)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            if process.stdout is None or process.stdout.readline() != "ready\n":
-                raise ListenersFailed("bench.listeners failed, its messages are above")
-            yield
-            output, _ = process.communicate()
-        finally:
-            process.kill()
-    if process.returncode != 0:
-        raise ListenersFailed("bench.listeners failed, its messages are above")
-    rates.append(float(output))
+    with programs.running("listeners", url, number) as process:
+        yield
+        rates.append(float(programs.finish(process)))
 
 
 class Listener(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """The load generator wrk: what it sends, and what it measured."""
 
 import os
+import resource
 import shutil
 import subprocess
 from collections import defaultdict
@@ -44,9 +45,10 @@ class Load:
 
 
 class Measurement(msgspec.Struct):
-    """The result of one run of wrk, the memory of the server processes in the middle of it, and their CPU time.
+    """The result of one run of wrk, the memory of the server processes in the middle of it, and CPU times.
 
     `cpu_us` is the CPU time per request in µs, by server: what the kernel counted for its processes.
+    `load_generator_cpu_us` is that of wrk.
     """
 
     requests: int
@@ -57,6 +59,7 @@ class Measurement(msgspec.Struct):
     statuses: dict[str, int]
     memory: list["Memory"] = msgspec.field(default_factory=list)
     cpu_us: dict[str, float] = msgspec.field(default_factory=dict)
+    load_generator_cpu_us: float = 0.0
 
     def rate(self, kind: str) -> float:
         """Requests per second; for the kind "flow", whole flows of three requests per second."""
@@ -115,6 +118,7 @@ class Wrk:
 
     def run(self, url: str, load: Load, seconds: int, sample_memory: Callable[[], list[Memory]] = list) -> Measurement:
         """Send for so many seconds, and call `sample_memory` halfway; raises LoadError."""
+        cpu_seconds_before = _cpu_seconds_of_ended_children()
         process = self.start(url, load, seconds)
         try:
             process.wait(seconds / 2)
@@ -124,7 +128,14 @@ class Wrk:
             memory = []
         measurement = self.finish(process)
         measurement.memory = memory
+        cpu_seconds = _cpu_seconds_of_ended_children() - cpu_seconds_before
+        measurement.load_generator_cpu_us = 1e6 * cpu_seconds / max(1, measurement.requests)
         return measurement
+
+
+def _cpu_seconds_of_ended_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def cpu_seconds_of(processes: dict[int, str]) -> dict[str, float]:

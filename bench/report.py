@@ -36,28 +36,31 @@ class Report:
         return not self.failures and not any(result.errors for result in results)
 
     def write(self, folder: Path) -> Path:
-        """Write the JSON file of the day, adding to the scenarios that it has already; returns the file."""
+        """Write the JSON file of the day on which the run began, and return it.
+
+        What earlier runs of the day have measured stays in it, unless this run has measured it again.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.started_at[:10]}.json"
-        earlier = json.loads(path.read_text()) if path.exists() else {"tunings": [], "failures": {}, "scenarios": {}}
+        earlier = json.loads(path.read_text()) if path.exists() else {"tunings": {}, "failures": {}, "scenarios": {}}
         document = self._document()
-        document["tunings"] = earlier["tunings"] + document["tunings"]
-        for part in ("failures", "scenarios"):
+        for part in ("tunings", "failures", "scenarios"):
             document[part] = {**earlier[part], **document[part]}
+        for name in self.scenarios:
+            document["failures"].pop(name, None)
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         return path
 
     def _document(self) -> dict[str, Any]:
+        run = {"started_at": self.started_at, "parameters": self.parameters, "against": self.against}
         return {
-            "started_at": self.started_at,
             "machine": _machine(),
             "mysql": self.mysql_settings,
-            "parameters": self.parameters,
-            "against": self.against,
-            "tunings": [asdict(tuning) for tuning in self.tunings],
+            "tunings": {tuning.contender: tuning.rates for tuning in self.tunings},
             "failures": self.failures,
             "scenarios": {
                 name: {
+                    "run": run,
                     "results": [_result_document(result) for result in scenario.results],
                     "targets": [{**asdict(target), "is_met": target.is_met} for target in scenario.targets],
                     "notes": scenario.notes,
@@ -112,6 +115,7 @@ def _result_document(result: Result) -> dict[str, Any]:
         "p99_ms": result.p99_ms,
         "errors": result.errors,
         "cpu_us": result.cpu_us,
+        "load_generator_cpu_us": result.load_generator_cpu_us,
         "memory": msgspec.to_builtins(result.memory),
     }
 
@@ -123,7 +127,8 @@ def _result_line(result: Result) -> str:
 
 
 def _cpu_lines(result: Result) -> list[str]:
-    texts = [f"{name} {cpu_us:,.0f}" for name, cpu_us in result.cpu_us.items() if cpu_us >= 1]
+    cpu_us = {**result.cpu_us, "load generator": result.load_generator_cpu_us}
+    texts = [f"{name} {value:,.0f}" for name, value in cpu_us.items() if value >= 1]
     return [f"    CPU µs per request: {', '.join(texts)}"] if texts else []
 
 

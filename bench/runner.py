@@ -34,9 +34,9 @@ class Parameters:
     warm_up_seconds: int = 1
     max_variants: int | None = None
     connections: tuple[int, ...] = (16, 64, 256, 1024, 2048, 4096)
-    old_rows: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
+    old_rows: int = 10_000_000
     due_holds: int = 1_000_000
-    batch_sizes: tuple[int, ...] = (1, 16, 64, 256, 1_000)
+    events: int = 100_000
     failovers: int = 5
 
 
@@ -96,6 +96,11 @@ class Result:
         """The median of the rounds' CPU time per request, in µs, by server."""
         names = self.rounds[0].cpu_us
         return {name: statistics.median(measurement.cpu_us[name] for measurement in self.rounds) for name in names}
+
+    @property
+    def load_generator_cpu_us(self) -> float:
+        """The median of the rounds' CPU time of the load generator per request, in µs."""
+        return statistics.median(measurement.load_generator_cpu_us for measurement in self.rounds)
 
     @property
     def errors(self) -> dict[str, int]:

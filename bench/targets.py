@@ -61,10 +61,8 @@ class ScenarioResult:
     revision_ratios: list[RevisionRatios] = field(default_factory=list)
 
 
-def rate_target(
-    subject: Result, threshold: float, baseline: Result, factor: float = 1.0, description: str = ""
-) -> Target:
-    """Require that the subject's rate is at least `threshold` times the baseline's rate, multiplied by `factor`."""
-    text = f"{subject.label}: ≥ {threshold:g} x {description or baseline.label}"
-    value = subject.rate / (baseline.rate * factor) if baseline.rate else 0.0
+def rate_target(subject: Result, threshold: float, baseline: Result) -> Target:
+    """Require that the subject's rate is at least `threshold` times the baseline's rate."""
+    text = f"{subject.label}: ≥ {threshold:g} x {baseline.label}"
+    value = subject.rate / baseline.rate if baseline.rate else 0.0
     return Target(text, value, threshold, is_valid=not subject.errors and not baseline.errors)

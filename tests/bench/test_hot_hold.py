@@ -12,6 +12,7 @@ from bench.database import InconsistentStock
 from bench.report import Report
 from bench.runner import Parameters, Runner
 from bench.scenarios import measure
+from bench.targets import ScenarioResult
 from stack.servers import Servers
 from tests.support import PASSWORDS
 
@@ -32,14 +33,15 @@ def test_hot_hold_measures_the_service_and_every_baseline(runner: Runner, tmp_pa
     report.scenarios["hot_hold"] = measure("hot_hold", runner)
     assert report.is_valid, report.table()
 
-    document = json.loads(report.write(tmp_path).read_text())
+    path = report.write(tmp_path)
+    document = json.loads(path.read_text())
     results = document["scenarios"]["hot_hold"]["results"]
     assert len(results) == 7
     assert all(result["rate"] > 0 for result in results)
     assert any("worker" in memory["process"] for memory in results[0]["memory"])
     assert results[0]["cpu_us"].keys() == {"MySQL", "Redis", "gunicorn", "service, worker"}
-    assert len(document["scenarios"]["hot_hold"]["targets"]) == 6
-    (plot,) = plots.draw(report.scenarios, tmp_path)
+    assert len(document["scenarios"]["hot_hold"]["targets"]) == 5
+    (plot,) = plots.draw(path)
     assert "client-side transactions" in plot.read_text()
 
 
@@ -57,6 +59,19 @@ def test_payments_alone_are_each_applied_once(runner: Runner, monkeypatch: pytes
     assert result.errors == {}
     ((paid,),) = runner.product.execute("SELECT COUNT(*) FROM orders WHERE status = 'paid'")
     assert paid >= result.rounds[0].requests  # wrk leaves without the answers to its last requests
+
+
+def test_results_of_the_same_day_are_added_to_each_other(tmp_path: Path) -> None:
+    """A run adds its scenarios to the file of the day on which it began, and replaces those that failed before."""
+    report = Report({}, {}, [], started_at="2026-01-31T23:59:00Z")
+    report.failures = {"mix": "wrk failed", "expiry": "wrk failed"}
+    report.scenarios = {"hot_hold": ScenarioResult([])}
+    report.write(tmp_path)
+    later = Report({}, {}, [], started_at="2026-01-31T23:59:59Z", scenarios={"mix": ScenarioResult([], notes=["new"])})
+    document = json.loads(later.write(tmp_path).read_text())
+    assert document["scenarios"].keys() == {"hot_hold", "mix"}
+    assert document["failures"].keys() == {"expiry"}
+    assert [path.name for path in tmp_path.iterdir()] == ["2026-01-31.json"]
 
 
 def test_listeners_stay_connected_and_receive_events_while_holds_are_measured(
