@@ -1,4 +1,4 @@
-"""The feed of events, with long polling: all readers of a worker who wait share one query."""
+"""The feed of events, with long polling: the waiting readers of a worker share one query."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -164,7 +164,7 @@ SCHEMAS: dict[str, Json] = {
         },
         order_id={**ID, "description": "the order that the hold became; only where it is ordered"},
     ),
-    "HoldQuantity": _object(
+    "HoldReductionBody": _object(
         quantity={**UNITS, "minimum": 1, "maximum": 1_000_000, "description": "units that the hold keeps"}
     ),
     "ReducedHold": _object(hold_id=ID, quantity=UNITS, expires_at=MOMENT),
@@ -507,7 +507,7 @@ PATHS: dict[str, Json] = {
             "Reduce an active hold; the units that it gives up become available",
             {"200": "ReducedHold"},
             headers=("Idempotent-Replayed",),
-            body="HoldQuantity",
+            body="HoldReductionBody",
             errnos=(
                 INVALID_REQUEST,
                 QUANTITY_OUT_OF_RANGE,

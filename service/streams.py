@@ -1,8 +1,8 @@
 """Live stock as server-sent events. The load on MySQL and Redis does not grow with the number of listeners.
 
-A worker with listeners has one subscription in Redis, which tells of holds and releases as they are published, and
-reads the products that are listened to from MySQL twice a second, all in one call: that finds what changed behind the
-service's back, and serves alone while Redis is unavailable.
+A worker with listeners has one subscription in Redis, in which it receives each change that a worker publishes. In
+addition, it reads all products that have listeners from MySQL twice per second, in one call. That finds the changes
+that the EVENT or a DBA made, and all changes while Redis is unavailable.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ HEARTBEAT_S = 15.0
 READ_INTERVAL_S = 0.5
 RESTART_S = 1.0
 SUBSCRIPTION_S = 5.0
-# One listener hears at most so often. Many hear less often, so that they leave the time for holds: a worker sends about
-# EVENTS_PER_S, but lets nobody wait longer than LONGEST_ROUND_S.
+# A round sends each listener at most one event. The more listeners there are, the longer a round takes, so that holds
+# get their share of the worker's time: it sends about EVENTS_PER_S, but a round takes at most LONGEST_ROUND_S.
 SHORTEST_ROUND_S = 0.1
 LONGEST_ROUND_S = 0.8
 EVENTS_PER_S = 1250
-# Not all in one go, for as long would a hold's answer wait.
+# A round consists of turns with pauses between them, in which the worker answers other requests.
 TURN_S = 0.01
 LISTENERS_PER_TURN = 25
 TURNS_PER_ROUND = 40

@@ -21,6 +21,12 @@ class HoldBody(msgspec.Struct):
     customer_id: str | None = None
 
 
+class HoldReductionBody(msgspec.Struct):
+    """The body of PATCH /api/holds/{id}."""
+
+    quantity: BigInt
+
+
 class HoldsResource:
     """`/api/holds`."""
 
@@ -43,18 +49,12 @@ class HoldsResource:
         send_json(resp, {"hold_id": hold.hold_id, "expires_at": utc(hold.expires_at)}, replayed=hold.replayed)
 
 
-class HoldQuantity(msgspec.Struct):
-    """The body of PATCH /api/holds/{id}."""
-
-    quantity: BigInt
-
-
 class HoldResource:
     """`/api/holds/{id}`."""
 
     def __init__(self, procedures: ProcedureClient) -> None:
         self._procedures = procedures
-        self._decoder = msgspec.json.Decoder(HoldQuantity)
+        self._decoder = msgspec.json.Decoder(HoldReductionBody)
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, hold_id: str) -> None:
         """Show one hold."""
