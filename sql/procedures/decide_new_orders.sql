@@ -18,11 +18,16 @@ CREATE PROCEDURE decide_new_orders(
 )
 COMMENT 'decide every request of a batch of orders'
 BEGIN
+    DECLARE v_fingerprints JSON;
+
     CALL require_batch(in_requests);
     SET
         out_verdicts = REPEAT('.', JSON_LENGTH(in_requests)),
         out_refusing = JSON_OBJECT(),
-        out_touched = JSON_ARRAY();
+        out_touched = JSON_ARRAY(),
+        v_fingerprints = IF(
+            JSON_CONTAINS_PATH(in_requests, 'one', '$[*].hold_ids'), hold_set_fingerprints(in_requests), NULL
+        );
 
     -- A second request with the same key or hold is decided in the round after the first.
     WHILE LOCATE('.', out_verdicts) > 0 DO
@@ -34,8 +39,8 @@ BEGIN
                 RESIGNAL;
             END;
 
-            CALL evaluate_new_orders(in_requests, in_key_prefix, out_verdicts, out_refusing);
-            CALL write_orders(in_requests, in_key_prefix, out_verdicts, out_touched);
+            CALL evaluate_new_orders(in_requests, in_key_prefix, v_fingerprints, out_verdicts, out_refusing);
+            CALL write_new_orders(in_requests, in_key_prefix, v_fingerprints, out_verdicts, out_touched);
         END;
     END WHILE;
 END

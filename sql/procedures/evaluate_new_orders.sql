@@ -8,6 +8,7 @@
 --
 -- In      in_requests    JSON           as create_orders
 --         in_key_prefix  VARCHAR(50)    generated_key_prefix()
+--         in_fingerprints  JSON         hold_set_fingerprints()
 -- InOut   io_verdicts    VARCHAR(1000)  open letters become refusals, replays or chosen (+)
 --         io_refusing    JSON           object of the holds that refuse requests, by position; those of this round are
 --                                       added
@@ -16,7 +17,11 @@
 -- Retry   safe
 -- Txn     the caller's
 CREATE PROCEDURE evaluate_new_orders(
-    IN in_requests JSON, IN in_key_prefix VARCHAR(50), INOUT io_verdicts VARCHAR(1000), INOUT io_refusing JSON
+    IN in_requests JSON,
+    IN in_key_prefix VARCHAR(50),
+    IN in_fingerprints JSON,
+    INOUT io_verdicts VARCHAR(1000),
+    INOUT io_refusing JSON
 )
 COMMENT 'evaluate a batch of orders for one round, without locks'
 BEGIN
@@ -81,7 +86,8 @@ BEGIN
                             WHEN JSON_TYPE(key_type) <> 'NULL' AND COALESCE(
                                 JSON_TYPE(key_type) <> 'STRING' OR LENGTH(idempotency_key) NOT BETWEEN 1 AND 255, TRUE
                             ) THEN NULL
-                            WHEN COALESCE(JSON_TYPE(hold_type), 'NULL') = 'NULL' THEN hold_set_fingerprint(hold_ids)
+                            WHEN COALESCE(JSON_TYPE(hold_type), 'NULL') = 'NULL' THEN
+                                JSON_UNQUOTE(JSON_EXTRACT(in_fingerprints, CONCAT('$."', position, '"')))
                             WHEN
                                 COALESCE(JSON_TYPE(hold_ids), 'NULL') = 'NULL'
                                 AND JSON_TYPE(hold_type) IN ('INTEGER', 'UNSIGNED INTEGER') AND hold_id >= 1

@@ -62,5 +62,7 @@ BEGIN
     WHERE SUBSTRING(in_verdicts, request.position, 1) = '+';
 
     CALL insert_order_events(out_order_ids, 'order.created', NULL);
-    CALL insert_order_events(v_paid_ids, 'order.paid', NULL);
+    IF v_paid_ids <> '[]' THEN
+        CALL insert_order_events(v_paid_ids, 'order.paid', NULL);
+    END IF;
 END

@@ -26,6 +26,7 @@ VALUES = {
     "in_before": "UTC_TIMESTAMP() - INTERVAL 30 DAY",
     "in_hold_ids": "'[1, 2, 3]'",
     "in_limit": "10",
+    "in_fingerprints": "'{}'",
     "in_key_prefix": "'made-'",
     "in_order_ids": "'[1, 2, 3]'",
     "in_product_ids": "'[1, 2, 3]'",

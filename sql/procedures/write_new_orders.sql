@@ -1,16 +1,18 @@
--- write_orders: write the chosen orders of a round and commit, or leave all of them open for the next round.
+-- write_new_orders: write the chosen orders of a round and commit, or leave all of them open for the next round.
 --
 -- In      in_requests  JSON          as create_orders
 --         in_key_prefix  VARCHAR(50)   generated_key_prefix()
+--         in_fingerprints  JSON        hold_set_fingerprints()
 -- InOut   io_verdicts  VARCHAR(1000) chosen (+) become accepted (a), or open (.) where another session was faster
 --         io_touched   JSON          products whose stock a waiting payment returned are added
 -- Errors  none
 -- Locks   holds ascending, its own new orders, waiting payment events, stock, idempotency keys ascending; until COMMIT
 -- Retry   safe: the same keys and arguments return the first answers
 -- Txn     ends the caller's
-CREATE PROCEDURE write_orders(
+CREATE PROCEDURE write_new_orders(
     IN in_requests JSON,
     IN in_key_prefix VARCHAR(50),
+    IN in_fingerprints JSON,
     INOUT io_verdicts VARCHAR(1000),
     INOUT io_touched JSON
 )
@@ -77,14 +79,16 @@ write_round: BEGIN
         'order',
         CAST(COALESCE(request.caller, '') AS BINARY) AS caller_bytes,
         CAST(COALESCE(request.idempotency_key, CONCAT(in_key_prefix, request.position)) AS BINARY) AS key_bytes,
-        COALESCE(CAST(request.hold_id AS CHAR), hold_set_fingerprint(request.hold_ids)),
+        COALESCE(CAST(request.hold_id AS CHAR), JSON_UNQUOTE(
+            JSON_EXTRACT(in_fingerprints, CONCAT('$."', request.position, '"'))
+        )),
         order_.id,
         order_.status,
         IF(request.hold_id IS NULL, TRUE, NULL),
         IF(request.is_generated_key = 1 OR request.idempotency_key IS NULL, v_service_purge_after, v_client_purge_after)
     FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
         position FOR ORDINALITY,
-        hold_id BIGINT PATH '$.hold_id', hold_ids JSON PATH '$.hold_ids', first_hold_id BIGINT PATH '$.hold_ids[0]',
+        hold_id BIGINT PATH '$.hold_id', first_hold_id BIGINT PATH '$.hold_ids[0]',
         idempotency_key VARCHAR(255) PATH '$.idempotency_key',
         is_generated_key INT PATH '$.is_generated_key',
         caller VARCHAR(1024) PATH '$.caller'
