@@ -71,6 +71,7 @@ class ProcedureClient:
             when_found=self._begin_to_enable_sweep,
         )
         self.cache = ProductCache(connect_redis(settings.redis_url))
+        self._turn = asyncio.Lock()
         self._connections: list[Connection] = []
         self._batchers: list[Batcher[Any, Any]] = []
 
@@ -127,6 +128,7 @@ class ProcedureClient:
         send: "Callable[[Connection, list[Any]], Awaitable[list[Any]]]",
         batch_limit: int,
         lock_group: Callable[[Any], Hashable] = lambda _request: None,
+        turn: asyncio.Lock | None = None,
     ) -> Callable[[Any], Entry[Any, Any]]:
         connection = self.connection_class(self._primary)
 
@@ -144,6 +146,7 @@ class ProcedureClient:
             reason=reason,
             send_aside=send_aside,
             lock_group=lock_group,
+            turn=turn,
             batch_limit=batch_limit,
             queue_limit=self._settings.queue_limit,
             deadline_s=self._settings.request_deadline_s,
@@ -167,7 +170,7 @@ class ProcedureClient:
             count_outcomes(procedure, answers)
             return answers
 
-        return self._batch(procedure, send, self._settings.batch_limit, lock_group)
+        return self._batch(procedure, send, self._settings.batch_limit, lock_group, self._turn)
 
     def _read(self, procedure: str, row_type: type[Row]) -> Callable[[ScopedId], Entry[ScopedId, Row]]:
         """Batch the ids for a procedure that returns one row per id."""

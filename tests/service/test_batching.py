@@ -120,6 +120,29 @@ async def test_only_one_call_is_in_flight_at_a_time() -> None:
     assert [request for batch in database.batches for request in batch] == requests
 
 
+async def test_batchers_that_share_a_turn_send_one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.batching.LONGEST_TURN_S", PATIENCE_S)
+    database, turn = Database(), asyncio.Lock()
+    batchers = [batcher_of(database.send, turn=turn, batch_limit=7) for _ in range(3)]
+    requests = [str(number) for number in range(200)]
+    answers = await results(*(batchers[number % 3].submit(request) for number, request in enumerate(requests)))
+    assert answers == [answer_to(request) for request in requests]
+    assert database.most_in_flight == 1
+    await asyncio.gather(*(batcher.drain() for batcher in batchers))
+
+
+async def test_a_call_that_takes_long_passes_the_turn_on() -> None:
+    locked, free, turn = Database(), Database(), asyncio.Lock()
+    waiting, other = batcher_of(locked.send, turn=turn), batcher_of(free.send, turn=turn)
+    locked.opened.clear()
+    stuck = waiting.submit("a")
+    await locked.wait_for_batches(1)
+    assert await results(other.submit("b")) == ["answer to b"]
+    assert not stuck.done()
+    locked.opened.set()
+    assert await results(stuck) == ["answer to a"]
+
+
 async def test_a_batch_has_at_most_batch_limit_requests() -> None:
     database = Database()
     batcher = batcher_of(database.send, batch_limit=3)
