@@ -16,10 +16,9 @@ from service.deploy import OWNER
 from stack.process import free_port
 from stack.servers import Servers
 from tests.later_release import later_release
-from tests.support import Session
+from tests.support import Session, eventually
 
 JOBS = ("check_stock", "deliver_events", "purge_history", "refresh_availability", "settle_payments", "sweep_due")
-WAIT_S = 10
 
 Run = Callable[..., tuple[int, list[dict[str, Any]]]]
 
@@ -134,16 +133,16 @@ def test_refresh_publishes_every_second_until_its_minute_ends(
 ) -> None:
     product_id = session.create_product(stock=10)
     cache.hset(f"{KEY_PREFIX}{product_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
-    while time.time() % 60 > 55:  # too little of the minute would remain for several refreshes
-        time.sleep(0.1)
+    eventually(lambda: time.time() % 60 < 45)  # else too little of the minute may remain for several refreshes
     process = subprocess.Popen([sys.executable, "-m", "cron.refresh_availability"], env=environment)
+    seen: set[bytes | None] = set()
+
+    def has_refreshed_three_times() -> bool:
+        seen.add(cache.hget(f"{KEY_PREFIX}{product_id}", "fresh_until"))
+        return len(seen) == 4
+
     try:
-        seen: set[bytes | None] = set()
-        gives_up_at = time.monotonic() + WAIT_S
-        while len(seen) < 4 and time.monotonic() < gives_up_at:
-            seen.add(cache.hget(f"{KEY_PREFIX}{product_id}", "fresh_until"))
-            time.sleep(0.05)
-        assert len(seen) >= 4
+        eventually(has_refreshed_three_times)
     finally:
         process.kill()
         process.wait()

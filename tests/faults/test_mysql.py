@@ -9,7 +9,7 @@ from stack.process import Server
 from tests.faults.ledger import Load, steady_load
 from tests.http.support import Service
 
-KILLS = 20
+KILLS = 10
 PAUSE_S = 5
 
 
