@@ -36,12 +36,13 @@ class Report:
         return not self.failures and not any(result.errors for result in results)
 
     def write(self, folder: Path) -> Path:
-        """Write the JSON file of the day on which the run began, and return it.
+        """Write the JSON file of the day on which the run began, and return it; each other revision has its own file.
 
         What earlier runs of the day have measured stays in it, unless this run has measured it again.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.started_at[:10]}.json"
+        other = f"-against-{self.against}" if self.against else ""
+        path = folder / f"{self.started_at[:10]}{other}.json"
         earlier = json.loads(path.read_text()) if path.exists() else {"tunings": {}, "failures": {}, "scenarios": {}}
         document = self._document()
         for part in ("tunings", "failures", "scenarios"):
@@ -52,10 +53,11 @@ class Report:
         return path
 
     def _document(self) -> dict[str, Any]:
-        run = {"started_at": self.started_at, "parameters": self.parameters, "against": self.against}
+        run = {"started_at": self.started_at, "parameters": self.parameters}
         return {
             "machine": _machine(),
             "mysql": self.mysql_settings,
+            "against": self.against,
             "tunings": {tuning.contender: tuning.rates for tuning in self.tunings},
             "failures": self.failures,
             "scenarios": {

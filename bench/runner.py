@@ -45,7 +45,8 @@ class Case:
     """One line of a scenario: a contender under a load.
 
     Before each round, `prepare` prepares the contender's database; by default it is emptied. `background` is a context
-    manager that gets the contender's URL and database, and is active during each round.
+    manager that gets the contender's URL and database, and is active during each round. `check_each_round`: whether the
+    stock is checked after each round; a scenario whose check reads millions of rows checks it once.
     """
 
     label: str
@@ -53,6 +54,7 @@ class Case:
     load: Load
     prepare: Callable[[ProductDatabase], None] | None = None
     background: Callable[[str, ProductDatabase], AbstractContextManager[None]] = lambda _url, _database: nullcontext()
+    check_each_round: bool = True
 
     def at(self, revision: Revision) -> "Case":
         """The same case with another revision of the contender, on that revision's database."""
@@ -249,7 +251,9 @@ class Runner:
             )
             after = cpu_seconds_of(self.processes(gunicorn))
         measurement.cpu_us = {name: 1e6 * (after[name] - before[name]) / measurement.requests for name in after}
-        self.check()
+        self._wait_until_idle()
+        if case.check_each_round and case.contender.database in self.databases:
+            self.databases[case.contender.database].check()
         return measurement
 
     def _warm_up(self, gunicorn: Gunicorn, load: Load) -> None:
