@@ -1,6 +1,7 @@
 -- purge_orders: delete cancelled orders with their lines, holds and payment events.
 --
--- An order with a refund that is due or a payment to review stays.
+-- An order with a refund that is due or a payment to review stays. The holds of an order are locked after it, which
+-- cannot end in a deadlock: no session that waits for an order has locked holds that were ordered so long ago.
 --
 -- In      in_before   DATETIME  UTC; orders whose payment was due before it
 --         in_limit    BIGINT    orders
