@@ -51,7 +51,8 @@ BEGIN
                         WHEN recorded.fingerprint IS NOT NULL THEN 'k' -- idempotency_key_reused
                         WHEN order_.id IS NULL THEN 'o' -- order_not_found
                         WHEN order_.status NOT IN ('paid', 'refunded') THEN 'w' -- order_not_paid
-                        WHEN line.hold_id IS NULL THEN IF(wanted.hold_id IS NULL, 'x', 'i')
+                        WHEN line.hold_id IS NULL AND wanted.hold_id IS NULL THEN 'x' -- nothing is left
+                        WHEN line.hold_id IS NULL THEN 'i' -- the hold is not of this order
                         WHEN wanted.quantity > line.quantity - line.refunded_quantity THEN 'x' -- refund_exceeds_order
                         ELSE '.'
                     END AS verdict
