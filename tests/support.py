@@ -254,21 +254,26 @@ def is_waited_for(session: Session, holder: Session) -> bool:
     )
 
 
-@contextmanager
-def new_database(administrator_url: str, name: str) -> Iterator[str]:
-    """Deploy a database and drop it with the end of the block; yields its administrator's URL.
+def create_database(administrator_url: str, name: str) -> str:
+    """Deploy a new database; returns its administrator's URL.
 
     Its EVENT is disabled, because most tests set the clock and sweep themselves.
     """
     administrator = MysqlUrl.parse(administrator_url)
-    url, server_url = str(administrator.for_database(name)), str(administrator.for_database(""))
-    with closing(Session(server_url)) as server:
+    url = str(administrator.for_database(name))
+    with closing(Session(str(administrator.for_database("")))) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name}")
         deploy(url)
         server.execute(f"ALTER DEFINER = {OWNER} EVENT {name}.sweep_due DISABLE")
-    yield url
+    return url
+
+
+@contextmanager
+def new_database(administrator_url: str, name: str) -> Iterator[str]:
+    """Deploy a new database and drop it with the end of the block; yields its administrator's URL."""
+    yield create_database(administrator_url, name)
     # A new session, because a test may have restarted MySQL.
-    with closing(Session(server_url)) as server:
+    with closing(Session(str(MysqlUrl.parse(administrator_url).for_database("")))) as server:
         server.execute(f"DROP DATABASE {name}")
 
 

@@ -9,6 +9,7 @@ import pytest
 from stack import servers as stack_servers
 from stack.group import Group
 from stack.servers import PROJECT, Servers
+from tests.support import create_database
 
 BUFFER_POOL_MIB = 64
 
@@ -25,6 +26,15 @@ def servers() -> Iterator[Servers]:
             yield started
             for member in started.group.members:  # to leave the group in order takes 15 s
                 member.kill()
+
+
+@pytest.fixture(scope="module")
+def database_url(servers: Servers, request: pytest.FixtureRequest) -> str:
+    """The administrator's URL of a new database. It is not dropped, because its servers end with the file.
+
+    MySQL may keep a DROP waiting without end after a group whose members were killed has been formed again.
+    """
+    return create_database(servers.mysql_url, request.module.__name__.replace(".", "_"))
 
 
 @pytest.fixture

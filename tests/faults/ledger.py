@@ -38,6 +38,7 @@ RESTOCKED = 0.9  # the share of the refunds whose units become available again
 REFUNDED = 0.3  # the share of the paid orders that a buyer returns
 BACK_WITHIN_S = 3
 PLENTY, SCARCE = 1_000_000, 60  # units of a product that never sells out, and of one that often does
+LOG_CHARACTERS = 3000  # of the service's log, shown with a failure
 REPLAYS = 60  # accepted requests that are repeated at the end
 UNKNOWN_THREAD = 1094
 INSUFFICIENT_STOCK, HOLD_EXPIRED = 30102, 30202
@@ -144,9 +145,9 @@ class Ledger:
         else:
             self._read_statuses.append(response.status_code)
 
-    async def read_events(self, client: httpx.AsyncClient, reader: list[FeedEvent]) -> bool:
+    async def read_events(self, client: httpx.AsyncClient, reader: list[FeedEvent], wait_s: int) -> bool:
         """Read the events after the last one that a reader has read; returns whether there is no further one."""
-        parameters = {"after": reader[-1][0] if reader else 0, "limit": 1000, "wait_s": 1}
+        parameters = {"after": reader[-1][0] if reader else 0, "limit": 1000, "wait_s": wait_s}
         try:
             response = await client.get("/api/events", params=parameters)
         except httpx.TransportError:
@@ -179,7 +180,7 @@ class Ledger:
         await asyncio.gather(*(serve_queue() for _ in range(BUYERS)))
         async with async_client(url) as client:
             for reader in self.readers:
-                await eventually_async(partial(self.read_events, client, reader))
+                await eventually_async(partial(self.read_events, client, reader, wait_s=0))
 
     async def _settle(self, client: httpx.AsyncClient, entry: Entry) -> None:
         async def has_outcome() -> bool:
@@ -446,12 +447,14 @@ class Load:
 
     async def _crowd(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for number in range(BUYERS):
-                group.create_task(self._buy_on(number))
-            group.create_task(self._pay_ahead())
-            group.create_task(self._repeat_a_hold())
-            for reader in self.ledger.readers:
-                group.create_task(self._read_events(reader))
+            readers = [group.create_task(self._read_events(reader)) for reader in self.ledger.readers]
+            async with asyncio.TaskGroup() as senders:
+                for number in range(BUYERS):
+                    senders.create_task(self._buy_on(number))
+                senders.create_task(self._pay_ahead())
+                senders.create_task(self._repeat_a_hold())
+            for reader in readers:
+                reader.cancel()  # it may wait for an event
 
     async def _buy_on(self, number: int) -> None:
         async with async_client(self.service.url) as client:
@@ -522,10 +525,10 @@ class Load:
                 await asyncio.sleep(THINK_S[1])
 
     async def _read_events(self, reader: list[FeedEvent]) -> None:
-        """Read the feed of events from its beginning."""
+        """Read the feed of events from its beginning, without end."""
         async with async_client(self.service.url) as client:
-            while not self._is_over.is_set():
-                await self.ledger.read_events(client, reader)
+            while True:
+                await self.ledger.read_events(client, reader, wait_s=1)
                 await asyncio.sleep(THINK_S[1])
 
     async def _pay_ahead(self) -> None:
@@ -550,6 +553,9 @@ def steady_load(service: Service, database_url: str, *, refusals: Iterable[int] 
     try:
         load.start()
         yield load
+    except AssertionError as failure:
+        failure.add_note(f"The service's log ends:\n{service.text()[-LOG_CHARACTERS:]}")
+        raise
     finally:
         load.stop()
     with snapshot(database_url) as session:
