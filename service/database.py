@@ -10,6 +10,7 @@ from mysql.connector import errorcode
 
 from service.batching import Failure
 from service.errors import ERRORS
+from service.mysql_tls import BlockingConnection
 from service.mysql_url import MysqlUrl
 from service.primary import CONNECT_TIMEOUT_S, ER_NOT_PRIMARY, DriverConnection, Primary, find_primary
 
@@ -221,9 +222,7 @@ def require_compatible_schema(url: str) -> None:
     remedy = "run: MYSQL_URL=<an administrator's URL> python -m service.deploy"
     try:
         server = find_primary(MysqlUrl.parse(url))
-        with mysql.connector.connect(
-            **server.driver_options(), use_pure=True, connection_timeout=CONNECT_TIMEOUT_S
-        ) as connection:
+        with BlockingConnection(**server.driver_options(), connection_timeout=CONNECT_TIMEOUT_S) as connection:
             cursor = connection.cursor()
             cursor.execute("CALL get_health()")
             rows: Any = cursor.fetchall()

@@ -28,6 +28,7 @@ from yoyo.backends.core import MySQLBackend
 from service import __version__
 from service.database import LOCK_WAIT_TIMEOUT_S, SCHEMA_VERSION
 from service.errors import SettingsError
+from service.mysql_tls import BlockingConnection
 from service.mysql_url import MysqlUrl
 from service.primary import find_primary
 from service.settings import load_environment
@@ -65,7 +66,7 @@ class Backend(MySQLBackend):  # type: ignore[misc] # yoyo has no type hints
 
     def connect(self, dburi: MysqlUrl) -> Any:
         """Connect as everything else does: yoyo has a URL of its own, and wants no more than a `database` of it."""
-        return mysql.connector.connect(**dburi.driver_options(), use_pure=True)
+        return BlockingConnection(**dburi.driver_options())
 
     def quote_identifier(self, identifier: str) -> str:
         """Quote as every SQL mode permits; yoyo asks MySQL for its mode each time, several hundred times per deploy."""
@@ -297,7 +298,7 @@ def deploy(url: str, *, seed: bool = False) -> str:
     if not re.fullmatch(r"\w+", database):
         raise DeployError("MYSQL_URL names no database: end it in /checkout")
     server = find_primary(hosts)
-    connection = mysql.connector.connect(**server.for_database("").driver_options(), use_pure=True, autocommit=True)
+    connection = BlockingConnection(**server.for_database("").driver_options(), autocommit=True)
     try:
         cursor: Any = connection.cursor()
         with deploy_lock(cursor, database):

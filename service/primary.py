@@ -12,6 +12,7 @@ import mysql.connector
 import mysql.connector.aio
 import structlog
 
+from service.mysql_tls import build_ssl_context
 from service.mysql_url import Address, MysqlUrl
 
 ER_NOT_PRIMARY = 4311  # the driver has no name for it
@@ -37,7 +38,7 @@ class PrimaryNotFound(mysql.connector.Error):
 
 
 class DriverConnection(mysql.connector.aio.MySQLConnection):
-    """The driver's connection to one server, with its TLS repaired.
+    """The driver's connection to one server, with its TLS repaired; see also mysql_tls.
 
     The driver accepts an authority's certificate only together with a client's own, and does not pass on the host name
     that the server's certificate has to have.
@@ -83,7 +84,8 @@ class DriverConnection(mysql.connector.aio.MySQLConnection):
 
     async def _do_handshake(self) -> None:
         # The driver calls this method of a TCP socket only; a unix socket has no TLS.
-        cast("Any", self._socket).switch_to_ssl = self._switch_to_ssl
+        socket = cast("Any", self._socket)
+        socket.build_ssl_context, socket.switch_to_ssl = build_ssl_context, self._switch_to_ssl
         await super()._do_handshake()
 
     async def _switch_to_ssl(self, context: ssl.SSLContext) -> None:

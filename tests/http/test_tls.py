@@ -41,9 +41,10 @@ Present = Callable[[str], None]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The authority's certificate as ca.pem, and each certificate with its key."""
+    """The authority's certificate as ca.pem, the stranger's as stranger.pem, and each certificate with its key."""
     folder = tmp_path_factory.mktemp("certificates")
     AUTHORITY.cert_pem.write_to_path(folder / "ca.pem")
+    STRANGER.cert_pem.write_to_path(folder / "stranger.pem")
     for name, certificate in CERTIFICATES.items():
         certificate.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
     return folder
@@ -68,6 +69,11 @@ def mysql_presents(servers: Servers, folder: Path) -> Iterator[Present]:
     yield present
     use(before)
     administrator.close()
+
+
+@pytest.fixture
+def _system_trusts_the_stranger(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "stranger.pem"))
 
 
 @pytest.fixture
@@ -146,6 +152,7 @@ def test_a_sale_works_over_tls_to_mysql_and_redis(
     assert kinds == [{"kind": "SSL/TLS"}]
 
 
+@pytest.mark.usefixtures("_system_trusts_the_stranger")
 @pytest.mark.parametrize("certificate", WRONG)
 @pytest.mark.parametrize("options", [{}, {"ssl_verify_identity": "true"}])
 def test_a_mysql_with_a_wrong_certificate_is_refused(
@@ -175,6 +182,7 @@ def test_a_mysql_without_tls_is_refused(
         connect(secured(app_url, **options))
 
 
+@pytest.mark.usefixtures("_system_trusts_the_stranger")
 @pytest.mark.parametrize("certificate", [*WRONG, "none"])
 def test_service_and_deploy_refuse_a_mysql_with_a_wrong_certificate(
     refusal: Callable[..., str],
