@@ -29,11 +29,13 @@ SELECT
         ) AS counted
     ) AS events_retried,
     (
-        SELECT COUNT(*)
+        SELECT COUNT(counted.set_aside_at)
         FROM (
-            SELECT 1
+            SELECT retry.set_aside_at
             FROM event_retries AS retry FORCE INDEX (event_retries_by_state)
-            WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NOT NULL
+            WHERE retry.receiver_id = receiver.id
+            -- All columns of the index, so that MySQL reads it backwards up to the LIMIT instead of sorting. NULL is last.
+            ORDER BY retry.receiver_id DESC, retry.set_aside_at DESC, retry.position DESC
             LIMIT 1000
         ) AS counted
     ) AS events_set_aside,
@@ -65,7 +67,7 @@ SELECT
                                 SELECT retry.position
                                 FROM event_retries AS retry FORCE INDEX (event_retries_by_state)
                                 WHERE retry.receiver_id = receiver.id AND retry.set_aside_at IS NULL
-                                ORDER BY retry.position
+                                ORDER BY retry.receiver_id, retry.set_aside_at, retry.position -- as in the index
                                 LIMIT 1
                             )
                     ),
