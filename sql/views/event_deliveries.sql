@@ -34,7 +34,7 @@ SELECT
             SELECT retry.set_aside_at
             FROM event_retries AS retry FORCE INDEX (event_retries_by_state)
             WHERE retry.receiver_id = receiver.id
-            -- All columns of the index, so that MySQL reads it backwards up to the LIMIT instead of sorting. NULL is last.
+            -- All columns of the index: MySQL reads it backwards up to the LIMIT instead of sorting. NULL is last.
             ORDER BY retry.receiver_id DESC, retry.set_aside_at DESC, retry.position DESC
             LIMIT 1000
         ) AS counted
