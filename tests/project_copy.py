@@ -15,7 +15,7 @@ from stack.process import free_port
 from stack.servers import PROJECT
 
 START_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 60  # script/server kills a server that does not stop within 30 s, and says so
 POLL_INTERVAL_S = 0.05
 
 WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"

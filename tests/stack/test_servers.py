@@ -20,7 +20,7 @@ from stack.process import port_is_free
 from stack.programs import find_redis_server
 from stack.redis import RedisServer
 from stack.servers import PROJECT, Servers
-from tests.support import Session
+from tests.support import PATIENCE_S, Session
 
 SECOND = "test-second"
 START_REDIS_AND_WAIT = """
@@ -173,7 +173,7 @@ def test_a_leftover_of_the_same_folder_is_killed(redis: RedisServer, tmp_path: P
     with idle_process(f"{tmp_path}/redis.conf") as leftover:
         (tmp_path / "pid").write_text(str(leftover.pid))
         redis.start()
-        assert leftover.wait(10) == -signal.SIGKILL
+        assert leftover.wait(PATIENCE_S) == -signal.SIGKILL
 
 
 def test_another_program_with_the_pid_of_a_leftover_is_not_killed(redis: RedisServer, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.project_copy import NOTHING_RUNS, Copy
+from tests.support import PATIENCE_S
 
 LEAVE_SCREEN = b"\x1b[?1049l"
 SELL_OUT_AND_OWE_A_REFUND = (
@@ -50,7 +51,7 @@ def test_in_a_terminal_the_screen_is_redrawn_until_ctrl_c(copy: Copy) -> None:
     top.send_signal(signal.SIGINT)
     while chunk := read_terminal(controller):
         shown += chunk
-    assert top.wait(10) == 0
+    assert top.wait(PATIENCE_S) == 0
     os.close(controller)
     assert LEAVE_SCREEN in shown.rpartition(b"the last")[2]
 
