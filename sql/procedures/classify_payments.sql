@@ -1,4 +1,4 @@
--- classify_payments: one round's look at a batch of payment events, without a lock.
+-- classify_payments: classify a batch of payment events for one round, without a lock.
 --
 -- A redelivery has the order and the status of the first delivery. Its other members are not compared, because
 -- providers change them between deliveries.
@@ -18,7 +18,7 @@ CREATE PROCEDURE classify_payments(
     OUT out_order_ids JSON,
     OUT out_has_reports BOOLEAN
 )
-COMMENT 'one round''s look at a batch of payment events, without a lock'
+COMMENT 'classify a batch of payment events for one round, without a lock'
 BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         GROUP_CONCAT(verdict ORDER BY position SEPARATOR ''),

@@ -1,8 +1,8 @@
 -- decide_outcomes: decide what payment events do to their orders, in array order.
 --
 -- The first event that decides a pending order is applied: a failure, or a success of the order's amount in the shop's
--- currency. Each later event finds the order in its final status. A success of a payment that another success of the
--- order has reported is the same money told twice. An event that waited too long decides nothing.
+-- currency. Each later event finds the order in its final status. Two successes with the same payment_id report one
+-- payment, and the second is ignored. An event that waited too long decides nothing.
 --
 -- In      in_events      JSON           as apply_payments; with "is_too_old": 1 where an event waited too long
 --         in_verdicts    VARCHAR(1000)  one letter per event: only chosen (+) ones count

@@ -78,7 +78,7 @@ STORIES: dict[str, tuple[list[tuple[str, str | None, str | None]], list[tuple[st
         [("applied", None), ("ignored", None), ("refund_due", "paid_twice")],
         "paid",
     ),
-    "a late payment told twice": (
+    "a late payment reported twice": (
         [("expired", "a", None), ("success", "b", None), ("success", "b", None)],
         [("applied", None), ("refund_due", "too_late"), ("ignored", None)],
         "cancelled",
