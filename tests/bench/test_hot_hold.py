@@ -53,8 +53,7 @@ def test_an_inconsistent_stock_fails_the_scenario(runner: Runner) -> None:
         runner.check()
 
 
-def test_payments_alone_are_each_applied_once(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenarios, "MOST_PER_SECOND", 10_000)
+def test_payments_alone_are_each_applied_once(runner: Runner) -> None:
     (result,) = measure("payments", runner).results
     assert result.errors == {}
     ((paid,),) = runner.product.execute("SELECT COUNT(*) FROM orders WHERE status = 'paid'")
