@@ -28,9 +28,12 @@ LOCK_WAIT_TIMEOUT_S = 1
 # What the server lacks or forbids, by errno, and how the log names it. A retry may find it able to serve again.
 RETRYABLE = {
     errorcode.ER_LOCK_DEADLOCK: "deadlock",
-    # DROP and CREATE leave a moment without the routine, then without its grant.
+    # DROP and CREATE leave a moment without the routine, then without its grant. A view that calls it is invalid then.
     **dict.fromkeys(
-        (errorcode.ER_SP_DOES_NOT_EXIST, errorcode.ER_PROCACCESS_DENIED_ERROR, errorcode.ER_DBACCESS_DENIED_ERROR),
+        (
+            *(errorcode.ER_SP_DOES_NOT_EXIST, errorcode.ER_PROCACCESS_DENIED_ERROR),
+            *(errorcode.ER_DBACCESS_DENIED_ERROR, errorcode.ER_VIEW_INVALID),
+        ),
         "routine_being_replaced",
     ),
     **dict.fromkeys((errorcode.ER_CON_COUNT_ERROR, errorcode.ER_TOO_MANY_USER_CONNECTIONS), "too_many_connections"),

@@ -35,7 +35,7 @@ BEGIN
         LEFT JOIN orders AS order_ ON order_.id = event_.order_id
         WHERE
             event_.status = 'success'
-            AND NOT EXISTS (SELECT 1 FROM repeated_payments AS told_again WHERE told_again.event_id = event_.id)
+            AND NOT EXISTS (SELECT 1 FROM repeated_payments AS repeated WHERE repeated.event_id = event_.id)
         ORDER BY event_.received_at, event_.id;
 
         UPDATE /*+ SET_VAR(sql_safe_updates = OFF) SET_VAR(max_join_size = 18446744073709551615) */

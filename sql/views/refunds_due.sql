@@ -31,7 +31,7 @@ WHERE
         event_.outcome = 'refund_due'
         OR (
             event_.status = 'success'
-            AND NOT EXISTS (SELECT 1 FROM repeated_payments AS told_again WHERE told_again.event_id = event_.id)
+            AND NOT EXISTS (SELECT 1 FROM repeated_payments AS repeated WHERE repeated.event_id = event_.id)
         )
     )
     AND current_outcome(event_.outcome, event_.received_at) <> 'waiting'

@@ -156,6 +156,7 @@ async def test_a_refused_connection_is_retried() -> None:
         (mysql.connector.Error(errno=1305), Failure.RETRY, "routine_being_replaced"),
         (mysql.connector.Error(errno=1370), Failure.RETRY, "routine_being_replaced"),
         (mysql.connector.Error(errno=1044), Failure.RETRY, "routine_being_replaced"),
+        (mysql.connector.Error(errno=1356), Failure.RETRY, "routine_being_replaced"),
         (mysql.connector.Error(errno=1040), Failure.RETRY, "too_many_connections"),
         (mysql.connector.Error(errno=1226), Failure.RETRY, "account_limit_reached"),
         (mysql.connector.Error(errno=1045), Failure.RETRY, "access_denied"),
