@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -579,16 +579,12 @@ def assert_no_breach(breaches: list[str]) -> None:
     assert breaches == [], f"{len(breaches)} breaches:\n" + "\n".join(breaches[:5])
 
 
-def assert_nobody_noticed(load: Load, *, unless: Collection[str] = ()) -> None:
-    """Check that every request succeeded or was refused with 409.
-
-    `unless` names reasons, as the service logs them, for which it may give up.
-    """
+def assert_nobody_noticed(load: Load) -> None:
+    """Check that every request succeeded or was refused with 409."""
     answers = [answer for entry in load.ledger.entries for answer in entry.answers]
     failed = [answer.document for answer in answers if answer.status not in (200, 201, 202, 409)]
-    given_up = load.service.events("database_unavailable")
-    excused = sum(line["requests"] for line in given_up if line["reason"] in unless)
-    assert len(failed) <= excused, (failed, given_up, load.service.events("call_retry")[-20:])
+    log = [line for event in ("database_unavailable", "call_retry") for line in load.service.events(event)[-20:]]
+    assert failed == [], log
 
 
 def kill_connections(session: Session) -> None:
