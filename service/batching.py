@@ -47,8 +47,8 @@ class Entry(asyncio.Future[Answer], Generic[Request, Answer]):
     attempt   how often the request has been sent
     """
 
-    def __init__(self, request: Request, deadline: float) -> None:
-        super().__init__()
+    def __init__(self, request: Request, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
         self.request = request
         self.deadline = deadline
         self.attempt = 0
@@ -116,7 +116,7 @@ class Batcher(Generic[Request, Answer]):
         if len(self._queue) >= self._queue_limit:
             raise Overloaded(f"{self._name}: {self._queue_limit} requests are waiting")
         loop = asyncio.get_running_loop()
-        entry = Entry[Request, Answer](request, loop.time() + self._deadline_s)
+        entry: Entry[Request, Answer] = Entry(request, loop.time() + self._deadline_s, loop)
         self._queue.append(entry)
         self._arrived.set()
         self._idle.clear()

@@ -116,9 +116,9 @@ def set_idempotency_key_header(request: falcon.Request, response: falcon.Respons
 
 def parse_id(text: str, not_found_errno: int) -> int:
     """Convert an id in a path. Raises Problem 404, with the given errno, for text that cannot be an id."""
-    if not ID.fullmatch(text) or int(text) > BIGINT_MAXIMUM:
+    if not ID.fullmatch(text) or (number := int(text)) > BIGINT_MAXIMUM:
         raise refusal(not_found_errno)
-    return int(text)
+    return number
 
 
 def page_parameters(request: falcon.asgi.Request) -> tuple[int, int]:
