@@ -99,7 +99,7 @@ class Batcher(Generic[Request, Answer]):
         self._queue: deque[Entry[Request, Answer]] = deque()
         self._in_flight: list[Entry[Request, Answer]] = []
         self._aside: dict[Hashable, list[Entry[Request, Answer]]] = {}
-        self._aside_tasks: dict[Hashable, asyncio.Task[None]] = {}
+        self._aside_tasks: set[asyncio.Task[None]] = set()
         self._aside_slots = asyncio.Semaphore(ASIDE_LIMIT)
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -252,24 +252,28 @@ class Batcher(Generic[Request, Answer]):
         for entry in batch:
             group = self._lock_group(entry.request)
             if group not in self._aside:
-                self._aside[group] = []
+                entries = self._aside[group] = []
                 task = asyncio.create_task(self._run_aside(group), name=f"{self._name} aside")
-                self._aside_tasks[group] = task
-                task.add_done_callback(partial(self._end_aside, group))
+                self._aside_tasks.add(task)
+                task.add_done_callback(partial(self._end_aside, entries))
             entry.attempt = 0
             self._aside[group].append(entry)
 
     async def _run_aside(self, group: Hashable) -> None:
-        """Deliver the requests of one lock group until none is left."""
-        async with self._aside_slots:
-            while entries := self._aside[group][: self._batch_limit]:
-                await self._deliver(entries, aside=True)
-                del self._aside[group][: len(entries)]
+        """Deliver the requests of one lock group until none is left; then send the group with the others again."""
+        try:
+            async with self._aside_slots:
+                while entries := self._aside[group][: self._batch_limit]:
+                    await self._deliver(entries, aside=True)
+                    del self._aside[group][: len(entries)]
+        finally:
+            # Here and not in the callback, before which another request could join the group: nobody would answer it.
+            del self._aside[group]
 
-    def _end_aside(self, group: Hashable, task: "asyncio.Task[None]") -> None:
-        """Send a lock group with the others again. After a defect, the entries that still wait fail."""
-        del self._aside_tasks[group]
-        self._fail_after_defect(task, self._aside.pop(group))
+    def _end_aside(self, entries: list[Entry[Request, Answer]], task: "asyncio.Task[None]") -> None:
+        """Forget the task of a lock group. After a defect, the entries that still wait fail."""
+        self._aside_tasks.discard(task)
+        self._fail_after_defect(task, entries)
         self._set_idle_if_done()
 
     def _fail_overdue(self) -> None:

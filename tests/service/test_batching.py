@@ -332,6 +332,32 @@ async def test_a_lock_group_that_waits_does_not_delay_the_others_past_their_dead
     assert isinstance(stalled, (Overloaded, DatabaseUnavailable))
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_request_that_is_taken_from_the_queue_while_its_lock_group_ends_is_answered(turns: int) -> None:
+    """The group ends so many turns of the event loop later than the call after which the request is taken."""
+    database, aside = Database(fail_while(Failure.LOCKED, 1)), Database()
+    aside.opened.clear()
+
+    async def send_aside(batch: list[str]) -> list[str]:
+        answers = await aside.send(batch)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return answers
+
+    batcher = batcher_of(database.send, send_aside=send_aside)
+    requests = [batcher.submit("a1")]
+    await aside.wait_for_batches(1)
+    database.opened.clear()
+    requests.append(batcher.submit("b1"))
+    await database.wait_for_batches(2)
+    requests.append(batcher.submit("a2"))
+    aside.opened.set()
+    database.opened.set()
+    assert await results(*requests) == ["answer to a1", "answer to b1", "answer to a2"]
+    async with asyncio.timeout(PATIENCE_S):
+        await batcher.drain()
+
+
 async def test_draining_answers_every_queued_request() -> None:
     database = Database()
     batcher = batcher_of(database.send, batch_limit=2)
