@@ -1,8 +1,9 @@
 """Functions that resources share to read requests and write answers."""
 
 import re
+from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
@@ -71,21 +72,20 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Body]") -> Body:
             return decoder.decode(text)
         except msgspec.ValidationError:
             # The decoder stopped at the first wrong type. The rest may not be JSON, or the value may be 2.0 for 2.
-            document = _UNTYPED.decode(text)
-        try:
-            return decoder.decode(encode(document))
-        except msgspec.ValidationError as error:
-            raise refusal(INVALID_REQUEST, str(error)) from None
+            return decoder.decode(encode(_UNTYPED.decode(text)))
+    except msgspec.ValidationError as error:
+        raise refusal(INVALID_REQUEST, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(INVALID_REQUEST, f"The body is not JSON: {error}", status=400) from None
 
 
-def _number(text: str) -> int | Decimal:
-    """Convert a JSON number with a point or an exponent: to int where it has no fraction, else to Decimal."""
-    number = Decimal(text)
-    if number.adjusted() < BIGINT_DIGITS and number == number.to_integral_value():
-        return int(number)
-    return number
+def _number(text: str) -> int | msgspec.Raw:
+    """Convert a JSON number with a point or an exponent to int where it has no fraction; else leave it as it is."""
+    with suppress(InvalidOperation):  # the exponent has more digits than Decimal can read
+        number = Decimal(text)
+        if number.adjusted() < BIGINT_DIGITS and number == number.to_integral_value():
+            return int(number)
+    return msgspec.Raw(text.encode())
 
 
 _UNTYPED = msgspec.json.Decoder(float_hook=_number)
