@@ -48,7 +48,9 @@ class Error:
 
 
 ERRORS = {
-    INVALID_REQUEST: Error("invalid_request", 422, "The request is not valid; correct it and send it again."),
+    INVALID_REQUEST: Error(
+        "invalid_request", 422, "A value is out of its range, or the values do not fit together; /docs has the limits."
+    ),
     IDEMPOTENCY_KEY_REUSED: Error(
         "idempotency_key_reused", 409, "This Idempotency-Key belongs to another request; use a new one."
     ),
@@ -64,7 +66,7 @@ ERRORS = {
     ),
     SALE_NOT_OPEN: Error("sale_not_open", 409, "The product is not on sale now."),
     CUSTOMER_LIMIT_REACHED: Error(
-        "customer_limit_reached", 409, "The customer has as many units of this product as one customer may have."
+        "customer_limit_reached", 409, "The customer would have more units of this product than one customer may have."
     ),
     CUSTOMER_ID_REQUIRED: Error(
         "customer_id_required", 422, "This product has a maximum per customer; send customer_id."
@@ -78,7 +80,7 @@ ERRORS = {
     HOLD_RELEASED: Error("hold_released", 409, "The hold was released; make a new hold."),
     ORDER_NOT_FOUND: Error("order_not_found", 404, "There is no such order."),
     ORDER_ALREADY_PAID: Error(
-        "order_already_paid", 409, "The order is paid: it can be neither cancelled nor given more time."
+        "order_already_paid", 409, "The order is paid or refunded: it can be neither cancelled nor given more time."
     ),
     ORDER_CANCELLED: Error(
         "order_cancelled", 409, "The order is cancelled and its units are available again; make a new hold."
