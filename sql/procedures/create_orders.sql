@@ -30,9 +30,10 @@ BEGIN
     SELECT /*+ SET_VAR(group_concat_max_len = 65536) */
         COALESCE(recorded.result_id, used.order_id) AS order_id,
         CASE
-            WHEN recorded.result_id IS NULL THEN IF(request.is_list, request.refusing_id, NULL)
+            WHEN recorded.result_id IS NULL THEN IF(request.hold_id IS NULL, request.refusing_id, NULL)
             WHEN recorded.is_list THEN NULL
-            ELSE order_.hold_id
+            -- Under its key a request names the same holds as the first one, whose order may be purged by now.
+            ELSE COALESCE(request.hold_id, request.first_hold_id)
         END AS hold_id,
         recorded.result_status AS status,
         request.verdict = 'r' AS replayed,
@@ -42,9 +43,11 @@ BEGIN
         IF(
             recorded.is_list,
             (
-                SELECT CONCAT('[', GROUP_CONCAT(line.hold_id ORDER BY line.hold_id), ']')
-                FROM order_lines AS line
-                WHERE line.order_id = recorded.result_id
+                SELECT CONCAT('[', GROUP_CONCAT(named.hold_id ORDER BY named.hold_id), ']')
+                FROM JSON_TABLE(
+                    IF(request.hold_id IS NULL, request.hold_ids, JSON_ARRAY(request.hold_id)),
+                    '$[*]' COLUMNS (hold_id BIGINT PATH '$')
+                ) AS named
             ),
             NULL
         ) AS hold_ids
@@ -54,11 +57,15 @@ BEGIN
             CAST(COALESCE(element.caller, '') AS BINARY) AS caller,
             CAST(COALESCE(element.idempotency_key, CONCAT(v_key_prefix, element.position)) AS BINARY) AS key_bytes,
             SUBSTRING(v_verdicts, element.position, 1) AS verdict,
-            element.hold_id IS NULL AS is_list,
+            element.hold_id,
+            element.first_hold_id,
+            element.hold_ids,
             CAST(JSON_EXTRACT(v_refusing, CONCAT('$."', element.position, '"')) AS SIGNED) AS refusing_id
         FROM JSON_TABLE(in_requests, '$[*]' COLUMNS (
             position FOR ORDINALITY,
             hold_id BIGINT PATH '$.hold_id',
+            first_hold_id BIGINT PATH '$.hold_ids[0]',
+            hold_ids JSON PATH '$.hold_ids',
             idempotency_key VARCHAR(255) PATH '$.idempotency_key',
             caller VARCHAR(1024) PATH '$.caller'
         )) AS element

@@ -85,7 +85,7 @@ QUERIES = [
         r"SELECT\s+recorded\.result_id",
         {"recorded": "PRIMARY", "stock": "PRIMARY", "product": "PRIMARY"},
     ),
-    Query("create_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "used": "order_lines_by_hold", "line": "PRIMARY"}),
+    Query("create_orders", r"SELECT /\*\+", {"recorded": "PRIMARY", "used": "order_lines_by_hold"}),
     Query(
         "lock_waiting_payments",
         r"SELECT event_\.id\s+FROM JSON_TABLE\(in_order_ids",

@@ -65,6 +65,23 @@ def test_old_cancelled_orders_are_deleted_with_their_lines_holds_and_events(sess
     assert session.query("SELECT 1 FROM order_lines WHERE order_id = %s", order_id) == []
 
 
+def test_an_order_that_is_deleted_before_its_key_is_replayed_as_first_answered(session: Session) -> None:
+    product_id = session.create_product(stock=9)
+    first, second, third = (session.create_hold(product_id) for _ in range(3))
+    requests = [
+        {"hold_id": first, "idempotency_key": "deleted"},
+        {"hold_ids": [third, second], "idempotency_key": "deleted list"},
+    ]
+    answered = session.batch("create_orders", requests)
+    for row in answered:
+        session.call("cancel_order", row["order_id"])
+    session.execute("UPDATE idempotency_keys SET purge_after = purge_after + INTERVAL 60 DAY WHERE operation = 'order'")
+    session.travel(MONTH_S)
+    assert purge(session)["orders"] == 2
+    expected = [{**row, "replayed": 1, "product_id": None, "quantity": None} for row in answered]
+    assert session.batch("create_orders", requests) == expected
+
+
 def test_paid_orders_are_kept_for_ever_with_their_holds_and_events(session: Session) -> None:
     product_id = session.create_product(stock=9)
     order_id = session.create_order(product_id)
