@@ -16,7 +16,7 @@ class SettledEvent(NamedTuple):
     """A row of settle_waiting_payments."""
 
     event_id: int
-    idempotency_key: bytes
+    idempotency_key: str
     order_id: int
     status: str
     outcome: str

@@ -1,7 +1,7 @@
 -- settle_waiting_payments: apply waiting events whose order exists by now, and orphan those that waited too long.
 --
 -- In      in_limit  BIGINT  events, 1 to 1,000
--- Out     one row per event that no longer waits: event_id, idempotency_key, order_id, status, outcome
+-- Out     one row per event that no longer waits: event_id, idempotency_key (text), order_id, status, outcome
 -- Errors  30001 invalid_request, 30003 transaction_in_progress
 -- Locks   as settle_orders; then the orphans by primary key, ascending; until each COMMIT
 -- Retry   safe
@@ -58,7 +58,12 @@ BEGIN
 
     CALL orphan_payments(v_event_ids);
 
-    SELECT event_.id AS event_id, event_.idempotency_key, event_.order_id, event_.status, event_.outcome
+    SELECT
+        event_.id AS event_id,
+        CONVERT(event_.idempotency_key USING utf8mb4) AS idempotency_key,
+        event_.order_id,
+        event_.status,
+        event_.outcome
     FROM JSON_TABLE(v_event_ids, '$[*]' COLUMNS (event_id BIGINT PATH '$.event_id')) AS found_
     STRAIGHT_JOIN payment_events AS event_ ON event_.id = found_.event_id
     WHERE event_.outcome <> 'waiting'

@@ -25,7 +25,7 @@ def test_an_event_that_waited_a_day_is_orphaned(session: Session, event: str, is
     session.travel(DAY_S + 1)
     (row,) = session.call("settle_waiting_payments", 1000)
     assert list(row) == ["event_id", "idempotency_key", "order_id", "status", "outcome"]
-    assert (row["order_id"], row["status"], row["outcome"]) == (10**8, event, "orphaned")
+    assert list(row.values())[1:] == ["orphan", 10**8, event, "orphaned"]
     assert session.call("apply_payment", "orphan", 10**8, event)[0]["outcome"] == "orphaned"
     refunds = session.query("SELECT * FROM refunds_due")
     assert [refund["amount"] for refund in refunds] == ([None] if is_refund_due else [])
