@@ -31,9 +31,14 @@ def run(name: str, description: str, work: Callable[[Connection, bool], Awaitabl
     parser = argparse.ArgumentParser(
         prog=f"python -m cron.{name}",
         description=description,
-        epilog="Settings: MYSQL_URL (account checkout_cron) and REDIS_URL, from the environment or .env.",
+        epilog="Settings, from the environment or .env: MYSQL_URL (account checkout_cron) and, for"
+        " refresh_availability, REDIS_URL.",
     )
-    parser.add_argument("--once", action="store_true", help="run once instead of until the end of the minute")
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="run once; without it, jobs that work every second go on until the minute ends",
+    )
     arguments = parser.parse_args()
     configure_logs()
     load_environment()

@@ -1,6 +1,6 @@
-"""Release due holds and overdue orders every second, and log each sweep, those of the EVENT included.
+"""Expire due holds and cancel overdue orders every second, and log each sweep, those of the EVENT included.
 
-Where the server's EVENT scheduler is on, the EVENT releases nearly everything first; where it is off, this does.
+Where the server's EVENT scheduler is on, the EVENT sweeps nearly everything first; where it is off, this does.
 """
 
 from datetime import datetime

@@ -340,7 +340,7 @@ def main() -> None:
     """Run `deploy` for the command line."""
     parser = argparse.ArgumentParser(prog="python -m service.deploy", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--seed", action="store_true", help='also sell 100 of product 1, "Limited Edition Item"')
+    parser.add_argument("--seed", action="store_true", help='also put 100 units of a "Limited Edition Item" on sale')
     arguments = parser.parse_args()
     load_environment()
     try:

@@ -38,14 +38,14 @@ ACTS_ON_GROUP: dict[str, tuple[Callable[[Group], object], str]] = {
     "form": (Group.start, "restart all members as one group, after the group has lost its majority"),
 }
 ACTS_ON_MEMBER: dict[str, tuple[Callable[[Group, Member], object], str]] = {
-    "stop": (lambda _, member: member.stop(), "stop a member in order"),
+    "stop": (lambda _, member: member.stop(), "shut a member down"),
     "kill": (lambda _, member: member.kill(), "kill a member (SIGKILL)"),
     "freeze": (lambda _, member: member.pause(), "freeze a member (SIGSTOP)"),
     "wake": (lambda _, member: member.resume(), "let a frozen member continue (SIGCONT)"),
     "start": (lambda _, member: _start(member), "start a member that ended, and wait until it is ONLINE"),
-    "restart": (lambda _, member: _restart(member), "stop a member, start it, and wait until it is ONLINE"),
+    "restart": (lambda _, member: _restart(member), "shut a member down, start it, and wait until it is ONLINE"),
     "promote": (Group.promote, "make a member the primary"),
-    "remove": (Group.remove, "stop a member for good and delete its data"),
+    "remove": (Group.remove, "shut a member down for good and delete its data"),
 }
 
 

@@ -190,9 +190,17 @@ def main() -> None:
     """Serve until a signal comes, exit code 0, or until something fails, exit code 1."""
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
-    parser = argparse.ArgumentParser(prog="script/server", description="Start MySQL, Redis and the service.")
+    parser = argparse.ArgumentParser(
+        prog="script/server",
+        description="Start MySQL, Redis and the service, and stop them at Ctrl-C.",
+        epilog="Settings, such as PORT, come from the environment or .env; .env.example explains them. The data stays"
+        " in .local/server.",
+    )
     parser.add_argument(
-        "--members", type=int, default=1, help="so many MySQL servers, as a group that goes on when one of them dies"
+        "--members",
+        type=int,
+        default=1,
+        help="number of MySQL servers (default: 1); several form a group that goes on when one of them dies",
     )
     arguments = parser.parse_args()
     try:
