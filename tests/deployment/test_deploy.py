@@ -33,9 +33,9 @@ def operator(service: Service, next_service: Service, nginx: Nginx, database_url
         tmp_path,
         database_url,
         units={
-            f"systemctl start checkout@{new}": next_service.start,
+            f"systemctl enable --now checkout@{new}": next_service.start,
             "systemctl reload nginx": nginx.reload,
-            f"systemctl stop checkout@{old}": service.stop,
+            f"systemctl disable --now checkout@{old}": service.stop,
         },
         exchange={
             "8000": old,
