@@ -292,7 +292,7 @@ SCHEMAS: dict[str, Json] = {
         version=TEXT,
         mysql={"const": "ok"},
         redis={"enum": ["ok", "degraded"]},
-        sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that nobody released"},
+        sweep_lag_s={"type": "integer", "description": "seconds; age of the oldest due hold that no sweep has expired"},
         sweep_event={"enum": ["enabled", "disabled"], "description": "whether MySQL's own EVENT sweeps"},
     ),
     "Problem": _object(
@@ -462,7 +462,7 @@ PATHS: dict[str, Json] = {
     "/api/products": _path(
         get=_operation(
             "list_products",
-            "A page of the products that are not archived, in the order of their ids",
+            "A page of the products that are not archived, sorted by id",
             {"200": "Products"},
             parameters=("after", "limit"),
             errnos=(INVALID_REQUEST,),
@@ -519,7 +519,7 @@ PATHS: dict[str, Json] = {
         ),
         delete=_operation(
             "release_hold",
-            "Give an active hold back",
+            "Release an active hold before its deadline",
             {"204": None},
             errnos=(HOLD_NOT_FOUND, HOLD_EXPIRED, HOLD_ALREADY_USED),
         ),
@@ -537,7 +537,7 @@ PATHS: dict[str, Json] = {
     "/api/orders": _path(
         get=_operation(
             "list_orders",
-            "A page of the caller's orders in the order of their ids",
+            "A page of the caller's orders, sorted by id",
             {"200": "Orders"},
             parameters=("customer_id", "after", "limit"),
             errnos=(INVALID_REQUEST,),
