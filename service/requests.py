@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote
 
 import falcon
 import falcon.asgi
@@ -135,6 +136,18 @@ def number_parameter(request: falcon.asgi.Request, name: str, *, default: int, m
     if not isinstance(text, str) or not NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
         raise refusal(INVALID_REQUEST, f"{name} is a number from {minimum} to {maximum}.")
     return int(text)
+
+
+def text_parameter(request: falcon.asgi.Request, name: str, *, maximum_bytes: int) -> str | None:
+    """Return a parameter of the query as text, None if it is missing. Raises Problem 422."""
+    text = request.params.get(name)
+    if text is None:
+        return None
+    # Falcon replaces what is not UTF-8, which would make another text of it.
+    is_utf8 = unquote(request.query_string, errors="ignore") == unquote(request.query_string)
+    if not is_utf8 or not isinstance(text, str) or not 1 <= len(text.encode()) <= maximum_bytes:
+        raise refusal(INVALID_REQUEST, f"{name} is one text of 1 to {maximum_bytes} bytes in UTF-8.")
+    return text
 
 
 # Writes a Decimal as a number with its own digits: an amount never becomes a binary floating-point number.

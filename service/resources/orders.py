@@ -6,7 +6,7 @@ import falcon.asgi
 import msgspec
 import structlog
 
-from service.errors import INVALID_REQUEST, ORDER_NOT_FOUND, refusal
+from service.errors import ORDER_NOT_FOUND
 from service.procedure_client import ProcedureClient
 from service.requests import (
     BigInt,
@@ -17,6 +17,7 @@ from service.requests import (
     read_optional_body,
     send_json,
     send_page,
+    text_parameter,
     utc,
 )
 from service.resources.outcomes import accepted_row, require_accepted
@@ -79,9 +80,7 @@ class OrdersResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Show a page of the caller's orders, of one customer if one is named, in the order of their ids."""
-        customer_id = req.params.get("customer_id")
-        if customer_id is not None and not (isinstance(customer_id, str) and 1 <= len(customer_id.encode()) <= 64):
-            raise refusal(INVALID_REQUEST, "customer_id is one text of 1 to 64 bytes.")
+        customer_id = text_parameter(req, "customer_id", maximum_bytes=64)
         after, limit = page_parameters(req)
         page = OrderPage(req.context.caller, customer_id, after, limit + 1)
         send_page(resp, await self._procedures.list_orders(page), limit)

@@ -137,6 +137,7 @@ def test_without_a_customer_the_orders_of_all_customers_are_listed(
         "customer_id=",
         "customer_id=" + "x" * 65,
         "customer_id=" + "%C3%A9" * 33,
+        "customer_id=%E9",
         "customer_id=a&customer_id=b",
         "limit=201",
         "after=-1",
