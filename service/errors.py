@@ -93,7 +93,9 @@ ERRORS = {
     REFUND_NOT_DUE: Error("refund_not_due", 409, "No refund is due for this payment event."),
     REVIEW_NOT_DUE: Error("review_not_due", 409, "This payment event needs no review."),
     EVENTS_PURGED: Error(
-        "events_purged", 410, "Events after this position are purged; read the orders that you have not seen settled."
+        "events_purged",
+        410,
+        "Events after this position are purged; go on from 0, and read the orders whose end you have missed.",
     ),
     EVENT_RECEIVER_NOT_FOUND: Error("event_receiver_not_found", 404, "There is no such receiver of events."),
     EVENT_RETRY_NOT_FOUND: Error(

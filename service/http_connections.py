@@ -43,7 +43,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 INVALID_HTTP = encode_problem(
     refusal(
         INVALID_REQUEST,
-        "Send HTTP/1.1 with one Host header, at most 64 headers of 8 KiB, and no transfer coding but chunked.",
+        "Send HTTP/1.1 with a standard method, a percent-encoded URL of at most 8 KiB, one Host header, at most 64"
+        " headers of 8 KiB, and no transfer coding but chunked.",
         status=400,
     )
 )
