@@ -1,4 +1,4 @@
--- sales_per_minute: the sales of each minute, by the arrival of the payment.
+-- sales_per_minute: the sales of each minute, by the time at which their orders were paid; refunds do not reduce them.
 --
 -- Columns minute (UTC), product_id, orders, quantity (units), amount
 CREATE VIEW sales_per_minute AS
