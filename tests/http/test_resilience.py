@@ -25,6 +25,12 @@ def proxy(app_url: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
+def service(start_service: Callable[..., Service]) -> Service:
+    """A service whose requests may wait for a lock for a second and still be answered by a slow machine."""
+    return start_service(REQUEST_DEADLINE_S="4")
+
+
+@pytest.fixture(scope="module")
 def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Service:
     """A service that reaches MySQL through the proxy, over TLS."""
     return start_service(mysql_url=proxy.url, WEB_CONCURRENCY="1")
