@@ -77,15 +77,15 @@ def test_a_call_that_waits_for_a_locked_hold_until_its_deadline_has_passed_is_re
     session.call("change_setting", "hold_ttl_s", 2)
     product_id = session.create_product(stock=3)
     acts = [("create_order", None), ("release_hold",), ("extend_hold",)]
+    rivals, callers = [connect() for _ in acts], [connect() for _ in acts]
     holds = [session.create_hold(product_id) for _ in acts]
-    rivals = [connect() for _ in holds]
     for rival, hold_id in zip(rivals, holds, strict=True):
         rival.execute("START TRANSACTION")
         rival.query("SELECT 1 FROM holds WHERE id = %s FOR UPDATE", hold_id)
     with ThreadPoolExecutor(len(acts)) as pool:
         answers = [
-            pool.submit(connect().errno, procedure, hold_id, *arguments)
-            for hold_id, (procedure, *arguments) in zip(holds, acts, strict=True)
+            pool.submit(caller.errno, procedure, hold_id, *arguments)
+            for caller, hold_id, (procedure, *arguments) in zip(callers, holds, acts, strict=True)
         ]
         eventually(lambda: all(is_waited_for(session, rival) for rival in rivals))
         eventually(lambda: all(session.status_of("hold", hold_id) == "expired" for hold_id in holds))

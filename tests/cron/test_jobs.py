@@ -118,10 +118,14 @@ def test_refresh_publishes_changed_products_that_somebody_reads(
     wanted_id, unwanted_id = session.create_product(stock=10), session.create_product(stock=10)
     cache.hset(f"{KEY_PREFIX}{wanted_id}", mapping={"version": 0, "body": "old", "fresh_until": 0})
 
-    exit_code, events = run("refresh_availability")
+    def refresh() -> list[dict[str, Any]] | None:
+        """Run the job; None if it got no answer of Redis within 0.1 s, because the machine is slow."""
+        exit_code, events = run("refresh_availability")
+        assert exit_code == 0
+        return events if events[0]["event"] != "cache_degraded" else None
 
-    assert exit_code == 0
-    assert events[-1]["products"] == 1
+    (event,) = eventually(refresh)
+    assert (event["event"], event["products"]) == ("availability_refreshed", 1)
     body = cache.hget(f"{KEY_PREFIX}{wanted_id}", "body")
     assert body is not None
     assert json.loads(body)["available_stock"] == 10
@@ -160,7 +164,8 @@ def test_every_job_works_with_the_procedures_of_a_later_release(
     with later_release(database_url, tmp_path):
         done = {job: run(job) for job in JOBS}
     assert {exit_code for exit_code, _ in done.values()} == {0}
-    assert {job: {event["event"] for event in events} for job, (_, events) in done.items()} == {
+    # On a slow machine, Redis may answer too late.
+    assert {job: {event["event"] for event in events} - {"cache_degraded"} for job, (_, events) in done.items()} == {
         "check_stock": set(),
         "deliver_events": {"events_delivered"},
         "purge_history": {"history_purged"},

@@ -87,8 +87,8 @@ def ask_all(clients: Sequence[socket.socket]) -> list[float]:
 def test_a_full_queue_and_a_passed_deadline_are_answered_within_50_ms(clients: list[socket.socket]) -> None:
     for _ in range(ROUNDS):
         waited_s = ask_all(clients)
-        late_ms = [(seconds - DEADLINE_S) * 1000 for seconds in waited_s if seconds > DEADLINE_S / 2]
-        at_once_ms = [seconds * 1000 for seconds in waited_s if seconds <= DEADLINE_S / 2]
+        late_ms = [(seconds - DEADLINE_S) * 1000 for seconds in waited_s if seconds > 0.9 * DEADLINE_S]
+        at_once_ms = [seconds * 1000 for seconds in waited_s if seconds <= 0.9 * DEADLINE_S]
         assert QUEUE <= len(late_ms) <= QUEUE + 1  # one more may be in flight
         assert min(late_ms) > 0
         after_deadline_ms, full_ms = statistics.median(late_ms), statistics.median(at_once_ms)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -40,7 +39,7 @@ def test_a_request_in_flight_is_answered_before_the_stop(
     start_service: Callable[..., Service], connect: Callable[[], Session]
 ) -> None:
     """A DBA's lock delays the request until the stop has begun."""
-    service = start_service()
+    service = start_service(REQUEST_DEADLINE_S="10")
     dba, session = connect(), connect()
     product_id = session.create_product(stock=5)
     dba.execute("START TRANSACTION")
@@ -80,9 +79,7 @@ def test_clients_that_disconnect_early_leave_consistent_stock(
         await asyncio.gather(*(break_off(0.0005 * number) for number in range(1, 101)))
 
     asyncio.run(crowd())
-    started_at = time.monotonic()
     with service.client() as client:
         assert client.request(**hold_request(product_id)).status_code == 201
-    assert time.monotonic() - started_at < 10
     held = session.query("SELECT COUNT(*) AS n FROM holds WHERE product_id = %s", product_id)[0]["n"]
     assert session.available(product_id) == 500 - held

@@ -24,8 +24,8 @@ CROWD_MEMORY_MIB = 100  # about 7 KiB per connection, and a margin
 
 @pytest.fixture(scope="module")
 def service(start_service: Callable[..., Service]) -> Service:
-    """A service with one worker, which all clients share."""
-    return start_service(WEB_CONCURRENCY="1")
+    """A service with one worker, which all clients share, and a deadline that a slow machine meets with all of them."""
+    return start_service(WEB_CONCURRENCY="1", REQUEST_DEADLINE_S="10")
 
 
 def connect_to(service: Service) -> socket.socket:
