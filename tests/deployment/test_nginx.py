@@ -1,5 +1,6 @@
 """The example configuration of nginx: which requests reach the service, and which nginx answers itself."""
 
+import itertools
 import json
 import re
 import socket
@@ -163,11 +164,14 @@ def test_nginx_passes_longer_bodies_to_the_path_of_stripe_only(outside: httpx.Cl
 def test_each_client_address_has_its_own_rate_limit(start_nginx: Callable[..., Nginx], limited: Service) -> None:
     nginx = start_nginx(limited)
     with nginx.client() as client:
-        statuses = [
-            client.get("/api/products", headers={"X-Forwarded-For": f"198.51.100.{number}"}).status_code
-            for number in range(25)
-        ]
-    assert statuses.count(429) >= 4
+        forged = map("198.51.100.{}".format, itertools.count())
+
+        def status() -> int:
+            return client.get("/api/products", headers={"X-Forwarded-For": next(forged)}).status_code
+
+        assert {status() for _ in range(20)} == {200}
+        # On a slow machine Redis may be late, and the limits open for a second.
+        eventually(lambda: status() == 429)
     with nginx.client("127.0.0.3") as other:
         assert other.get("/api/products").status_code == 200
 

@@ -23,7 +23,7 @@ from tests.http.support import (
 )
 from tests.stripe_events import SETTINGS as STRIPE_SETTINGS
 from tests.stripe_events import delivery, succeeded
-from tests.support import Session
+from tests.support import Session, eventually
 
 Request = dict[str, Any]
 
@@ -287,7 +287,7 @@ def limited(start_service: Callable[..., Service]) -> Service:
     """A service whose rate limit of one request per hour is used up."""
     service = start_service(RATE_LIMIT_PER_ADDRESS="1/hour", WEB_CONCURRENCY="1")
     with service.client() as client:
-        client.get("/api/products")
+        eventually(lambda: client.get("/api/products").status_code == 429)
     return service
 
 

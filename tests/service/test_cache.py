@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from service.cache import FRESH_MS, KEY_PREFIX, ProductCache, Value, connect_redis
 from service.rows import Product
 from stack.process import Server
-from tests.support import eventually_async
+from tests.support import PATIENCE_S, eventually_async
 
 PRODUCT_ID = 1_000_001  # no database has so many products
 NEARLY_A_SECOND_S = 0.9
@@ -179,9 +179,12 @@ async def test_a_failing_redis_opens_the_circuit_which_closes_when_it_answers_ag
             assert await held(hasty_cache) is None
     assert [line["event"] for line in lines] == ["cache_degraded"]
     redis_server.start()
-    await eventually_async(lambda: not hasty_cache.is_circuit_open())
-    assert await publish(hasty_cache, value(50)) == b"version 50"
-    assert await held(hasty_cache) == b"version 50"
+
+    async def is_used() -> bool:
+        assert await publish(hasty_cache, value(50)) == b"version 50"
+        return await held(hasty_cache) == b"version 50"
+
+    await eventually_async(is_used)
 
 
 async def test_late_answers_of_a_frozen_redis_are_not_read_as_answers_to_later_commands(
@@ -189,11 +192,11 @@ async def test_late_answers_of_a_frozen_redis_are_not_read_as_answers_to_later_c
 ) -> None:
     await publish(hasty_cache, value(1))
     redis_server.pause()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await held(hasty_cache) is None
         assert await publish(hasty_cache, value(2)) == b"version 2"
     redis_server.resume()
     await eventually_async(lambda: not hasty_cache.is_circuit_open())
     for version in range(3, 20):
         assert await publish(hasty_cache, value(version)) == f"version {version}".encode()
-        assert await held(hasty_cache) == f"version {version}".encode()
+        assert await held(hasty_cache) in (f"version {version}".encode(), None)  # None: Redis was late, or still is

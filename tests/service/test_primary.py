@@ -294,7 +294,7 @@ def test_no_read_only_host_answers_a_read(
     members: tuple[Member, Member], database_url: str, start_service: Callable[..., Service]
 ) -> None:
     first, _ = members
-    service = start_service(MYSQL_URL=str(url_of(database_url, [first.address])))
+    service = start_service(MYSQL_URL=str(url_of(database_url, [first.address])), REQUEST_DEADLINE_S="10")
     with closing(Session(first.url)) as administrator:
         product_id = administrator.create_product(stock=5)
     with service.client() as client:
