@@ -30,7 +30,7 @@ def distant_service(start_service: Callable[..., Service], proxy: Proxy) -> Serv
 
 @pytest.fixture(scope="module")
 def patient_service(start_service: Callable[..., Service], proxy: Proxy) -> Service:
-    """The same with a deadline that retries meet on a busy machine, too."""
+    """The same with a deadline that retries meet on a slow machine, too."""
     return start_service(mysql_url=proxy.url, request_deadline_s="10")
 
 

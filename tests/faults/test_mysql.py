@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +12,12 @@ from tests.http.support import Service
 
 KILLS = 10
 PAUSE_S = 5
+
+
+@pytest.fixture(scope="module")
+def service(start_service: Callable[..., Service]) -> Service:
+    """A service with its usual deadline, which a pause exceeds."""
+    return start_service()
 
 
 @pytest.mark.timeout(300)

@@ -92,7 +92,7 @@ def test_no_client_notices_a_failover_of_redis_and_everything_uses_the_new_prima
     reads = [{"method": "GET", "url": f"/api/products/{product_id}"}] * 32
     with ExitStack() as stack:
         proxy = stack.enter_context(proxy_of(old.url))
-        service = start_service(redis_url=proxy.url, RATE_LIMIT_PER_ADDRESS=NO_LIMIT)
+        service = start_service(redis_url=proxy.url, RATE_LIMIT_PER_ADDRESS=NO_LIMIT, REQUEST_DEADLINE_S="10")
         client = stack.enter_context(service.client())
         stream = stack.enter_context(client.stream("GET", f"/api/products/{product_id}/stock/stream"))
         told = stream.iter_lines()
