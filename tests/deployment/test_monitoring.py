@@ -94,7 +94,7 @@ def busy_service(start_service: Callable[..., Service], servers: Servers, databa
     Its MySQL is the only member of a group, so that every metric has its series.
     """
     with group_of_one(database_url):
-        service = start_service(REQUEST_DEADLINE_S="1")
+        service = start_service(REQUEST_DEADLINE_S="3")
         keep_busy(service, servers, database_url)
         yield service
 

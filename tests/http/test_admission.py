@@ -14,7 +14,7 @@ import pytest
 
 from stack.servers import Servers
 from tests.http.support import Service, hold_request
-from tests.support import NOBODYS_ID, PATIENCE_S, Session
+from tests.support import NOBODYS_ID, PATIENCE_S, Session, eventually
 
 QUEUE, DEADLINE_S = 8, 1
 PROMISE_MS = 50
@@ -98,9 +98,9 @@ def test_a_full_queue_and_a_passed_deadline_are_answered_within_50_ms(clients: l
 
 
 def test_the_service_accepts_requests_again_afterwards(service: Service, session: Session) -> None:
-    product_id = session.create_product(stock=1)
+    hold = hold_request(session.create_product(stock=1), key="after the pause")
     with service.client() as client:
-        assert client.request(**hold_request(product_id)).status_code == 201
+        eventually(lambda: client.request(**hold).status_code == 201)
 
 
 @pytest.mark.usefixtures("frozen_worker")

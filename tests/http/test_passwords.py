@@ -12,7 +12,7 @@ import redis
 from service.mysql_url import MysqlUrl
 from stack.servers import Servers
 from tests.http.support import Service, Shop
-from tests.support import PASSWORDS, Session
+from tests.support import PASSWORDS, Session, eventually
 
 NEW = "new/ password"
 
@@ -68,6 +68,6 @@ def test_a_running_service_keeps_serving_while_passwords_change_and_the_next_use
     redis_administrator.execute_command("ACL SETUSER", "default", f"<{old_redis_password}")
     with after.client() as client:
         Shop(client).ordered(product_id)
-        assert client.get("/readyz").json()["redis"] == "ok"
+        eventually(lambda: client.get("/readyz").json()["redis"] == "ok")
     assert session.available(product_id) == 7
     assert "checkout_app" in refusal(MYSQL_URL=app_url)

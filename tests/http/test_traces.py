@@ -105,7 +105,7 @@ def traced(start_service: Callable[..., Service], collector: Collector) -> Servi
     return start_service(
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         OTEL_BSP_SCHEDULE_DELAY="50",
-        REQUEST_DEADLINE_S="1",
+        REQUEST_DEADLINE_S="3",
         WEB_CONCURRENCY="1",
     )
 
