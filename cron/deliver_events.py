@@ -93,6 +93,12 @@ class Deliveries:
             if accepted or failed:
                 log.info("events_delivered", receiver_id=receiver_id, accepted=accepted, failed=failed)
 
+    async def cancel(self) -> None:
+        """Stop whatever has not ended, as after an error: the next run sends again what was not reported."""
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
     async def _send_all(self, receiver: Receiver) -> None:
         while time.time() < self._ends_at:
             rows, through, *_ = await self._call("list_deliveries", receiver.receiver_id, BATCH_LIMIT)
@@ -184,9 +190,12 @@ async def deliver(connection: Connection, once: bool) -> bool:
         auto_decompress=False,
     ) as http:
         deliveries = Deliveries(connection, http, ends_at)
-        async for _ in job.seconds_of_this_minute(once):
-            await deliveries.begin()
-        await deliveries.end()
+        try:
+            async for _ in job.seconds_of_this_minute(once):
+                await deliveries.begin()
+            await deliveries.end()
+        finally:
+            await deliveries.cancel()
     return True
 
 

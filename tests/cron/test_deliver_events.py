@@ -1,6 +1,9 @@
 """deliver_events sends to real receivers: the one of docs/event-delivery.md, and some that fail in every way."""
 
+import asyncio
+import gc
 import json
+import math
 import re
 import sqlite3
 import subprocess
@@ -14,12 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import mysql.connector
 import pytest
 
+from cron import job
+from cron.deliver_events import deliver
+from service.database import Connection
 from service.deploy import ROOT
+from service.mysql_url import MysqlUrl
+from service.primary import Primary
 from stack.process import free_port
 from tests.deliveries import state_of
-from tests.support import PATIENCE_S, Row, Session, eventually
+from tests.faults.ledger import kill_connections
+from tests.support import PATIENCE_S, Row, Session, eventually, eventually_async
 
 COMMAND = [sys.executable, "-m", "cron.deliver_events", "--once"]
 STATUSES = {"/accept": 204, "/refuse": 500, "/gone": 410, "/redirect": 302, "/long": 200, "/hang": 204}
@@ -196,3 +206,32 @@ def test_a_killed_program_loses_no_event_and_keeps_the_order_of_each_order(
         by_order[event["order_id"]].append(position)
     assert all(positions == sorted(positions) for positions in by_order.values())
     assert state_of(session, receiver_id)["lag_s"] == 0
+
+
+async def deliver_until_mysql_fails(session: Session, url: str, received: list[Row]) -> None:
+    """Deliver events, and lock the account of the program in the middle of it."""
+    primary = Primary(MysqlUrl.parse(url))
+    delivering = asyncio.create_task(deliver(Connection(primary), once=False))
+    await eventually_async(lambda: len(received) > 100)
+    session.execute("ALTER USER checkout_cron@'%' ACCOUNT LOCK")
+    try:
+        kill_connections(session, "checkout_cron")
+        with pytest.raises(mysql.connector.Error):
+            await delivering
+    finally:
+        session.execute("ALTER USER checkout_cron@'%' ACCOUNT UNLOCK")
+        await primary.close()
+
+
+async def test_an_error_of_mysql_leaves_no_delivery_behind(
+    session: Session, environment: dict[str, str], receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_receiver(session, receivers.url("/accept"))
+    create_paid_orders(session, 400)
+    monkeypatch.setattr(job, "end_of_this_minute", lambda: math.inf)
+    unheeded: list[dict[str, Any]] = []  # errors of tasks that nobody awaited
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheeded.append(context))
+    await deliver_until_mysql_fails(session, environment["MYSQL_URL"], receivers.received["/accept"])
+    await asyncio.sleep(0)  # in this turn, the event loop still refers to the tasks
+    gc.collect()  # a task whose error nobody got reports it when it is collected
+    assert (unheeded, asyncio.all_tasks()) == ([], {asyncio.current_task()})

@@ -584,11 +584,12 @@ def assert_nobody_noticed(load: Load) -> None:
     assert failed == [], log
 
 
-def kill_connections(session: Session) -> None:
-    """Kill every connection of the service to this database, busy or not."""
+def kill_connections(session: Session, account: str = "checkout_app") -> None:
+    """Kill every connection of an account, the service's by default, to this database, busy or not."""
     for row in session.query(
         "SELECT processlist_id AS id FROM performance_schema.threads"
-        " WHERE processlist_db = DATABASE() AND processlist_user = 'checkout_app'"
+        " WHERE processlist_db = DATABASE() AND processlist_user = %s",
+        account,
     ):
         try:
             session.execute(f"KILL {row['id']}")
