@@ -1,13 +1,15 @@
-"""`python -m bench.batches URL SIZE SECONDS`: call create_holds over one connection, with batches of one size.
+"""`python -m bench.batches SIZE SECONDS`: call create_holds of MYSQL_URL over one connection, with batches of one size.
 
-The program prints "ready", waits for a line of input, and then prints JSON: the number of holds, the seconds spent, and
-the median and 99th percentile of the duration of a call.
+The URL is a variable of the environment, because every user can read a command line. The program prints "ready", waits
+for a line of input, and then prints JSON: the number of holds, the seconds spent, and the median and 99th percentile of
+the duration of a call.
 
 The driver's C extension is imported before anything else, so that reading rows costs little beside the call.
 """
 
 import contextlib
 import json
+import os
 import statistics
 import sys
 import time
@@ -36,9 +38,11 @@ def _batch(size: int) -> str:
 
 def main() -> None:
     """Prepare the batches, send them for SECONDS, and print the result."""
-    url, size, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    size, seconds = map(int, sys.argv[1:])
     batches = [_batch(size) for _ in range(seconds * min(MAX_CALLS_PER_SECOND, MAX_HOLDS_PER_SECOND // size))]
-    connection: Any = mysql.connector.connect(**MysqlUrl.parse(url).driver_options(), autocommit=True)
+    connection: Any = mysql.connector.connect(
+        **MysqlUrl.parse(os.environ["MYSQL_URL"]).driver_options(), autocommit=True
+    )
     cursor = connection.cursor()
     print("ready", flush=True)
     sys.stdin.readline()

@@ -7,6 +7,7 @@ ratios of results of the same scenario, because other figures depend on the mach
 
 import base64
 import hashlib
+import os
 import secrets
 import statistics
 import subprocess
@@ -438,14 +439,17 @@ def procedures_alone(runner: Runner) -> ScenarioResult:
 
 def _call_batches(runner: Runner, size: int, connections: int) -> Measurement:
     """Call create_holds over so many connections that start at the same time; raises LoadError."""
-    url = str(runner.server.for_database(runner.product.name))
     seconds = max(1, runner.parameters.seconds // 2)
-    command = [sys.executable, "-m", "bench.batches", url, str(size), str(seconds)]
+    start = partial(
+        subprocess.Popen,
+        [sys.executable, "-m", "bench.batches", str(size), str(seconds)],
+        env={**os.environ, "MYSQL_URL": str(runner.server.for_database(runner.product.name))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with ExitStack() as stack:
-        callers = [
-            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-            for _ in range(connections)
-        ]
+        callers = [stack.enter_context(start()) for _ in range(connections)]
         for caller in callers:
             if caller.stdout is None or caller.stdout.readline() != "ready\n":
                 raise LoadError("bench.batches did not start")
