@@ -1,6 +1,6 @@
 """Products in Redis, with versions: an older value never replaces a newer one.
 
-One hash a product holds the answer's bytes, the `version` of the row and `fresh_until`. Redis's own clock decides what
+One hash per product holds the answer's bytes, the row's `version` and `fresh_until`. Redis's own clock decides what
 is fresh, so that no host's clock matters. A value that went stale still refuses an older one for an hour.
 
 Keys and channels name the format of the bodies, so that workers and cron programs of two releases can share a Redis:

@@ -87,7 +87,7 @@ class TracedConnection(Connection):
     """A connection with one span per CALL."""
 
     async def call(self, procedure: str, *arguments: Any) -> ResultSets:
-        """Do the same."""
+        """CALL a procedure within a span, which gets the errno of a failure. Raises what `Connection.call` raises."""
         if not trace.get_current_span().is_recording():
             return await super().call(procedure, *arguments)
         attributes = {
