@@ -189,8 +189,8 @@ def start_service(
 
 @pytest.fixture(scope="module")
 def service(start_service: Callable[..., Service]) -> Service:
-    """A service with two workers."""
-    return start_service()
+    """A service with two workers, and a deadline that a slow machine meets, too."""
+    return start_service(REQUEST_DEADLINE_S="10")
 
 
 @pytest.fixture

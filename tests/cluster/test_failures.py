@@ -5,7 +5,7 @@ script/test --soak tests/cluster/test_failures.py -n0 kills the primary ten time
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
@@ -20,12 +20,6 @@ PATIENCE_S = 60
 ROUNDS, ROUNDS_OF_SOAK = 1, 10
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("sweep_every_second")]
-
-
-@pytest.fixture(scope="module")
-def service(start_service: Callable[..., Service]) -> Service:
-    """A service with a deadline that a slow machine meets while a member dies."""
-    return start_service(REQUEST_DEADLINE_S="10")
 
 
 def test_a_primary_that_is_killed_loses_nothing_and_rejoins_while_the_new_one_keeps_deadlines(

@@ -19,7 +19,7 @@ def port_of(service: Service) -> str:
 @pytest.fixture
 def next_service(app_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A second instance, not started yet."""
-    instance = Service(tmp_path_factory.mktemp("next"), app_url, redis_url)
+    instance = Service(tmp_path_factory.mktemp("next"), app_url, redis_url, REQUEST_DEADLINE_S="10")
     yield instance
     instance.begin_stop()
     instance.finish()

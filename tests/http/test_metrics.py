@@ -42,6 +42,12 @@ class Metrics:
 
 
 @pytest.fixture(scope="module")
+def service(start_service: Callable[..., Service]) -> Service:
+    """A service with the usual deadline, until which a scrape waits for a frozen MySQL."""
+    return start_service()
+
+
+@pytest.fixture(scope="module")
 def metrics(service: Service) -> Metrics:
     """The metrics of the file's service."""
     return Metrics(service)
