@@ -33,7 +33,8 @@ log = structlog.get_logger()
 class Failure(Enum):
     """How the batcher reacts to a failed call."""
 
-    RETRY = "send the same batch again"
+    RETRY = "send the same batch again, three times at most"
+    WAIT = "what MySQL lacks is being replaced: send the same batch again until its deadline"
     LOCKED = "a wait for a lock timed out: send each lock group on a connection of its own"
     DEFECT = "send the requests one by one; the one that fails alone has hit a defect of ours"
     UNKNOWN = "send the requests one by one; MySQL cannot serve the one that fails alone"
@@ -217,7 +218,8 @@ class Batcher(Generic[Request, Answer]):
         attempt = max(entry.attempt for entry in batch)
         is_locked_out = failure is Failure.LOCKED and not aside
         is_abandoned = all(entry.done() for entry in batch)  # MySQL did not answer before their deadlines
-        gives_up = failure is Failure.UNKNOWN or attempt >= ATTEMPT_LIMIT or is_abandoned
+        is_exhausted = attempt >= ATTEMPT_LIMIT and failure is not Failure.WAIT
+        gives_up = failure is Failure.UNKNOWN or is_exhausted or is_abandoned
         if gives_up and not is_locked_out:
             log.error("database_unavailable", **self._log_fields(batch, error))
             self._fail(batch, DatabaseUnavailable(f"{self._name}: gave up after {attempt} attempts"))
@@ -226,7 +228,8 @@ class Batcher(Generic[Request, Answer]):
         if is_locked_out:
             self._set_aside(batch)
             return False
-        await asyncio.sleep(random.uniform(0, RETRY_JITTER_S * attempt))  # noqa: S311 jitter is no secret
+        pause_s = random.uniform(0, RETRY_JITTER_S * min(attempt, ATTEMPT_LIMIT))  # noqa: S311 jitter is no secret
+        await asyncio.sleep(pause_s)
         return True
 
     async def _deliver_one_by_one(self, batch: list[Entry[Request, Answer]], error: Exception, *, aside: bool) -> None:

@@ -68,6 +68,8 @@ RETRYABLE = {
     ),
     **dict.fromkeys((errorcode.CR_CONNECTION_ERROR, errorcode.CR_CONN_HOST_ERROR), "not_listening"),
 }
+# A deploy replaces many routines one after another, so a CALL that uses several of them may meet many gaps.
+BEING_REPLACED = {errno for errno, why in RETRYABLE.items() if why == "routine_being_replaced"}
 # The server is not the primary, or no longer.
 NOT_PRIMARY = {errno for errno, why in RETRYABLE.items() if why in ("read_only", "offline_mode", "not_primary")}
 # A mistake in our SQL causes these, or content that a procedure should have refused; so do the errnos of the registry.
@@ -139,6 +141,8 @@ def classify(error: BaseException) -> Failure:
     errno = getattr(error, "errno", None)
     if errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
         return Failure.LOCKED
+    if errno in BEING_REPLACED:
+        return Failure.WAIT
     if errno in RETRYABLE:
         return Failure.RETRY
     if isinstance(error, (OSError, EOFError, asyncio.IncompleteReadError, mysql.connector.InterfaceError)):

@@ -228,9 +228,12 @@ async def test_a_request_cancelled_in_flight_does_not_disturb_the_others() -> No
     assert await results(stays) == ["answer to b"]
 
 
-@pytest.mark.parametrize("failures", range(1, ATTEMPT_LIMIT))
-async def test_a_batch_that_failed_with_retry_is_sent_again_unchanged(failures: int) -> None:
-    database = Database(fail_while(Failure.RETRY, failures))
+@pytest.mark.parametrize(
+    ("failure", "failures"),
+    [*((Failure.RETRY, number) for number in range(1, ATTEMPT_LIMIT)), (Failure.WAIT, 2 * ATTEMPT_LIMIT)],
+)
+async def test_a_batch_that_failed_with_retry_or_wait_is_sent_again_unchanged(failure: Failure, failures: int) -> None:
+    database = Database(fail_while(failure, failures))
     batcher = batcher_of(database.send)
     with capture_logs() as lines:
         answers = await results(*(batcher.submit(request) for request in "abc"))
@@ -251,8 +254,9 @@ async def test_a_batch_fails_after_three_attempts() -> None:
     assert await results(batcher.submit("c")) == ["answer to c"]
 
 
-async def test_a_failed_call_whose_requests_are_overdue_is_logged_and_not_repeated() -> None:
-    database = Database(fail_while(Failure.RETRY, 1))
+@pytest.mark.parametrize("failure", [Failure.RETRY, Failure.WAIT])
+async def test_a_failed_call_whose_requests_are_overdue_is_logged_and_not_repeated(failure: Failure) -> None:
+    database = Database(fail_while(failure, 1))
     batcher = batcher_of(database.send, deadline_s=0.1)
     database.opened.clear()
     await results(batcher.submit("a"))
